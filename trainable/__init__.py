@@ -1,0 +1,1 @@
+"""What is one trial? Data, noise, losses, targets, networks, schedules, the trainer."""

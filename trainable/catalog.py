@@ -1,0 +1,365 @@
+"""Everything a sweep can name, with its parameters, defaults and valid ranges.
+
+These literal tables are importable without torch, so a sweep file is checked on any laptop. The
+modules that define the members (``losses``, ``targets``, ``noise``, ``data``, ``networks``,
+``schedules``) build from the same tables, and one contract suite runs over all of them.
+"""
+
+import difflib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import TypeAlias
+
+Value: TypeAlias = bool | int | float | str | tuple[int, ...] | None
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """One hyperparameter: its reference value and what values make sense.
+
+    ``low`` and ``high`` are inclusive unless ``open_low`` / ``open_high``; ``options`` lists the
+    values of a categorical one. ``kind`` is the Python type, ``tuple`` standing for whole numbers.
+    """
+
+    default: Value
+    meaning: str
+    kind: type = float
+    low: float | None = None
+    high: float | None = None
+    open_low: bool = False
+    open_high: bool = False
+    options: tuple[Value, ...] | None = None
+    optional: bool = False
+
+    @property
+    def valid(self) -> str:
+        """The rule in words, for messages: ``a number in [0, 1)``."""
+        if self.options is not None:
+            return "one of " + ", ".join(map(str, self.options))
+        if self.kind is tuple:
+            return "an increasing list of whole numbers above 0"
+        noun = {float: "a number", int: "a whole number", bool: "true or false", str: "a text"}[
+            self.kind
+        ]
+        if self.kind in (bool, str):
+            return noun
+        left = "(" if self.open_low or self.low is None else "["
+        right = ")" if self.open_high or self.high is None else "]"
+        low = "-inf" if self.low is None else f"{self.low:g}"
+        high = "inf" if self.high is None else f"{self.high:g}"
+        return f"{noun} in {left}{low}, {high}{right}"
+
+    def check(self, name: str, value: Value) -> Value:
+        """Return ``value`` in its own type. Raises ValueError naming value and rule."""
+        error = ValueError(f"{name} = {value!r} is not {self.valid}")
+        if value is None:
+            if self.optional:
+                return None
+            raise error
+        if self.options is not None:
+            if value not in self.options:
+                raise error
+            return value
+        if self.kind is tuple:
+            return self._check_tuple(value, error)
+        if self.kind in (bool, str):
+            if not isinstance(value, self.kind):
+                raise error
+            return value
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            raise error
+        if self.kind is int and value != int(value):
+            raise error
+        if not self._inside(value):
+            raise error
+        return int(value) if self.kind is int else float(value)
+
+    def _inside(self, value: float) -> bool:
+        above = self.low is None or (value > self.low if self.open_low else value >= self.low)
+        below = self.high is None or (value < self.high if self.open_high else value <= self.high)
+        return above and below
+
+    @staticmethod
+    def _check_tuple(value: Value, error: ValueError) -> tuple[int, ...]:
+        if not isinstance(value, tuple | list) or not value:
+            raise error
+        whole = all(isinstance(v, int) and not isinstance(v, bool) and v > 0 for v in value)
+        if not whole or list(value) != sorted(set(value)):
+            raise error
+        return tuple(value)
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One named member of a table: what it is, where it comes from, what it takes."""
+
+    summary: str
+    source: str = ""
+    parameters: Mapping[str, Parameter] = field(default_factory=dict)
+
+    def complete(self, owner: str, given: Mapping[str, Value]) -> dict[str, Value]:
+        """Defaults overlaid with ``given``, each checked. Raises ValueError on a bad one."""
+        for name in given:
+            if name not in self.parameters:
+                raise ValueError(unknown(f"parameter of {owner}", name, self.parameters))
+        return {
+            name: parameter.check(name, given[name]) if name in given else parameter.default
+            for name, parameter in self.parameters.items()
+        }
+
+
+def unknown(what: str, name: object, valid: Iterable[str]) -> str:
+    """The message for an unknown name: ``unknown loss 'elrr': did you mean 'elr'? Valid: …``."""
+    names = list(valid)
+    near = difflib.get_close_matches(str(name), names, n=1)
+    hint = f"did you mean {near[0]!r}? " if near else ""
+    return f"unknown {what} {name!r}: {hint}valid: {', '.join(names) or 'none'}"
+
+
+def _unit(default: float, meaning: str, **kwargs: bool) -> Parameter:
+    return Parameter(default, meaning, low=0.0, high=1.0, **kwargs)  # type: ignore[arg-type]
+
+
+def _decay(default: float, meaning: str) -> Parameter:
+    return Parameter(default, meaning, low=0.0, high=1.0, open_high=True)
+
+
+def _positive(default: float, meaning: str) -> Parameter:
+    return Parameter(default, meaning, low=0.0, open_low=True)
+
+
+_BETA1 = _decay(0.7, "decay of the first moment (eq. 6)")
+_BETA2 = _decay(0.999, "decay of the second moment (eq. 7)")
+_EPS = _positive(1e-8, "added to the square root of the second moment (eq. 8)")
+_LAM = Parameter(3.0, "weight of the regulariser log(1 - <p, t>)", low=0.0)
+
+TARGETS: dict[str, Entry] = {
+    "ema": Entry(
+        "running average of the predictions: ELR's own target",
+        "Liu et al. 2020, arXiv 2007.00151",
+        {"beta": _decay(0.7, "decay of the running average of predictions")},
+    ),
+    "adam": Entry(
+        "ELR's mean gated by Adam's ratio, renormalised, with ELR's warm-up kept",
+        "our well-posed reading of eq. 6 to 8",
+        {"beta1": _BETA1, "beta2": _BETA2, "eps": _EPS},
+    ),
+    "adam_literal": Entry(
+        "eq. 8 as printed: one shared beta, no bias correction, eps at least 1e-3",
+        "eq. 6 to 8",
+        {
+            "beta1": _BETA1,
+            "beta2": Parameter(
+                None,
+                "decay of the second moment: empty, or equal to beta1",
+                low=0.0,
+                high=1.0,
+                open_high=True,
+                optional=True,
+            ),
+            "eps": Parameter(1e-2, "added to the square root of the second moment", low=1e-3),
+        },
+    ),
+    "adam_scalar": Entry(
+        "one second moment an example (of the norm of p), warm-up kept; wants lam about 1",
+        "our reading of eq. 6 to 8",
+        {"beta1": _BETA1, "beta2": _BETA2, "eps": _EPS},
+    ),
+    "amsgrad": Entry(
+        "adam with the largest second moment seen",
+        "after Reddi et al. 2018, arXiv 1904.09237",
+        {"beta1": _BETA1, "beta2": _BETA2, "eps": _EPS},
+    ),
+    "nadam": Entry(
+        "look-ahead of the first moment, projected to the simplex",
+        "after Dozat 2016",
+        {
+            "beta1": _BETA1,
+            "gamma": Parameter(1.0, "size of the look-ahead step", low=0.0, high=10.0),
+        },
+    ),
+    "adabelief": Entry(
+        "adam with the second moment of p - m",
+        "after Zhuang et al. 2020, arXiv 2010.07468",
+        {"beta1": _BETA1, "beta2": _BETA2, "eps": _positive(1e-2, _EPS.meaning)},
+    ),
+}
+
+LOSSES: dict[str, Entry] = {
+    "ce": Entry("cross-entropy: -log p_y"),
+    "bootstrap_soft": Entry(
+        "cross-entropy against a mix of the label and the prediction",
+        "Reed et al. 2014, arXiv 1412.6596",
+        {"beta": _unit(0.95, "share of the given label in the mix")},
+    ),
+    "bootstrap_hard": Entry(
+        "cross-entropy against a mix of the label and the predicted class",
+        "Reed et al. 2014, arXiv 1412.6596",
+        {"beta": _unit(0.8, "share of the given label in the mix")},
+    ),
+    "forward": Entry(
+        "cross-entropy of predictions sent through the transition matrix: -log (p^T T)_y",
+        "Patrini et al. 2017, arXiv 1609.03683",
+        {
+            "transition": Parameter(
+                "estimated",
+                "where T comes from: the paper's estimate, or the true one of the noise",
+                kind=str,
+                options=("estimated", "true"),
+            ),
+        },
+    ),
+    "gce": Entry(
+        "generalised cross-entropy (1 - p_y^q) / q, truncated at p_y <= k from an epoch on",
+        "Zhang & Sabuncu 2018, arXiv 1805.07836",
+        {
+            "q": Parameter(0.7, "0 is cross-entropy, 1 is 1 - p_y", low=0.0, high=1.0),
+            "k": _unit(0.5, "probability up to which the truncated form is constant"),
+            "truncate_from": Parameter(
+                None,
+                "first epoch of the truncated form; empty: never",
+                kind=int,
+                low=1,
+                optional=True,
+            ),
+        },
+    ),
+    "sce": Entry(
+        "symmetric cross-entropy: alpha CE + beta RCE, RCE = -A (1 - p_y)",
+        "Wang et al. 2019, arXiv 1908.06112",
+        {
+            "alpha": Parameter(0.1, "weight of cross-entropy", low=0.0),
+            "beta": Parameter(1.0, "weight of reverse cross-entropy", low=0.0),
+            "A": Parameter(
+                -9.210340371976182, "stands for log 0; ln 1e-4", high=0.0, open_high=True
+            ),
+        },
+    ),
+    "elr": Entry(
+        "cross-entropy + lam log(1 - <p, t>), t a running average of the predictions",
+        "Liu et al. 2020, arXiv 2007.00151",
+        {"lam": _LAM, **TARGETS["ema"].parameters},
+    ),
+    "adam_elr": Entry(
+        "ELR with the target refined as Adam refines momentum",
+        "eq. 2 to 8",
+        {
+            "lam": _LAM,
+            "target": Parameter(
+                "adam",
+                "how the target is refined; brings its own parameters",
+                kind=str,
+                options=tuple(name for name in TARGETS if name != "ema"),
+            ),
+        },
+    ),
+}
+"""Losses and their own parameters. ``adam_elr`` also takes those of the target it names."""
+
+SCHEDULES: dict[str, Entry] = {
+    "constant": Entry("lr all the way"),
+    "multistep": Entry(
+        "lr times gamma at each milestone",
+        "ELR, GCE",
+        {
+            "milestones": Parameter(
+                (40, 80), "epochs after which lr drops, of max_epochs", kind=tuple
+            ),
+            "gamma": Parameter(0.01, "factor at each milestone", low=0.0, high=1.0, open_low=True),
+        },
+    ),
+    "cosine": Entry(
+        "half a cosine from lr to eta_min over the trial",
+        "Loshchilov & Hutter 2017, arXiv 1608.03983",
+        {"eta_min": Parameter(0.0, "learning rate at the end", low=0.0)},
+    ),
+    "cosine_warm_restarts": Entry(
+        "cosine from lr to eta_min over a cycle, then again from lr",
+        "Loshchilov & Hutter 2017, arXiv 1608.03983",
+        {
+            "t_0": Parameter(10, "epochs of the first cycle", kind=int, low=1),
+            "t_mult": Parameter(1, "each cycle is this many times longer", kind=int, low=1),
+            "eta_min": Parameter(0.001, "learning rate at a cycle's end", low=0.0),
+        },
+    ),
+    "one_cycle": Entry(
+        "up to lr, then down to almost nothing, both along a cosine",
+        "Smith & Topin 2018, arXiv 1708.07120",
+        {
+            "warm_up": _unit(0.3, "share of the epochs spent going up", open_high=True),
+            "start_factor": Parameter(
+                0.04, "first learning rate over lr", low=0.0, high=1.0, open_low=True
+            ),
+            "end_factor": Parameter(4e-6, "last learning rate over lr", low=0.0, high=1.0),
+        },
+    ),
+}
+
+OPTIMISER: Entry = Entry(
+    "SGD with momentum, its learning rate schedule and its batches",
+    parameters={
+        "lr": _positive(0.02, "peak learning rate"),
+        "lr_schedule": Parameter(
+            "cosine_warm_restarts",
+            "how lr moves over the epochs; brings its own parameters",
+            kind=str,
+            options=tuple(SCHEDULES),
+        ),
+        "momentum": Parameter(0.9, "momentum of SGD", low=0.0, high=1.0, open_high=True),
+        "weight_decay": Parameter(1e-3, "L2 penalty of SGD", low=0.0),
+        "batch_size": Parameter(128, "images a step", kind=int, low=1),
+        "averaging": Parameter(
+            0.0,
+            "decay a step of the averaged weights that are evaluated beside the raw ones; 0: none",
+            low=0.0,
+            high=1.0,
+            open_high=True,
+        ),
+    },
+)
+
+
+@dataclass(frozen=True)
+class DatasetInfo:
+    """Shape of a data set.
+
+    ``size`` is height and width in pixels; ``flip`` and ``crop_pad`` are its augmentation: random
+    horizontal flips, random crops after zero-padding by that many.
+    """
+
+    summary: str
+    num_classes: int
+    channels: int
+    size: int
+    train_examples: int
+    test_examples: int
+    crop_pad: int
+    flip: bool
+
+
+DATASETS: dict[str, DatasetInfo] = {
+    "digits": DatasetInfo(
+        "scikit-learn's handwritten digits, embedded", 10, 1, 8, 1437, 360, 1, False
+    ),
+    "fashion_mnist": DatasetInfo("Fashion-MNIST", 10, 1, 28, 60_000, 10_000, 2, True),
+    "cifar10": DatasetInfo("CIFAR-10", 10, 3, 32, 50_000, 10_000, 4, True),
+    "cifar100": DatasetInfo("CIFAR-100", 100, 3, 32, 50_000, 10_000, 4, True),
+}
+
+NOISE_KINDS: dict[str, str] = {
+    "none": "labels as they are",
+    "symmetric": "round(rate N) examples redrawn uniformly from all classes",
+    "asymmetric": "each class flips to one similar class with probability rate",
+    "locally_concentrated": "whole clusters of a class take one other class",
+    "feature_dependent": "examples nearest a decision boundary take the class across it",
+    "instance_dependent": "each example flips by its own rate to a class chosen by its pixels",
+    "human": "CIFAR-N: labels given by people, from the user's own file",
+}
+
+NETWORKS: dict[str, str] = {
+    "tiny_cnn": "two convolutions and a linear layer: digits on a CPU",
+    "small_cnn": "four convolutions, about 94,000 parameters: 28x28 and 32x32 on a CPU",
+    "resnet18": "post-activation ResNet-18, 3x3 stem, no max-pool",
+    "resnet34": "post-activation ResNet-34, 3x3 stem, no max-pool: the paper's and ELR's",
+    "preact_resnet18": "pre-activation ResNet-18, 3x3 stem",
+}

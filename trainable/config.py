@@ -1,0 +1,236 @@
+"""The typed configuration of one trial, and the seeds that make it repeatable."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from trainable.catalog import (
+    DATASETS,
+    LOSSES,
+    NETWORKS,
+    NOISE_KINDS,
+    OPTIMISER,
+    SCHEDULES,
+    TARGETS,
+    Entry,
+    Value,
+    unknown,
+)
+
+PRECISIONS = ("auto", "float32", "bfloat16")
+
+
+@dataclass(frozen=True)
+class DataConfig:
+    """Which images a trial sees.
+
+    ``root`` is the folder of the data set's files (None: ``~/.cache/elr-tune``'s), ``holdout`` the
+    share in (0, 1) of the training set held out for validation, ``train_examples`` the size of a
+    stratified subset taken before the split (None: all).
+    """
+
+    name: str
+    root: str | None = None
+    holdout: float = 0.1
+    train_examples: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.name not in DATASETS:
+            raise ValueError(unknown("data set", self.name, DATASETS))
+        if not 0 < self.holdout < 1:
+            raise ValueError(f"holdout = {self.holdout} is not a number in (0, 1)")
+        largest = DATASETS[self.name].train_examples
+        smallest = 10 * DATASETS[self.name].num_classes
+        if self.train_examples is not None and not smallest <= self.train_examples <= largest:
+            raise ValueError(
+                f"train_examples = {self.train_examples} is not in [{smallest}, {largest}]"
+            )
+
+
+@dataclass(frozen=True)
+class NoiseConfig:
+    """How the given labels differ from the true ones (``trainable.noise.corrupt``).
+
+    ``rate`` in [0, 1) means what the kind says it means. ``include_true`` (symmetric): redraw from
+    all classes, the true one among them. ``ring`` (asymmetric, CIFAR-100): ``superclass`` or
+    ``contiguous``. ``legacy_sequential`` (asymmetric, CIFAR-10): apply the class map one class
+    after the other, as ELR's code does. ``labels_file`` and ``labels_key`` (human): the CIFAR-N
+    file and the label set in it.
+    """
+
+    kind: str
+    rate: float = 0.0
+    include_true: bool = True
+    ring: str = "superclass"
+    legacy_sequential: bool = False
+    labels_file: str | None = None
+    labels_key: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.kind not in NOISE_KINDS:
+            raise ValueError(unknown("noise kind", self.kind, NOISE_KINDS))
+        if not 0 <= self.rate < 1:
+            raise ValueError(f"rate = {self.rate} is not a number in [0, 1)")
+        if self.ring not in ("superclass", "contiguous"):
+            raise ValueError(unknown("ring", self.ring, ("superclass", "contiguous")))
+
+    @property
+    def setting(self) -> str:
+        """A short name for tables and folders: ``symmetric-0.4``, ``human-worse_label``."""
+        if self.kind == "human":
+            return f"human-{self.labels_key}"
+        parts = [self.kind]
+        if not self.include_true:
+            parts.append("exclusive")
+        if self.ring != "superclass":
+            parts.append(self.ring)
+        if self.legacy_sequential:
+            parts.append("sequential")
+        return "-".join(parts) if self.kind == "none" else "-".join([*parts, f"{self.rate:g}"])
+
+
+@dataclass(frozen=True)
+class TrialConfig:
+    """Everything one trial is: the same config gives the same trial, bit for bit on a CPU.
+
+    ``loss_parameters`` are complete: those of the loss, and of the target it names;
+    ``schedule_parameters`` those of ``lr_schedule``. ``max_epochs`` is the full budget. ``seed``
+    is the one number that noise, split, initialisation, order and augmentation derive from
+    (:func:`derive_seed`). ``precision`` "auto" is bfloat16 autocast where the device has it.
+    """
+
+    data: DataConfig
+    noise: NoiseConfig
+    loss: str
+    loss_parameters: Mapping[str, Value]
+    network: str
+    lr: float
+    lr_schedule: str
+    schedule_parameters: Mapping[str, Value]
+    momentum: float
+    weight_decay: float
+    batch_size: int
+    averaging: float
+    max_epochs: int
+    seed: int
+    precision: str = "auto"
+    compile: bool = False
+
+    def __post_init__(self) -> None:
+        if self.network not in NETWORKS:
+            raise ValueError(unknown("network", self.network, NETWORKS))
+        if self.max_epochs < 1:
+            raise ValueError(f"max_epochs = {self.max_epochs} is not a whole number above 0")
+        if self.precision not in PRECISIONS:
+            raise ValueError(unknown("precision", self.precision, PRECISIONS))
+
+    @classmethod
+    def build(
+        cls,
+        *,
+        data: DataConfig,
+        noise: NoiseConfig,
+        loss: str,
+        network: str,
+        max_epochs: int,
+        seed: int,
+        parameters: Mapping[str, Value] | None = None,
+        precision: str = "auto",
+        compile: bool = False,
+    ) -> "TrialConfig":
+        """A complete config from flat ``parameters`` ({"lam": 3, "lr": 0.02, …}).
+
+        What is not given takes its reference value. Raises ValueError for a name that neither the
+        loss, its target, the optimiser nor the schedule has, and for a value out of range.
+        """
+        given = dict(parameters or {})
+        loss_parameters = complete_loss(loss, _take(given, loss_owners(loss, given)))
+        optimiser = OPTIMISER.complete("the optimiser", _take(given, [OPTIMISER]))
+        lr_schedule = str(optimiser.pop("lr_schedule"))
+        entry = SCHEDULES[lr_schedule]
+        schedule_parameters = entry.complete(lr_schedule, _take(given, [entry]))
+        if given:
+            name = next(iter(given))
+            owners = [*loss_owners(loss, loss_parameters), OPTIMISER, entry]
+            valid = [n for owner in owners for n in owner.parameters]
+            raise ValueError(unknown(f"parameter of a trial with {loss}", name, valid))
+        return cls(
+            data=data,
+            noise=noise,
+            loss=loss,
+            loss_parameters=loss_parameters,
+            network=network,
+            lr_schedule=lr_schedule,
+            schedule_parameters=schedule_parameters,
+            max_epochs=max_epochs,
+            seed=seed,
+            precision=precision,
+            compile=compile,
+            **optimiser,  # type: ignore[arg-type]
+        )
+
+    @property
+    def parameters(self) -> dict[str, Value]:
+        """All hyperparameters, flat: what the ``param_*`` columns of the results hold."""
+        optimiser = {name: getattr(self, name) for name in OPTIMISER.parameters}
+        return {**self.loss_parameters, **optimiser, **self.schedule_parameters}
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain JSON-able values; :meth:`from_dict` is the inverse."""
+        return {
+            **asdict(self),
+            "loss_parameters": dict(self.loss_parameters),
+            "schedule_parameters": dict(self.schedule_parameters),
+        }
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> "TrialConfig":
+        """A config from :meth:`as_dict`'s output, lists (from JSON) read as tuples."""
+        plain = dict(values)
+        plain["data"] = DataConfig(**plain["data"])
+        plain["noise"] = NoiseConfig(**plain["noise"])
+        for key in ("loss_parameters", "schedule_parameters"):
+            plain[key] = {k: tuple(v) if isinstance(v, list) else v for k, v in plain[key].items()}
+        return cls(**plain)
+
+    @property
+    def fingerprint(self) -> str:
+        """16 hex digits that differ whenever anything in the config differs."""
+        text = json.dumps(self.as_dict(), sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def loss_owners(loss: str, parameters: Mapping[str, Value]) -> list[Entry]:
+    """The tables that the parameters of ``loss`` come from: its own and, if any, its target's."""
+    if loss not in LOSSES:
+        raise ValueError(unknown("loss", loss, LOSSES))
+    entry = LOSSES[loss]
+    if "target" not in entry.parameters:
+        return [entry]
+    target = parameters.get("target", entry.parameters["target"].default)
+    if target not in TARGETS:
+        raise ValueError(unknown("target", target, TARGETS))
+    return [entry, TARGETS[str(target)]]
+
+
+def complete_loss(loss: str, given: Mapping[str, Value]) -> dict[str, Value]:
+    """All parameters of ``loss``, its target's among them: ``given`` over the references."""
+    owners = loss_owners(loss, given)
+    merged = Entry(loss, parameters={k: v for o in owners for k, v in o.parameters.items()})
+    return merged.complete(loss, given)
+
+
+def _take(given: dict[str, Value], owners: list[Entry]) -> dict[str, Value]:
+    names = [name for owner in owners for name in owner.parameters if name in given]
+    return {name: given.pop(name) for name in names}
+
+
+def derive_seed(seed: int, purpose: str) -> int:
+    """A 63-bit seed for one ``purpose`` ("noise", "split", "init", …) of a trial's ``seed``.
+
+    A hash, not an offset: purposes never share a stream, on any machine.
+    """
+    digest = hashlib.sha256(f"{seed}/{purpose}".encode()).digest()
+    return int.from_bytes(digest[:8], "big") >> 1
