@@ -1,23 +1,59 @@
 """Wrong labels, drawn so that the same seed gives the same labels on every machine.
 
-:func:`corrupt` turns true labels into given ones.
+:func:`corrupt` turns true labels into given ones. What ``rate`` means depends on the kind, and
+papers differ, so the realised rate and transition matrix are part of the answer:
+
+====================  ===========================================  =======================
+kind                  what happens                                 realised rate
+====================  ===========================================  =======================
+none                  nothing                                      0
+symmetric             ``round(rate N)`` labels redrawn from all    about rate (C - 1) / C
+symmetric, exclusive  ... from the others (include_true = false)   rate, exactly
+asymmetric            ``round(rate n)`` of each class of the map   rate / 2; CIFAR-100 rate
+locally_concentrated  whole clusters of each class                 at most rate
+feature_dependent     ``round(rate N)`` nearest a boundary         rate, exactly
+instance_dependent    each by its own TruncNorm(rate, 0.1, 0, 1)   about rate
+human                 CIFAR-N's labels                             the file's
+====================  ===========================================  =======================
+
+"Exactly" is within the rounding to whole examples. The kinds are in :mod:`trainable.noise_kinds`
+and :mod:`trainable.human_labels`, the class maps in :mod:`trainable.class_maps`.
 """
 
 import hashlib
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from trainable.catalog import NOISE_KINDS, unknown
+from trainable.catalog import unknown
 from trainable.config import derive_seed
+from trainable.human_labels import human
+from trainable.noise_kinds import (
+    Draw,
+    NoiseError,
+    asymmetric,
+    feature_dependent,
+    instance_dependent,
+    locally_concentrated,
+    symmetric,
+)
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
 
+__all__ = ["KINDS", "NoiseError", "NoisyLabels", "corrupt"]
 
-class NoiseError(ValueError):
-    """Noise that cannot be made as asked: one line that says what is missing or impossible."""
+KINDS: dict[str, Callable[[Draw], Ints]] = {
+    "none": lambda draw: draw.true.copy(),
+    "symmetric": symmetric,
+    "asymmetric": asymmetric,
+    "locally_concentrated": locally_concentrated,
+    "feature_dependent": feature_dependent,
+    "instance_dependent": instance_dependent,
+    "human": human,
+}
 
 
 @dataclass(frozen=True)
@@ -43,7 +79,7 @@ class NoisyLabels:
         Raises:
             NoiseError: another number of labels, or a label outside ``[0, num_classes)``.
         """
-        true, given = check_labels(true, num_classes), check_labels(given, num_classes)
+        true, given = _checked(true, num_classes), _checked(given, num_classes)
         if len(true) != len(given):
             raise NoiseError(f"{len(given)} given labels for {len(true)} examples")
         wrong = given != true
@@ -59,49 +95,79 @@ class NoisyLabels:
         )
 
 
-def check_labels(labels: Ints, num_classes: int) -> Ints:
-    """The labels as a C-contiguous int64 vector. Raises NoiseError if they are anything else."""
+def corrupt(
+    labels: Ints,
+    *,
+    kind: str,
+    num_classes: int,
+    seed: int,
+    rate: float = 0.0,
+    dataset: str | None = None,
+    include_true: bool = True,
+    ring: str = "superclass",
+    legacy_sequential: bool = False,
+    images: NDArray[np.uint8] | None = None,
+    features: NDArray[np.floating] | None = None,
+    probabilities: NDArray[np.floating] | None = None,
+    labels_file: str | None = None,
+    labels_key: str | None = None,
+    index: Ints | None = None,
+) -> NoisyLabels:
+    """Draw given labels for the true ``labels``. At rate 0 every kind but "human" leaves them.
+
+    Args:
+        labels: true labels, integers ``[N]`` in ``[0, num_classes)``; not changed.
+        kind: one of ``NOISE_KINDS``.
+        num_classes: C.
+        seed: any integer; the draw uses ``derive_seed(seed, "noise")``.
+        rate: in [0, 1), what the kind says it means. Not for "human", whose files have theirs.
+        dataset: name of the data set: asymmetric.
+        include_true: redraw from all classes, the true one among them: symmetric.
+        ring: "superclass" or "contiguous": asymmetric on cifar100.
+        legacy_sequential: apply the map one class after the other: asymmetric on cifar10.
+        images: uint8 ``[N, channels, height, width]``: instance_dependent.
+        features: of a reference classifier, ``[N, F]``: locally_concentrated.
+        probabilities: of a reference classifier, ``[N, C]``: feature_dependent.
+        labels_file: path of a CIFAR-N file: human.
+        labels_key: the label set in it: human.
+        index: rows of the file that ``labels`` stand for, int64 ``[N]`` (None: all): human.
+
+    Raises:
+        ValueError: an unknown kind, data set or ring.
+        NoiseError: a rate outside [0, 1), something the kind needs is missing or does not fit.
+    """
+    if kind not in KINDS:
+        raise ValueError(unknown("noise kind", kind, KINDS))
+    if not 0 <= rate < 1:
+        raise NoiseError(f"rate = {rate} is not a number in [0, 1)")
+    if kind in ("none", "human") and rate:
+        raise NoiseError(f"rate = {rate} makes no sense with noise kind {kind!r}: leave it out")
+    draw = Draw(
+        true=_checked(labels, num_classes),
+        kind=kind,
+        rate=rate,
+        num_classes=num_classes,
+        rng=np.random.default_rng(derive_seed(seed, "noise")),
+        dataset=dataset,
+        include_true=include_true,
+        ring=ring,
+        legacy_sequential=legacy_sequential,
+        images=images,
+        features=features,
+        probabilities=probabilities,
+        labels_file=labels_file,
+        labels_key=labels_key,
+        index=index,
+    )
+    given = KINDS["none" if rate == 0 and kind != "human" else kind](draw)
+    return NoisyLabels.of(draw.true, given, num_classes)
+
+
+def _checked(labels: Ints, num_classes: int) -> Ints:
+    """The labels as an int64 vector. Raises NoiseError if they are anything else."""
     labels = np.ascontiguousarray(labels)
     if labels.ndim != 1 or not np.issubdtype(labels.dtype, np.integer):
         raise NoiseError(f"labels are {labels.dtype} {labels.shape}, not one row of integers")
     if len(labels) and not 0 <= labels.min() <= labels.max() < num_classes:
         raise NoiseError(f"labels in [{labels.min()}, {labels.max()}], not [0, {num_classes})")
     return labels.astype(np.int64, copy=False)
-
-
-def corrupt(
-    labels: Ints,
-    *,
-    kind: str,
-    rate: float = 0.0,
-    num_classes: int,
-    seed: int,
-    include_true: bool = True,
-) -> NoisyLabels:
-    """Draw given labels for the true ``labels [N]``."""
-    if kind not in NOISE_KINDS:
-        raise ValueError(unknown("noise kind", kind, NOISE_KINDS))
-    if not 0 <= rate < 1:
-        raise NoiseError(f"rate = {rate} is not a number in [0, 1)")
-    true = check_labels(labels, num_classes)
-    rng = np.random.default_rng(derive_seed(seed, "noise"))
-    given = true.copy()
-    if kind == "symmetric":
-        given = _symmetric(true, rate, num_classes, rng, include_true)
-    elif kind != "none":
-        raise NotImplementedError(kind)
-    return NoisyLabels.of(true, given, num_classes)
-
-
-def _symmetric(
-    true: Ints, rate: float, num_classes: int, rng: np.random.Generator, include_true: bool
-) -> Ints:
-    given = true.copy()
-    chosen = np.argsort(rng.random(len(true)), kind="stable")[: round(rate * len(true))]
-    draws = rng.random(len(chosen))
-    if include_true:
-        given[chosen] = (draws * num_classes).astype(np.int64)
-    else:
-        steps = 1 + (draws * (num_classes - 1)).astype(np.int64)
-        given[chosen] = (true[chosen] + steps) % num_classes
-    return given

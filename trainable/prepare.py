@@ -1,5 +1,7 @@
 """From a data set and its settings to the data of one trial."""
 
+from dataclasses import asdict
+
 from trainable.config import DataConfig, NoiseConfig
 from trainable.data import Dataset, Ints, TrialData, subset_index, trial_data
 from trainable.noise import NoisyLabels, corrupt
@@ -28,14 +30,20 @@ def prepare(
     subset = subset_index(dataset, data, seed)
     true = dataset.train_labels[subset]
     if given is None:
-        noisy = corrupt(
-            true,
-            kind=noise.kind,
-            rate=noise.rate,
-            num_classes=dataset.num_classes,
-            seed=seed,
-            include_true=noise.include_true,
-        )
+        noisy = _draw(dataset, subset, noise, seed)
     else:
         noisy = NoisyLabels.of(true, given, dataset.num_classes)
     return trial_data(dataset, data, noisy, seed), noisy
+
+
+def _draw(dataset: Dataset, subset: Ints, noise: NoiseConfig, seed: int) -> NoisyLabels:
+    images = dataset.train_images[subset] if noise.kind == "instance_dependent" else None
+    return corrupt(
+        dataset.train_labels[subset],
+        num_classes=dataset.num_classes,
+        seed=seed,
+        dataset=dataset.name,
+        images=images,
+        index=subset,
+        **asdict(noise),
+    )
