@@ -1,0 +1,228 @@
+"""Loading a results folder, finished or running, into two DataFrames."""
+
+import json
+import tomllib
+import warnings
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeAlias, cast
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+
+from analysis import store
+from analysis.schema import (
+    EPOCH_COLUMNS,
+    PARAMETER_COLUMNS,
+    PAUSED,
+    RUNNING,
+    SEARCH,
+    TRIAL_COLUMNS,
+    arrow_schema,
+    categories,
+)
+from analysis.store import (
+    EPOCH_KEY,
+    EPOCH_SCHEMA,
+    EPOCHS,
+    TRIALS,
+    TRIALS_FILE,
+    ResultsError,
+    latest_rows,
+)
+from trainable.catalog import unknown
+from trainable.storage import Folder, MissingError
+
+__all__ = ["Results", "ResultsError", "ResultsWarning", "load_results"]
+
+SPEC_FILE, PROVENANCE_FILE = "sweep.toml", "provenance.json"
+TRIAL_SCHEMA = arrow_schema([*TRIAL_COLUMNS, *PARAMETER_COLUMNS.values()])
+TRIAL_KEY = ("trial_id", "study", "number", "phase", "status")
+EPOCH_INDEX = ("study", "trial_id", "epoch")
+Part: TypeAlias = tuple[str, tuple[int, int]]
+"""A study, and (level, number) of one of its parts."""
+_ATTEMPTS = 5
+_READERS = 8
+
+
+class ResultsWarning(UserWarning):
+    """Something was left out of the results because its file is damaged."""
+
+
+@dataclass(frozen=True)
+class Results:
+    """One sweep's results.
+
+    ``trials`` has a row a trial (``schema.TRIAL_COLUMNS`` and ``param_*``), sorted by study,
+    phase and number; ``epochs`` a row for each trial and epoch (``schema.EPOCH_COLUMNS``), sorted
+    like the trials and by epoch. ``spec`` is the sweep file and ``provenance`` what it ran on;
+    both are empty where the folder has none.
+    """
+
+    folder: Folder
+    trials: pd.DataFrame
+    epochs: pd.DataFrame
+    spec: dict[str, Any] = field(default_factory=dict)
+    provenance: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def running(self) -> bool:
+        """Whether some trial has not ended."""
+        return bool(self.trials["status"].isin([RUNNING, PAUSED]).any())
+
+
+def load_results(
+    path: str | Path | Folder,
+    *,
+    studies: Sequence[str] | None = None,
+    columns: Sequence[str] | None = None,
+    strict: bool = True,
+) -> Results:
+    """Load the results folder of one sweep, while it runs or after.
+
+    Args:
+        path: the folder, a path or a URI (s3, gs, …).
+        studies: names of the studies to read; None: all.
+        columns: columns of ``epochs`` to read besides study, trial_id and epoch; None: all.
+        strict: whether a damaged file is an error, or left out with a :class:`ResultsWarning`.
+
+    Raises:
+        ResultsError: no results there, a damaged file (its path), an unknown study or column.
+        StorageError: the storage cannot be read.
+    """
+    folder = Folder.open(path)
+    if not folder.exists(TRIALS) and not folder.exists(SPEC_FILE):
+        raise ResultsError(_not_results(folder))
+    for name in set(columns or ()) - {column.name for column in EPOCH_COLUMNS}:
+        raise ResultsError(unknown("epoch column", name, [c.name for c in EPOCH_COLUMNS]))
+    trials = _load_trials(folder, strict)
+    known = sorted({*trials["study"], *store.study_names(folder)})
+    for name in set(studies or ()) - set(known):
+        raise ResultsError(unknown("study", name, known))
+    chosen = known if studies is None else [name for name in known if name in studies]
+    trials = _typed_trials(trials, chosen)
+    return Results(
+        folder=folder,
+        trials=trials,
+        epochs=_load_epochs(folder, chosen, columns, strict, trials["trial_id"].to_list()),
+        spec=_load_text(folder, SPEC_FILE, tomllib.loads),
+        provenance=_load_text(folder, PROVENANCE_FILE, json.loads),
+    )
+
+
+def _not_results(folder: Folder) -> str:
+    inside = [name for name in folder.names() if (folder / name).exists(SPEC_FILE)]
+    if inside:
+        return f"{folder} is not the results of one sweep, but holds some: {', '.join(inside)}"
+    return f"{folder} holds no results: neither {SPEC_FILE} nor {TRIALS}/ is there"
+
+
+def _load_trials(folder: Folder, strict: bool) -> pd.DataFrame:
+    table = TRIAL_SCHEMA.empty_table()
+    if (folder / TRIALS).exists(TRIALS_FILE):
+        table = _read(folder / TRIALS, TRIALS_FILE, TRIAL_SCHEMA, TRIAL_KEY, strict)
+    return cast(pd.DataFrame, table.to_pandas())
+
+
+def _typed_trials(trials: pd.DataFrame, studies: list[str]) -> pd.DataFrame:
+    """Sorted, with categoricals; trial ids are categories in this order."""
+    trials = trials[trials["study"].isin(studies)]
+    replicates = trials["phase"] != SEARCH
+    order = np.lexsort((trials["trial_id"], trials["number"], replicates, trials["study"]))
+    trials = trials.iloc[order].reset_index(drop=True)
+    dtypes: dict[str, Any] = dict.fromkeys(categories(trials.columns), "category")
+    dtypes["study"] = pd.CategoricalDtype(studies)
+    dtypes["trial_id"] = pd.CategoricalDtype(trials["trial_id"])
+    return trials.astype(dtypes)
+
+
+def _load_epochs(
+    folder: Folder,
+    studies: list[str],
+    columns: Sequence[str] | None,
+    strict: bool,
+    trial_ids: list[str],
+) -> pd.DataFrame:
+    names = [column.name for column in EPOCH_COLUMNS]
+    wanted = names if columns is None else [n for n in names if n in {*EPOCH_INDEX, *columns}]
+    schema = pa.schema(f for f in EPOCH_SCHEMA if f.name in {*wanted, *EPOCH_KEY})
+    parts = _settled_parts(folder, studies, schema, strict)
+    table = pa.concat_tables([_with_study(schema.empty_table(), studies, 0), *parts])
+    table = table.unify_dictionaries()
+    table = table.take(latest_rows(table, trial_ids)).select(wanted)
+    epochs = cast(pd.DataFrame, table.to_pandas())
+    others = epochs["trial_id"].cat.categories.difference(trial_ids)
+    epochs["trial_id"] = epochs["trial_id"].cat.set_categories([*trial_ids, *others])
+    return epochs
+
+
+def _settled_parts(
+    folder: Folder, studies: list[str], schema: pa.Schema, strict: bool
+) -> list[pa.Table]:
+    """All parts of the studies; read again if a running sweep merged some meanwhile."""
+    after = _listing(folder, studies)
+    for _ in range(_ATTEMPTS):
+        before = after
+        tables = _read_parts(folder, studies, before, schema, strict)
+        after = _listing(folder, studies)
+        merged = {part for part in after - before if part[1][0] > 0}
+        if tables is not None and before <= after and not merged:
+            return tables
+    raise ResultsError(f"{folder} changes faster than it can be read; try again")
+
+
+def _listing(folder: Folder, studies: list[str]) -> set[Part]:
+    places = [(study, folder / EPOCHS / store.partition(study)) for study in studies]
+    return {(study, key) for study, place in places for key in store.part_keys(place)}
+
+
+def _read_parts(
+    folder: Folder,
+    studies: list[str],
+    listing: set[Part],
+    schema: pa.Schema,
+    strict: bool,
+) -> list[pa.Table] | None:
+    """The tables of the listed parts; None if one is no longer there."""
+
+    def read(part: Part) -> pa.Table:
+        place = folder / EPOCHS / store.partition(part[0])
+        table = _read(place, store.part_name(*part[1]), schema, EPOCH_KEY, strict)
+        return _with_study(table, studies, studies.index(part[0]))
+
+    try:
+        with ThreadPoolExecutor(_READERS) as pool:
+            return list(pool.map(read, sorted(listing)))
+    except MissingError:
+        return None
+
+
+def _read(
+    folder: Folder, name: str, schema: pa.Schema, key: Sequence[str], strict: bool
+) -> pa.Table:
+    """The table, or, unless ``strict``, an empty one and a warning in place of a damaged one."""
+    try:
+        return store.read_table(folder, name, schema, key)
+    except ResultsError as error:
+        if strict:
+            raise
+        warnings.warn(f"left out: {error}", ResultsWarning, stacklevel=2)
+        return schema.empty_table()
+
+
+def _with_study(table: pa.Table, studies: list[str], index: int) -> pa.Table:
+    indices = np.full(len(table), index, dtype=np.int32)
+    column = pa.DictionaryArray.from_arrays(indices, pa.array(studies, pa.string()))
+    return table.add_column(0, "study", column)
+
+
+def _load_text(folder: Folder, name: str, parse: Callable[[str], Any]) -> dict[str, Any]:
+    if not folder.exists(name):
+        return {}
+    try:
+        return cast(dict[str, Any], parse(folder.read(name).decode()))
+    except ValueError as error:
+        raise ResultsError(f"{folder}/{name} is damaged: {error}") from error

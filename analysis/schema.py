@@ -1,0 +1,151 @@
+"""The columns of the results: their names exist once, here.
+
+``trials/trials.parquet`` has :data:`TRIAL_COLUMNS` and a ``param_<name>`` column for every
+hyperparameter that any study of the sweep has; the parts under ``epochs/`` have
+:data:`EPOCH_COLUMNS`, ``study`` standing in their folder's name. Undefined numbers are null in
+Parquet and NaN in pandas.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, fields
+
+import pyarrow as pa
+
+from trainable.catalog import LOSSES, OPTIMISER, SCHEDULES, TARGETS, unknown
+from trainable.metrics import EpochMetrics
+
+SEARCH, REPLICATE = "search", "replicate"
+RUNNING, PAUSED, COMPLETED = "running", "paused", "completed"
+STOPPED, DIVERGED, FAILED = "stopped", "diverged", "failed"
+PARAM = "param_"
+
+ARROW_TYPES: dict[str, pa.DataType] = {
+    "category": pa.string(),
+    "text": pa.string(),
+    "int": pa.int64(),
+    "float": pa.float64(),
+    "bool": pa.bool_(),
+    "time": pa.timestamp("us", tz="UTC"),
+}
+"""What a dtype of :class:`Column` is in a file. In pandas: category, str, int64 (float64 where a
+value may be undefined), float64, bool, datetime64[us, UTC]."""
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column: ``dtype`` is a key of :data:`ARROW_TYPES`, ``unit`` is empty for none."""
+
+    name: str
+    dtype: str
+    meaning: str
+    unit: str = ""
+
+
+TRIAL_COLUMNS: tuple[Column, ...] = (
+    Column("sweep", "category", "name of the sweep"),
+    Column("study", "category", "name of the study: a noise setting and a loss"),
+    Column("dataset", "category", "name of the data set"),
+    Column("noise_kind", "category", "kind of label noise"),
+    Column("noise_rate", "float", "rate asked for; what it means is the kind's", "fraction"),
+    Column("noise", "category", "name of the noise setting"),
+    Column("realised_rate", "float", "training labels that are wrong", "fraction"),
+    Column("labels_fingerprint", "category", "hash of the given training labels"),
+    Column("loss", "category", "name of the loss"),
+    Column("model", "category", "name of the network"),
+    Column("trial_id", "category", "name of the trial, unique in the folder"),
+    Column("number", "int", "number of the trial in its study, in the order of suggestion"),
+    Column("phase", "category", "search, or replicate: an earlier trial again on a fresh seed"),
+    Column("source_trial_id", "category", "what a replicate repeats; empty for search"),
+    Column("seed", "int", "noise, split, initialisation and order derive from it"),
+    Column("status", "category", "running paused completed stopped diverged failed"),
+    Column("end_reason", "text", "why it ended, in words"),
+    Column("attempt", "int", "times the trial was started, from 1"),
+    Column("max_epochs", "int", "full budget", "epochs"),
+    Column("epochs", "int", "epochs trained", "epochs"),
+    Column("repeated_epochs", "int", "epochs trained again after an interruption", "epochs"),
+    Column("val_accuracy", "float", "at the last epoch, on the noisy hold-out", "fraction"),
+    Column("test_accuracy", "float", "at the last epoch, on true labels", "fraction"),
+    Column("best_val_accuracy", "float", "highest of any epoch: never selected on", "fraction"),
+    Column("duration_s", "float", "time the trial held its resources", "s"),
+    Column("selected_by", "category", "metric that the sweep selects on"),
+    Column("selection_value", "float", "that metric at the last epoch", "fraction"),
+    Column("config", "text", "the whole trial config, as JSON"),
+    Column("git_sha", "category", "commit of the code"),
+    Column("versions", "category", "versions of Python and of the libraries, as JSON"),
+    Column("device", "category", "what it was trained on"),
+    Column("started_at", "time", "start of the first attempt"),
+    Column("ended_at", "time", "end of the last attempt"),
+)
+
+_UNITS = {
+    "epoch": "epochs",
+    "lr": "",
+    "train_loss": "nats",
+    "val_loss": "nats",
+    "test_loss": "nats",
+    "epoch_seconds": "s",
+    "images_per_second": "1/s",
+    "peak_memory_mb": "MiB",
+}
+
+EPOCH_COLUMNS: tuple[Column, ...] = (
+    Column("study", "category", "name of the study; in the files, part of the folder's name"),
+    Column("trial_id", "category", "name of the trial"),
+    Column("attempt", "int", "start of the trial that this row comes from, from 1"),
+    Column("seq", "int", "order in which the rows of the sweep arrived, from 0"),
+    Column("recorded_at", "time", "when the row arrived"),
+    *(
+        Column(
+            metric.name,
+            "int" if metric.type is int else "float",
+            metric.metadata["meaning"],
+            _UNITS.get(metric.name, "fraction"),
+        )
+        for metric in fields(EpochMetrics)
+    ),
+)
+
+
+def _parameter_columns() -> dict[str, Column]:
+    """A column for every hyperparameter there is; whole numbers and lists keep their form."""
+    dtypes: dict[type, str] = {float: "float", int: "int", bool: "bool", str: "category"}
+    entries = [*LOSSES.values(), *TARGETS.values(), OPTIMISER, *SCHEDULES.values()]
+    return {
+        f"{PARAM}{name}": Column(f"{PARAM}{name}", dtypes.get(p.kind, "category"), p.meaning)
+        for entry in entries
+        for name, p in entry.parameters.items()
+    }
+
+
+PARAMETER_COLUMNS: dict[str, Column] = _parameter_columns()
+"""Every possible ``param_*`` column. Lists such as milestones are text: ``40 80``."""
+
+
+def trial_schema(names: Iterable[str]) -> pa.Schema:
+    """The schema of a trials table whose rows have ``names``. Raises ValueError on others."""
+    known = {column.name: column for column in TRIAL_COLUMNS}
+    given = set(names)
+    for name in given - known.keys() - PARAMETER_COLUMNS.keys():
+        raise ValueError(unknown("trial column", name, [*known, *PARAMETER_COLUMNS]))
+    parameters = [column for name, column in PARAMETER_COLUMNS.items() if name in given]
+    return arrow_schema([*TRIAL_COLUMNS, *parameters])
+
+
+def arrow_schema(columns: Iterable[Column]) -> pa.Schema:
+    """The columns as they are in a file."""
+    return pa.schema([(column.name, ARROW_TYPES[column.dtype]) for column in columns])
+
+
+def categories(names: Iterable[str]) -> list[str]:
+    """Those of ``names`` that are categorical in pandas."""
+    columns: Mapping[str, Column] = {
+        **{column.name: column for column in (*TRIAL_COLUMNS, *EPOCH_COLUMNS)},
+        **PARAMETER_COLUMNS,
+    }
+    return [name for name in names if name in columns and columns[name].dtype == "category"]
+
+
+def describe(columns: Iterable[Column]) -> str:
+    """A Markdown table of the columns: what the documentation prints."""
+    rows = [f"| `{c.name}` | {c.dtype} | {c.unit} | {c.meaning} |" for c in columns]
+    return "\n".join(["| column | dtype | unit | meaning |", "|---|---|---|---|", *rows])

@@ -1,0 +1,208 @@
+"""Writing results while a sweep runs, so that any reader at any moment finds whole tables.
+
+    trials/trials.parquet               one row a trial, replaced as a whole
+    epochs/study=<name>/part-*.parquet  rows appended in parts; 32 parts of a level become one of
+                                        the next, so a study never has more than a few dozen files
+
+A part is merged by writing the larger one first and deleting its sources after. In between a
+reader meets rows twice; after a recovery, epochs come again. Both are settled by the key
+(trial, epoch): the latest attempt wins (:func:`latest_rows`).
+"""
+
+import json
+import re
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from io import BytesIO
+from typing import Any
+from urllib.parse import quote, unquote
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from analysis.schema import EPOCH_COLUMNS, PARAM, arrow_schema, trial_schema
+from trainable.catalog import unknown
+from trainable.storage import Folder
+
+TRIALS, EPOCHS, TRIALS_FILE = "trials", "epochs", "trials.parquet"
+STUDY_PREFIX = "study="
+PARTS_PER_LEVEL = 32
+COMPACTED_LEVEL = 9
+"""Level of the one part that the end of a sweep leaves; merging does not reach it before."""
+
+EPOCH_SCHEMA = arrow_schema(column for column in EPOCH_COLUMNS if column.name != "study").set(
+    0, pa.field("trial_id", pa.dictionary(pa.int32(), pa.string()))
+)
+EPOCH_KEY = ("trial_id", "epoch", "attempt", "seq")
+_PART = re.compile(r"part-(\d+)-(\d+)\.parquet")
+
+
+class ResultsError(ValueError):
+    """Results that cannot be understood: one line with what and where."""
+
+
+class ResultsWriter:
+    """Writes one sweep's tables into its results folder. One writer a folder at a time.
+
+    Opening it removes what a killed writer left half-done, and goes on numbering where that one
+    stopped. All methods raise StorageError if the storage fails.
+    """
+
+    def __init__(self, folder: Folder) -> None:
+        self._trials = folder / TRIALS
+        self._epochs = folder / EPOCHS
+        self._parts: dict[str, set[tuple[int, int]]] = {}
+        for place in (folder, self._trials, self._epochs):
+            place.remove_leftovers()
+        for study in study_names(folder):
+            place = self._epochs / partition(study)
+            place.remove_leftovers()
+            self._parts[study] = set(part_keys(place))
+
+    def write_trials(self, rows: Sequence[Mapping[str, Any]]) -> None:
+        """Replace the trials table: one row a trial, keys from ``schema.TRIAL_COLUMNS``.
+
+        Missing keys are null. Tuples become text, mappings JSON. Raises ValueError on a key that
+        is no column.
+        """
+        schema = trial_schema(name for row in rows for name in row)
+        self._trials.write(TRIALS_FILE, _parquet(_table(rows, schema), ()))
+
+    def append_epochs(self, study: str, rows: Sequence[Mapping[str, Any]]) -> None:
+        """Add rows, keys from ``schema.EPOCH_COLUMNS`` (``study`` itself may be left out)."""
+        if not rows:
+            return
+        columns = {*EPOCH_SCHEMA.names, "study"}
+        for name in set().union(*rows) - columns:
+            raise ValueError(unknown("epoch column", name, EPOCH_SCHEMA.names))
+        self._write_part(study, 0, _table(rows, EPOCH_SCHEMA))
+        self._merge_full_levels(study)
+
+    def compact(self) -> None:
+        """Leave one part a study, with exactly one row for each trial and epoch."""
+        for study, known in self._parts.items():
+            if {level for level, _ in known} == {COMPACTED_LEVEL} and len(known) == 1:
+                continue
+            self._replace(study, sorted(known), COMPACTED_LEVEL)
+
+    def _merge_full_levels(self, study: str) -> None:
+        by_level: dict[int, list[tuple[int, int]]] = defaultdict(list)
+        for key in sorted(self._parts[study]):
+            by_level[key[0]].append(key)
+        for level, keys in sorted(by_level.items()):
+            if len(keys) >= PARTS_PER_LEVEL:
+                self._replace(study, keys, level + 1)
+                self._merge_full_levels(study)
+                return
+
+    def _replace(self, study: str, keys: Sequence[tuple[int, int]], level: int) -> None:
+        folder = self._epochs / partition(study)
+        names = [part_name(*key) for key in keys]
+        table = pa.concat_tables(read_table(folder, n, EPOCH_SCHEMA, EPOCH_KEY) for n in names)
+        self._write_part(study, level, table.take(latest_rows(table)))
+        for key in keys:
+            folder.delete(part_name(*key))
+            self._parts[study].discard(key)
+
+    def _write_part(self, study: str, level: int, table: pa.Table) -> None:
+        known = self._parts.setdefault(study, set())
+        number = max((number for _, number in known), default=-1) + 1
+        name = part_name(level, number)
+        (self._epochs / partition(study)).write(name, _parquet(table, ("trial_id",)))
+        known.add((level, number))
+
+
+def partition(study: str) -> str:
+    """The folder of a study's epochs, named so that pandas and others read it as a column."""
+    return STUDY_PREFIX + quote(study, safe="")
+
+
+def study_names(folder: Folder) -> list[str]:
+    """Studies that have recorded epochs, sorted."""
+    names = (folder / EPOCHS).names()
+    prefix = STUDY_PREFIX
+    return sorted(unquote(n.removeprefix(prefix)) for n in names if n.startswith(prefix))
+
+
+def part_name(level: int, number: int) -> str:
+    """File name of a part; ``number`` is unique and increasing in a study."""
+    return f"part-{level}-{number:08d}.parquet"
+
+
+def part_keys(folder: Folder) -> list[tuple[int, int]]:
+    """(level, number) of the parts in a study's folder, sorted."""
+    matches = [_PART.fullmatch(name) for name in folder.names()]
+    return sorted((int(match[1]), int(match[2])) for match in matches if match)
+
+
+def read_table(folder: Folder, name: str, schema: pa.Schema, key: Sequence[str]) -> pa.Table:
+    """One file as a table with the columns of ``schema``, null where an older file has none.
+
+    Of ``param_*`` columns, only those that the file has.
+
+    Raises MissingError if it is not there, ResultsError with its path if it is damaged or has no
+    column of ``key``.
+    """
+    data = folder.read(name)
+    try:
+        file = pq.ParquetFile(pa.BufferReader(data))
+        there = set(file.schema_arrow.names)
+        for column in key:
+            if column not in there:
+                raise ResultsError(f"{folder}/{name} is no table of results: no {column!r} in it")
+        schema = pa.schema(f for f in schema if f.name in there or not f.name.startswith(PARAM))
+        table = file.read([n for n in schema.names if n in there], use_threads=False)
+        for field in schema:
+            if field.name not in there:
+                table = table.append_column(field, pa.nulls(len(table), field.type))
+        return table.select(schema.names).cast(schema)
+    except (pa.ArrowException, OSError) as error:
+        reason = str(error).splitlines()[0]
+        raise ResultsError(f"{folder}/{name} is damaged: {reason}") from error
+
+
+def latest_rows(table: pa.Table, trial_ids: Sequence[str] = ()) -> np.ndarray:
+    """Which rows of an epochs table count: one for each trial and epoch, sorted.
+
+    Of rows with the same trial and epoch, the one of the latest attempt stays, and of that the
+    last that arrived. Trials come in the order of ``trial_ids``, others after them.
+    """
+    column = table["trial_id"].unify_dictionaries().combine_chunks()
+    ranks = {trial_id: rank for rank, trial_id in enumerate(trial_ids)}
+    names = column.dictionary.to_pylist()
+    rank = np.array([ranks.setdefault(name, len(ranks)) for name in names], dtype=np.int64)
+    trial = rank[column.indices.to_numpy()]
+    epoch, attempt, seq = (table[name].to_numpy() for name in ("epoch", "attempt", "seq"))
+    order = np.lexsort((seq, attempt, epoch, trial))
+    trial, epoch = trial[order], epoch[order]
+    last = np.ones(len(order), dtype=bool)
+    last[:-1] = (trial[1:] != trial[:-1]) | (epoch[1:] != epoch[:-1])
+    return order[last]
+
+
+def _table(rows: Iterable[Mapping[str, Any]], schema: pa.Schema) -> pa.Table:
+    rows = list(rows)
+    return pa.table(
+        {
+            field.name: pa.array(
+                [_plain(row.get(field.name)) for row in rows], field.type, from_pandas=True
+            )
+            for field in schema
+        },
+        schema=schema,
+    )
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, tuple | list):
+        return " ".join(map(str, value))
+    if isinstance(value, Mapping):
+        return json.dumps(value, sort_keys=True)
+    return value
+
+
+def _parquet(table: pa.Table, dictionary: Sequence[str]) -> bytes:
+    sink = BytesIO()
+    pq.write_table(table, sink, use_dictionary=list(dictionary) or False, compression="zstd")
+    return sink.getvalue()

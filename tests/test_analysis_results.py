@@ -1,0 +1,218 @@
+import shutil
+
+import pandas as pd
+import pytest
+
+from analysis import results as results_module
+from analysis.results import ResultsError, ResultsWarning, load_results
+from analysis.schema import EPOCH_COLUMNS, TRIAL_COLUMNS
+from analysis.store import ResultsWriter
+from tests.recorded import epoch_row, trial_row, write_results
+from trainable.storage import Folder, MissingError, StorageError
+
+ELR, CE = "symmetric-0.4-elr", "symmetric-0.4-ce"
+
+
+@pytest.fixture
+def folder(tmp_path):
+    trials = [
+        trial_row(ELR, 1, status="running", param_lam=2.0),
+        trial_row(CE, 0, loss="ce"),
+        trial_row(ELR, 0, param_lam=3.0),
+        trial_row(ELR, 2, phase="replicate", trial_id="again", source_trial_id=f"{ELR}-0000"),
+    ]
+    epochs = [
+        epoch_row(f"{ELR}-0001", 1, 3, val_accuracy=0.3),
+        epoch_row(f"{ELR}-0000", 2, 1, val_accuracy=0.2),
+        epoch_row(f"{ELR}-0000", 1, 0, val_accuracy=0.1),
+        epoch_row(f"{ELR}-0000", 2, 4, attempt=2, val_accuracy=0.25),
+        epoch_row(f"{CE}-0000", 1, 2, val_accuracy=0.5),
+    ]
+    write_results(tmp_path / "sweep", trials, epochs, spec='name = "s"\n[search]\nsampler="tpe"')
+    return tmp_path / "sweep"
+
+
+def test_load_results_sorts_and_types_the_tables(folder):
+    results = load_results(folder)
+    trials, epochs = results.trials, results.epochs
+    assert trials["trial_id"].tolist() == [f"{CE}-0000", f"{ELR}-0000", f"{ELR}-0001", "again"]
+    assert list(epochs.columns) == [column.name for column in EPOCH_COLUMNS]
+    assert set(trials.columns) == {*(column.name for column in TRIAL_COLUMNS), "param_lam"}
+    assert isinstance(epochs["study"].dtype, pd.CategoricalDtype)
+    assert isinstance(epochs["trial_id"].dtype, pd.CategoricalDtype)
+    assert isinstance(trials["noise"].dtype, pd.CategoricalDtype)
+    assert str(trials["started_at"].dtype) == "datetime64[us, UTC]"
+    assert epochs["val_accuracy"].tolist() == [0.5, 0.1, 0.25, 0.3]
+    assert epochs["target_accuracy"].isna().all()
+    assert results.spec == {"name": "s", "search": {"sampler": "tpe"}}
+    assert results.provenance == {"git_sha": "abc1234"}
+    assert results.folder == Folder.open(folder)
+
+
+def test_tables_merge_on_trial_id(folder):
+    results = load_results(folder)
+    merged = results.epochs.merge(results.trials[["trial_id", "param_lam"]], on="trial_id")
+    assert merged["param_lam"].tolist()[1:] == [3.0, 3.0, 2.0]
+
+
+def test_running_while_a_trial_has_not_ended(folder):
+    assert load_results(folder).running
+    assert not load_results(folder, studies=[CE]).running
+
+
+def test_load_results_of_some_studies_and_columns(folder, monkeypatch):
+    read = []
+    original = Folder.read
+    monkeypatch.setattr(Folder, "read", lambda f, n: read.append(f"{f}/{n}") or original(f, n))
+    results = load_results(folder, studies=[ELR], columns=["val_accuracy"])
+    assert list(results.epochs.columns) == ["study", "trial_id", "epoch", "val_accuracy"]
+    assert results.epochs["val_accuracy"].tolist() == [0.1, 0.25, 0.3]
+    assert set(results.trials["study"]) == {ELR}
+    assert not any(CE in name for name in read)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"studies": ["symmetric-0.4-el"]}, f"unknown study .*did you mean '{ELR}'"),
+        ({"columns": ["val_acc"]}, "unknown epoch column 'val_acc': did you mean 'val_acc"),
+    ],
+)
+def test_load_results_refuses_unknown_names(folder, arguments, message):
+    with pytest.raises(ResultsError, match=message):
+        load_results(folder, **arguments)
+
+
+def test_a_sweep_that_has_just_begun_is_empty_but_typed(tmp_path):
+    Folder.open(tmp_path).write("sweep.toml", b'name = "x"')
+    results = load_results(tmp_path)
+    assert results.trials.empty
+    assert results.epochs.empty
+    assert not results.running
+    assert results.provenance == {}
+    assert list(results.epochs.columns) == [column.name for column in EPOCH_COLUMNS]
+    assert isinstance(results.trials["study"].dtype, pd.CategoricalDtype)
+
+
+def test_epochs_ahead_of_the_trials_table_are_kept(folder):
+    ResultsWriter(Folder.open(folder)).append_epochs(ELR, [epoch_row("new", 1, 9)])
+    epochs = load_results(folder).epochs
+    assert epochs["trial_id"].tolist()[-1] == "new"
+    assert epochs["study"].tolist()[-1] == ELR
+
+
+def test_no_results_is_a_clear_error(tmp_path):
+    (tmp_path / "notes.txt").write_text("hello")
+    with pytest.raises(ResultsError, match=rf"^{tmp_path} holds no results: neither sweep.toml"):
+        load_results(tmp_path)
+    with pytest.raises(ResultsError, match="holds no results"):
+        load_results(tmp_path / "nowhere")
+    with pytest.raises((ResultsError, StorageError), match=r"notes\.txt"):
+        load_results(tmp_path / "notes.txt")
+
+
+def test_the_folder_above_names_the_sweeps_in_it(folder):
+    with pytest.raises(ResultsError, match="not the results of one sweep, but holds some: sweep"):
+        load_results(folder.parent)
+
+
+@pytest.mark.parametrize("keep", [0, 3, 200, -1])
+def test_a_part_cut_short_is_named_or_left_out(folder, keep):
+    (part,) = folder.glob("epochs/*elr/*")
+    part.write_bytes(part.read_bytes()[:keep])
+    with pytest.raises(ResultsError, match=f"^{part} is damaged: "):
+        load_results(folder)
+    with pytest.warns(ResultsWarning, match=f"left out: {part} is damaged"):
+        results = load_results(folder, strict=False)
+    assert set(results.epochs["study"]) == {CE}
+    assert len(results.trials) == 4
+
+
+def test_damaged_bytes_in_the_middle_are_named(folder):
+    (part,) = folder.glob("epochs/*elr/*")
+    data = bytearray(part.read_bytes())
+    data[4:60] = bytes(56)
+    part.write_bytes(data)
+    with pytest.raises(ResultsError, match=f"^{part} is damaged: "):
+        load_results(folder)
+
+
+def test_a_damaged_trials_table_is_named_or_left_out(folder):
+    file = folder / "trials" / "trials.parquet"
+    file.write_bytes(file.read_bytes()[:100])
+    with pytest.raises(ResultsError, match=f"^{file} is damaged"):
+        load_results(folder)
+    with pytest.warns(ResultsWarning):
+        results = load_results(folder, strict=False)
+    assert results.trials.empty
+    assert len(results.epochs) == 4
+
+
+def test_a_foreign_parquet_file_is_named(folder):
+    (part,) = folder.glob("epochs/*elr/*")
+    pd.DataFrame({"x": [1]}).to_parquet(part)
+    with pytest.raises(ResultsError, match=f"{part} is no table of results: no 'trial_id'"):
+        load_results(folder)
+
+
+@pytest.mark.parametrize("name", ["sweep.toml", "provenance.json"])
+def test_a_damaged_text_file_is_named(folder, name):
+    (folder / name).write_bytes(b"\xff = [")
+    with pytest.raises(ResultsError, match=f"{folder / name} is damaged"):
+        load_results(folder)
+
+
+def test_columns_that_an_older_file_lacks_are_undefined(folder):
+    file = folder / "trials" / "trials.parquet"
+    pd.read_parquet(file).drop(columns=["repeated_epochs"]).to_parquet(file)
+    (part,) = folder.glob("epochs/*elr/*")
+    pd.read_parquet(part, partitioning=None).drop(columns=["clipped"]).to_parquet(part)
+    results = load_results(folder)
+    assert results.trials["repeated_epochs"].isna().all()
+    assert results.epochs["clipped"].isna().all()
+
+
+def test_parts_merged_while_they_are_read_are_read_again(folder, monkeypatch):
+    merges = iter([True, False, False, False])
+    original = results_module._read_parts
+
+    def merge_meanwhile(at, *arguments):
+        if next(merges):
+            ResultsWriter(at).compact()
+        return original(at, *arguments)
+
+    before = load_results(folder).epochs
+    monkeypatch.setattr(results_module, "_read_parts", merge_meanwhile)
+    pd.testing.assert_frame_equal(load_results(folder).epochs, before)
+
+
+def test_a_listing_that_missed_a_merged_part_is_noticed(folder, monkeypatch):
+    before = load_results(folder).epochs
+    ResultsWriter(Folder.open(folder)).compact()
+    listings = iter([set()])
+    original = results_module._listing
+    monkeypatch.setattr(
+        results_module, "_listing", lambda *arguments: next(listings, original(*arguments))
+    )
+    pd.testing.assert_frame_equal(load_results(folder).epochs, before)
+
+
+def test_a_folder_that_never_settles_is_an_error(folder, monkeypatch):
+    def vanish(*_):
+        raise MissingError("gone")
+
+    monkeypatch.setattr(results_module, "_read", vanish)
+    monkeypatch.setattr(results_module, "_load_trials", lambda *_: load_results_empty())
+    with pytest.raises(ResultsError, match="changes faster than it can be read"):
+        load_results(folder)
+
+
+def load_results_empty():
+    return results_module.TRIAL_SCHEMA.empty_table().to_pandas()
+
+
+def test_a_copied_folder_loads_the_same(folder, tmp_path):
+    shutil.copytree(folder, tmp_path / "elsewhere")
+    pd.testing.assert_frame_equal(
+        load_results(folder).epochs, load_results(tmp_path / "elsewhere").epochs
+    )

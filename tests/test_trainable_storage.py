@@ -1,0 +1,155 @@
+import os
+import pickle
+import threading
+
+import pytest
+
+from trainable import storage
+from trainable.storage import Folder, MissingError, StorageError
+
+
+@pytest.fixture(params=["path", "file", "mock", "object store"])
+def folder(request, tmp_path, monkeypatch):
+    """The same folder behind each kind of location; all hold an empty sibling."""
+    if request.param == "path":
+        return Folder.open(tmp_path / "a b%20c")
+    if request.param == "file":
+        return Folder.open(f"file://{tmp_path}/a%20b")
+    if request.param == "object store":
+        monkeypatch.setattr(storage, "OBJECT_STORES", ("mock",))
+    folder = Folder.open(f"mock:///{tmp_path.name}")
+    folder._filesystem.create_dir(folder._path)
+    return folder
+
+
+def test_write_makes_the_file_readable_and_listed(folder):
+    folder.write("b.bin", b"\x00two")
+    folder.write("a.bin", b"")
+    assert folder.read("b.bin") == b"\x00two"
+    assert folder.read("a.bin") == b""
+    assert folder.names() == ["a.bin", "b.bin"]
+
+
+def test_write_replaces_an_earlier_file(folder):
+    folder.write("x", b"a long first version")
+    folder.write("x", b"short")
+    assert folder.read("x") == b"short"
+    assert folder.names() == ["x"]
+
+
+def test_names_of_a_missing_folder_is_empty(folder):
+    assert (folder / "nowhere").names() == []
+
+
+def test_subfolder_survives_its_location_and_pickle(folder):
+    below = folder / "study=a%2Fb c"
+    if below._filesystem.type_name == "mock":
+        below._filesystem.create_dir(below._path)
+    below.write("x", b"1")
+    assert Folder.open(below.location).read("x") == b"1"
+    assert pickle.loads(pickle.dumps(below)).read("x") == b"1"
+    assert folder.names() == ["study=a%2Fb c"]
+    assert Folder.open(below) is below
+    assert Folder.open(below.location) == below
+    assert len({below, Folder.open(below.location), folder}) == 2
+
+
+def test_read_of_a_missing_file_says_what_and_where(folder):
+    with pytest.raises(MissingError, match=r"cannot read .*/absent: No such file") as caught:
+        folder.read("absent")
+    assert isinstance(caught.value, FileNotFoundError)
+    assert "\n" not in str(caught.value)
+
+
+def test_delete_removes_files_folders_and_minds_nothing_missing(folder):
+    folder.write("file", b"1")
+    below = folder / "below"
+    below._filesystem.create_dir(below._path)
+    below.write("x", b"1")
+    for name in ("file", "below", "absent"):
+        folder.delete(name)
+        assert not folder.exists(name)
+    assert folder.names() == []
+
+
+def test_exists_of_files_and_folders(folder):
+    folder.write("file", b"1")
+    assert folder.exists("file")
+    assert not folder.exists("other")
+
+
+def test_check_writable_leaves_nothing(folder):
+    folder.check_writable()
+    assert folder.names() == []
+
+
+@pytest.mark.parametrize("name", ["", ".", "..", "a/b", "../x", "a\0b"])
+def test_names_that_leave_the_folder_are_refused(folder, name):
+    with pytest.raises(ValueError, match="not the name of a file"):
+        folder.write(name, b"")
+    with pytest.raises(ValueError, match="not the name of a file"):
+        _ = folder / name
+
+
+def test_write_that_fails_leaves_the_old_file_and_no_temporary_one(tmp_path, monkeypatch):
+    folder = Folder.open(tmp_path)
+    folder.write("x", b"old")
+
+    def full(descriptor):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(StorageError, match=r"cannot write .*/x: No space left on device"):
+        folder.write("x", b"new")
+    assert folder.read("x") == b"old"
+    assert os.listdir(tmp_path) == ["x"]
+
+
+def test_readers_see_whole_files_while_one_is_rewritten(tmp_path):
+    folder = Folder.open(tmp_path)
+    versions = [bytes([k]) * 50_000 for k in range(40)]
+    folder.write("x", versions[0])
+    writer = threading.Thread(target=lambda: [folder.write("x", v) for v in versions])
+    writer.start()
+    seen = set()
+    while writer.is_alive():
+        seen.add(folder.read("x"))
+    writer.join()
+    assert seen <= set(versions)
+    assert folder.read("x") == versions[-1]
+
+
+def test_leftovers_are_hidden_and_removed_but_nothing_else(tmp_path):
+    folder = Folder.open(tmp_path)
+    folder.write("x", b"1")
+    (tmp_path / ".x.0123abcd.tmp").write_bytes(b"half")
+    (tmp_path / ".keep").write_bytes(b"")
+    assert folder.names() == [".keep", "x"]
+    folder.remove_leftovers()
+    assert sorted(os.listdir(tmp_path)) == [".keep", "x"]
+
+
+def test_relative_and_home_paths_become_absolute(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", "/home/somebody")
+    assert Folder.open("results").location == str(tmp_path / "results")
+    assert Folder.open("~/results").location == "/home/somebody/results"
+
+
+def test_unwritable_folder_says_where_and_why(tmp_path):
+    (tmp_path / "file").write_bytes(b"")
+    with pytest.raises(StorageError, match=rf"^cannot write in {tmp_path}/file/x: Not a dir"):
+        (Folder.open(tmp_path / "file") / "x").check_writable()
+
+
+def test_unknown_scheme_is_one_clear_line():
+    with pytest.raises(StorageError, match=r"^cannot open nfs://host/x: Unrecognized"):
+        Folder.open("nfs://host/x")
+
+
+def test_messages_hide_the_keys_in_a_uri():
+    location = "s3://key:secret@bucket/a?region=x&scheme=http&endpoint_override=localhost:1"
+    folder = Folder.open(location) / "b c"
+    assert str(folder) == "s3://bucket/a/b c"
+    assert "secret" not in repr(folder)
+    assert folder.location == location.replace("/a?", "/a/b%20c?")

@@ -1,0 +1,215 @@
+"""A folder on a disk or in an object store whose files are always whole.
+
+Everything a sweep leaves behind goes through here: a file is written under a temporary name and
+renamed, or put as one object, so that a reader at any moment, and whoever resumes after a crash,
+sees either all of it or nothing. Torch-free.
+"""
+
+import os
+import re
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import cache
+from pathlib import Path
+from typing import Any
+from urllib.parse import SplitResult, quote, unquote, urlsplit
+from uuid import uuid4
+
+import pyarrow
+from pyarrow import fs
+
+OBJECT_STORES = ("s3", "gcs", "abfs")
+"""File systems on which an object appears whole with its last byte, and folders are just names."""
+
+_URI = re.compile(r"[a-z][a-z0-9+.-]*://")
+_LEFTOVER = re.compile(r"\..+\.tmp")
+
+
+class StorageError(OSError):
+    """One line: what could not be done, where, and why."""
+
+
+class MissingError(StorageError, FileNotFoundError):
+    """A :class:`StorageError` because the file is not there."""
+
+
+class Folder:
+    """A folder, local or behind a URI (``file:``, ``s3:``, ``gs:``, ``abfs:``, ``mock:``).
+
+    Nothing is created until the first write. It pickles as its location. ``str(folder)`` is for
+    messages: a URI without the credentials it may hold.
+    """
+
+    def __init__(self, location: str, filesystem: fs.FileSystem, path: str) -> None:
+        self.location = location
+        self._filesystem = filesystem
+        self._path = path
+
+    @classmethod
+    def open(cls, location: "str | Path | Folder") -> "Folder":
+        """The folder at a path or URI. Raises StorageError if nothing can open it."""
+        if isinstance(location, Folder):
+            return location
+        text = str(location)
+        if not _URI.match(text):
+            path = os.path.abspath(os.path.expanduser(text))
+            return cls(path, _connect("file:///")[0], path)
+        parts = urlsplit(text)
+        try:
+            filesystem, start = _connect(_uri(parts, "/"))
+        except (pyarrow.ArrowException, OSError) as error:
+            raise StorageError(f"cannot open {_shown(text)}: {_reason(error)}") from error
+        start = start if start in ("", "/") else start.rstrip("/") + "/"
+        return cls(text, filesystem, start + unquote(parts.path).strip("/"))
+
+    def __truediv__(self, name: str) -> "Folder":
+        """The folder ``name`` in this one. Raises ValueError for what is not a plain name."""
+        path = self._join(name)
+        if not _URI.match(self.location):
+            return Folder(path, self._filesystem, path)
+        parts = urlsplit(self.location)
+        location = _uri(parts, f"{parts.path.rstrip('/')}/{quote(name)}")
+        return Folder(location, self._filesystem, path)
+
+    def write(self, name: str, data: bytes) -> None:
+        """Make ``data`` the file ``name``, whole and durable, in place of any earlier one."""
+        path = self._join(name)
+        with self._explained("write", name):
+            if self._filesystem.type_name in OBJECT_STORES:
+                self._put(path, data)
+            else:
+                self._write_and_rename(path, name, data)
+
+    def read(self, name: str) -> bytes:
+        """All bytes of the file ``name``. Raises MissingError if it is not there."""
+        path = self._join(name)
+        with self._explained("read", name), self._filesystem.open_input_file(path) as stream:
+            return bytes(stream.readall())
+
+    def names(self) -> list[str]:
+        """Files and folders directly inside, sorted; none if this folder is not there."""
+        return [name for name in self._listed() if not _LEFTOVER.fullmatch(name)]
+
+    def exists(self, name: str) -> bool:
+        """Whether a file or folder ``name`` is there."""
+        return self._deleter(name) is not None
+
+    def delete(self, name: str) -> None:
+        """Remove the file ``name``, or the folder and all in it; a missing one is fine."""
+        delete = self._deleter(name)
+        if delete is None:
+            return
+        with self._explained("delete", name):
+            delete(self._join(name))
+
+    def check_writable(self) -> None:
+        """Write a small file and remove it again. Raises StorageError if that fails."""
+        probe = f"probe-{uuid4().hex}"
+        with self._explained("write in"):
+            self.write(probe, b"")
+            self.delete(probe)
+
+    def remove_leftovers(self) -> None:
+        """Remove the temporary files that a killed writer left directly inside."""
+        for name in self._listed():
+            if _LEFTOVER.fullmatch(name):
+                self.delete(name)
+
+    def _put(self, path: str, data: bytes) -> None:
+        with self._filesystem.open_output_stream(path) as stream:
+            stream.write(data)
+
+    def _write_and_rename(self, path: str, name: str, data: bytes) -> None:
+        self._filesystem.create_dir(self._path, recursive=True)
+        temporary = self._join(f".{name}.{uuid4().hex[:8]}.tmp")
+        try:
+            self._put(temporary, data)
+            self._sync(temporary)
+            self._filesystem.move(temporary, path)
+        except BaseException:
+            self.delete(temporary.rpartition("/")[2])
+            raise
+        self._sync(self._path)
+
+    def _sync(self, path: str) -> None:
+        if self._filesystem.type_name != "local":
+            return
+        descriptor = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+    def _listed(self) -> list[str]:
+        selector = fs.FileSelector(self._path, allow_not_found=True)
+        with self._explained("list"):
+            return sorted(info.base_name for info in self._filesystem.get_file_info(selector))
+
+    def _deleter(self, name: str) -> Callable[[str], None] | None:
+        """What deletes ``name``, a file or a folder; None if it is not there."""
+        path = self._join(name)
+        with self._explained("look up", name):
+            found = self._filesystem.get_file_info(path).type
+        if found == fs.FileType.NotFound:
+            return None
+        delete: Callable[[str], None] = self._filesystem.delete_file
+        if found == fs.FileType.Directory:
+            delete = self._filesystem.delete_dir
+        return delete
+
+    def _join(self, name: str) -> str:
+        if not name or "/" in name or "\0" in name or name in (".", ".."):
+            raise ValueError(f"{name!r} is not the name of a file or folder in {self}")
+        return f"{self._path.rstrip('/')}/{name}" if self._path else name
+
+    @contextmanager
+    def _explained(self, what: str, name: str = "") -> Iterator[None]:
+        """Whatever pyarrow or the system raises inside becomes one line."""
+        try:
+            yield
+        except (pyarrow.ArrowException, OSError) as error:
+            kind = MissingError if isinstance(error, FileNotFoundError) else StorageError
+            where = f"{str(self).rstrip('/')}/{name}" if name else str(self)
+            raise kind(f"cannot {what} {where}: {_reason(error)}") from error
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Folder.open, (self.location,)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Folder) and other.location == self.location
+
+    def __hash__(self) -> int:
+        return hash(self.location)
+
+    def __str__(self) -> str:
+        return _shown(self.location)
+
+    def __repr__(self) -> str:
+        return f"Folder({str(self)!r})"
+
+
+@cache
+def _connect(root: str) -> tuple[fs.FileSystem, str]:
+    """One connection a store, as opening one may ask the network for its region."""
+    filesystem, start = fs.FileSystem.from_uri(root)
+    return filesystem, start
+
+
+def _uri(parts: SplitResult, path: str) -> str:
+    return f"{parts.scheme}://{parts.netloc}{path}" + (f"?{parts.query}" if parts.query else "")
+
+
+def _shown(location: str) -> str:
+    """The location without user, password and query, any of which may hold a key."""
+    if not _URI.match(location):
+        return location
+    parts = urlsplit(location)
+    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{unquote(parts.path)}"
+
+
+def _reason(error: BaseException) -> str:
+    if isinstance(error, StorageError) and error.__cause__:
+        return _reason(error.__cause__)
+    if isinstance(error, OSError) and error.errno:
+        return os.strerror(error.errno)
+    return str(error).splitlines()[0]
