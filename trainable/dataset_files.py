@@ -132,6 +132,8 @@ def read_fashion_mnist(root: str | None = None) -> tuple[Part, Part]:
 def _fashion_part(images: NDArray[np.uint8], labels: NDArray[np.uint8], folder: Path) -> Part:
     if images.ndim != 3 or labels.ndim != 1 or len(images) != len(labels):
         raise DataError(f"{folder}: images {images.shape} and labels {labels.shape} do not match")
+    if len(labels) and labels.max() >= DATASETS["fashion_mnist"].num_classes:
+        raise DataError(f"{folder}: label {labels.max()}, but Fashion-MNIST has classes 0 to 9")
     return images[:, None], labels.astype(np.int64)
 
 
