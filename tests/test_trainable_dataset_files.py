@@ -27,6 +27,7 @@ def assert_holds(dataset: Dataset, small: SmallSet) -> None:
         read, written = getattr(dataset, part), getattr(small, part)
         assert read.dtype == written.dtype
         assert read.flags.c_contiguous
+        assert read.flags.writeable
         np.testing.assert_array_equal(read, written)
 
 
@@ -164,11 +165,19 @@ def test_load_dataset_fashion_mnist_unpacked_cut_short_is_named(tmp_path):
         load_dataset("fashion_mnist", str(tmp_path))
 
 
-def test_load_dataset_fashion_mnist_something_else_is_named(tmp_path):
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"<html>not found</html>", "is not an idx file"),
+        (b"", "is not an idx file"),
+        (b"\x00\x00\x08\x01\x00", "is damaged: -3 bytes"),
+    ],
+)
+def test_load_dataset_fashion_mnist_something_else_is_named(tmp_path, content, message):
     write_fashion_mnist(tmp_path)
     path = tmp_path / "train-labels-idx1-ubyte.gz"
-    path.write_bytes(gzip.compress(b"<html>not found</html>"))
-    with pytest.raises(DataError, match=r"train-labels-idx1-ubyte.gz is not an idx file"):
+    path.write_bytes(gzip.compress(content))
+    with pytest.raises(DataError, match=f"{path} {message}"):
         load_dataset("fashion_mnist", str(tmp_path))
 
 
@@ -189,3 +198,19 @@ def test_load_dataset_fashion_mnist_unknown_class_is_refused(tmp_path):
 def test_load_dataset_unknown_name_suggests_the_nearest():
     with pytest.raises(ValueError, match="did you mean 'cifar10'"):
         load_dataset("cifar-10")
+
+
+def test_load_dataset_root_may_start_at_home(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    small = write_fashion_mnist(tmp_path / "data")
+    assert_holds(load_dataset("fashion_mnist", "~/data"), small)
+
+
+def test_load_dataset_unreadable_file_is_one_clear_line(tmp_path, monkeypatch):
+    def refuse(path: str, md5: str) -> bool:
+        raise PermissionError(13, "Permission denied", path)
+
+    write_cifar10(tmp_path)
+    monkeypatch.setattr("torchvision.datasets.utils.check_integrity", refuse)
+    with pytest.raises(DataError, match=r"cannot read cifar10: .*data_batch_1"):
+        load_dataset("cifar10", str(tmp_path))

@@ -8,10 +8,11 @@ fashion_mnist   1 x 28 x 28, 60,000 + 10,000       random crop after padding 2, 
 cifar10, -100   3 x 32 x 32, 50,000 + 10,000       random crop after padding 4, flip
 ==============  =================================  ==========================================
 
-Flips are horizontal, for one image in two; a mirrored digit is no digit any more, so digits have
-none. Images stay uint8 until they are on the device, and are scaled to [0, 1] and normalised
-there with :func:`normalisation`. Nothing here is drawn from a global generator: every function
-that draws takes a seed.
+Flips are horizontal, of one image in two; a mirrored digit is no digit any more, so digits have
+none. Images stay uint8 until they are on the device, where they are scaled to [0, 1] and
+normalised with :func:`normalisation`. :mod:`trainable.dataset_files` says where the files are and
+how they are read, :mod:`trainable.class_maps` which classes asymmetric noise confuses. Nothing is
+drawn from a global generator: every function that draws takes a seed.
 
 A trial's data are made in three steps (:func:`trainable.prepare.prepare` does them all): a
 stratified subset if one is asked for, noise over all of it, then a split into a training part
@@ -120,7 +121,10 @@ def load_dataset(name: str, root: str | None = None) -> Dataset:
     """
     if name not in DATASETS:
         raise ValueError(unknown("data set", name, DATASETS))
-    train, test = READERS[name](root)
+    try:
+        train, test = READERS[name](root)
+    except OSError as error:
+        raise DataError(f"cannot read {name}: {error}") from error
     return Dataset(name, *train, *test)
 
 

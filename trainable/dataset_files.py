@@ -14,6 +14,7 @@ behind the user's back: it is named in the error.
 """
 
 import gzip
+import math
 import os
 import zlib
 from collections.abc import Callable
@@ -47,7 +48,11 @@ def cache_folder() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "elr-tune"
 
 
-def read_digits(root: str | None = None) -> tuple[Part, Part]:  # noqa: ARG001 - embedded
+def _folder(root: str | None) -> Path:
+    return cache_folder() if root is None else Path(root).expanduser()
+
+
+def read_digits(root: str | None = None) -> tuple[Part, Part]:
     """scikit-learn's digits, split into training and test set with a fixed seed."""
     from sklearn.datasets import load_digits
 
@@ -74,7 +79,7 @@ def read_cifar100(root: str | None = None) -> tuple[Part, Part]:
 
 
 def _read_cifar(source: "type[CIFAR10]", root: str | None) -> tuple[Part, Part]:
-    folder = Path(root) if root is not None else cache_folder()
+    folder = _folder(root)
     files = [*source.train_list, *source.test_list, [source.meta["filename"], source.meta["md5"]]]
     missing = _missing(folder / source.base_folder, files)
     if missing:
@@ -116,7 +121,7 @@ def read_fashion_mnist(root: str | None = None) -> tuple[Part, Part]:
     from torchvision.datasets import FashionMNIST
 
     names = [Path(name).stem for name, _ in FashionMNIST.resources]
-    home = Path(root) if root is not None else cache_folder()
+    home = _folder(root)
     raw = home / "FashionMNIST" / "raw"
     folders = [home, raw] if root is not None else [home, raw, DEBIAN_FASHION_MNIST]
     found = next((f for f in folders if all(_idx_file(f, name) for name in names)), None)
@@ -152,16 +157,18 @@ def _read_idx(folder: Path, name: str) -> NDArray[np.uint8]:
     if path is None:
         raise DataError(f"{folder} lacks {name}.gz")
     try:
-        content = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
+        packed = path.read_bytes()
+        content = bytearray(gzip.decompress(packed) if path.suffix == ".gz" else packed)
     except (OSError, EOFError, zlib.error) as error:
         raise DataError(f"{path} is damaged: {error}") from error
     magic = int.from_bytes(content[:4], "big")
     if magic not in (_IDX_IMAGES, _IDX_LABELS):
         raise DataError(f"{path} is not an idx file of bytes: it starts with {magic:#x}")
     header = 4 + 4 * (magic & 0xFF)
-    shape = tuple(np.frombuffer(content[4:header], ">i4"))
-    if len(content) - header != np.prod(shape, dtype=np.int64):
+    shape = tuple(int.from_bytes(content[i : i + 4], "big") for i in range(4, header, 4))
+    if len(content) - header != math.prod(shape):
         raise DataError(f"{path} is damaged: {len(content) - header} bytes for shape {shape}")
+    # Of a bytearray, so that the values are writable, as those of the other data sets are.
     return np.frombuffer(content, np.uint8, offset=header).reshape(shape)
 
 
