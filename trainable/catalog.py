@@ -6,6 +6,7 @@ modules that define the members (``losses``, ``targets``, ``noise``, ``data``, `
 """
 
 import difflib
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TypeAlias
@@ -68,9 +69,9 @@ class Parameter:
             return value
         if isinstance(value, bool) or not isinstance(value, int | float):
             raise error
-        if self.kind is int and value != int(value):
+        if not math.isfinite(value) or not self._inside(value):
             raise error
-        if not self._inside(value):
+        if self.kind is int and value != int(value):
             raise error
         return int(value) if self.kind is int else float(value)
 
@@ -182,6 +183,22 @@ TARGETS: dict[str, Entry] = {
         "adam with the second moment of p - m",
         "after Zhuang et al. 2020, arXiv 2010.07468",
         {"beta1": _BETA1, "beta2": _BETA2, "eps": _positive(1e-2, _EPS.meaning)},
+    ),
+    "ademamix": Entry(
+        "adam with a slow mean of the predictions beside the fast one",
+        "after Pagliardini et al. 2024, arXiv 2409.03137",
+        {
+            "beta1": _BETA1,
+            "beta2": _BETA2,
+            "beta3": _decay(0.98, "decay of the slow mean"),
+            "alpha": Parameter(1.0, "weight of the slow mean; 0 is adam", low=0.0, high=10.0),
+            "eps": _EPS,
+        },
+    ),
+    "lion": Entry(
+        "the likeliest class alone, by a mean of the predictions, with a warm-up",
+        "after Chen et al. 2023, arXiv 2302.06675",
+        {"beta1": _BETA1, "beta2": _decay(0.9, "decay of the mean that is kept")},
     ),
 }
 
