@@ -5,6 +5,9 @@ last epoch; ties go to the smaller trial number. Never the peak over epochs, nev
 was stopped early, never the test set unless the sweep file says ``allow_test_selection = true``.
 """
 
+from collections.abc import Mapping
+from typing import Any, cast
+
 import pandas as pd
 
 from analysis.results import Results, ResultsError
@@ -107,12 +110,17 @@ def selected_on_test(results: Results) -> bool:
     return bool(used)
 
 
-def parameters(row: "pd.Series[float]") -> dict[str, object]:
+def records(table: pd.DataFrame) -> list[dict[str, Any]]:
+    """The rows as dictionaries."""
+    return cast(list[dict[str, Any]], table.to_dict("records"))
+
+
+def parameters(row: Mapping[str, Any]) -> dict[str, Any]:
     """The hyperparameters in a row of any of these tables, without the undefined ones."""
     return {
-        str(name).removeprefix(PARAM): value
+        name.removeprefix(PARAM): value
         for name, value in row.items()
-        if str(name).startswith(PARAM) and pd.notna(value)
+        if name.startswith(PARAM) and pd.notna(value)
     }
 
 

@@ -1,0 +1,121 @@
+"""Tables for a terminal, and the same as plain lines in a pipe or a log file."""
+
+import sys
+from collections.abc import Mapping
+from typing import IO, Any
+
+import pandas as pd
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from analysis.best import best_configs, parameters, records, selected_on_test
+from analysis.results import Results
+from analysis.schema import PARAM, SEARCH
+
+PIPE_WIDTH = 400
+LEAK = "LEAK: selected on the test set; these numbers promise nothing about new data"
+RUNNING = "still running: these are the best so far"
+NUMBERS = ("val %", "test %", "epochs", "full/all", "test % again")
+
+
+def console(stream: IO[str] | None = None) -> Console:
+    """A console for stdout; where that is no terminal, its lines are not wrapped."""
+    stream = stream or sys.stdout
+    return Console(file=stream, width=None if stream.isatty() else PIPE_WIDTH, highlight=False)
+
+
+def print_best(results: Results, out: Console, *, confirmed: bool = False) -> None:
+    """Print the best configuration of each study, noise setting by noise setting."""
+    best = best_configs(results, confirmed=confirmed)
+    order = ["dataset", "model", "noise_kind", "noise_rate", "noise"]
+    by = "replicated_value" if confirmed else "selection_value"
+    best = best.sort_values([*order, by], ascending=[True] * len(order) + [False])
+    rows = records(best)
+    if not rows:
+        print_note("no trials yet", out)
+        return
+    print_table(("study", *NUMBERS, "trial"), [_numbers(row) for row in rows], out)
+    out.print()
+    varied = varied_parameters(results)
+    values = [[row["study"], _parameters(row, varied[row["study"]])] for row in rows]
+    print_table(("study", "parameters"), values, out)
+    out.print()
+    metric = " and ".join(sorted(set(best["selected_by"].dropna()))) or "nothing yet"
+    rule = "mean over the replicates" if confirmed else "value at the last epoch"
+    print_note(f"chosen by the {rule} of {metric}, on the full budget only", out)
+    print_note("val: noisy hold-out; test: true labels, never used to choose", out)
+    if best["replicates"].sum() > 0:
+        print_note("test again: mean ± std (n) over fresh seeds", out)
+    for mark, text in ((selected_on_test(results), LEAK), (results.running, RUNNING)):
+        if mark:
+            out.print(Text(text, style="bold red"), soft_wrap=True)
+
+
+def _numbers(row: Mapping[str, Any]) -> list[str]:
+    study, share = row["study"], f"{row['completed']}/{row['trials']}"
+    if pd.isna(row["trial_id"]):
+        return [study, "-", "-", "-", share, "-", "-"]
+    numbers = [percent(row["val_accuracy"]), percent(row["test_accuracy"]), f"{row['epochs']:.0f}"]
+    again = mean_std(row["replicated_test"], row["replicated_test_std"], row["replicates"])
+    return [study, *numbers, share, again, f"{row['number']:.0f}"]
+
+
+def _parameters(row: Mapping[str, Any], varied: set[str]) -> str:
+    if pd.isna(row["trial_id"]):
+        return "no trial used its full budget yet"
+    values = {name: value for name, value in parameters(row).items() if name in varied}
+    return "  ".join(f"{name}={short(value)}" for name, value in values.items())
+
+
+def varied_parameters(results: Results) -> dict[str, set[str]]:
+    """Per study, the hyperparameters that differ between its search trials (all, if one trial)."""
+    trials = results.trials[results.trials["phase"] == SEARCH]
+    columns = [name for name in trials.columns if name.startswith(PARAM)]
+    return {
+        str(study): {
+            name.removeprefix(PARAM)
+            for name in columns
+            if len(group) == 1 or group[name].nunique() > 1
+        }
+        for study, group in trials.groupby("study", observed=True)
+    }
+
+
+def print_table(header: tuple[str, ...], rows: list[list[str]], out: Console) -> None:
+    """Columns of text; names in :data:`NUMBERS` are right-aligned, the last one may fold."""
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for name in header:
+        last = name == header[-1]
+        table.add_column(
+            name,
+            justify="right" if name in NUMBERS else "left",
+            no_wrap=not last,
+            overflow="fold",
+        )
+    for row in rows:
+        table.add_row(*(Text(cell) for cell in row))
+    out.print(table)
+
+
+def print_note(text: str, out: Console) -> None:
+    """One line below a table."""
+    out.print(Text(text, style="dim"), soft_wrap=True)
+
+
+def percent(fraction: float) -> str:
+    """A fraction as percent with two digits; ``-`` where undefined."""
+    return "-" if pd.isna(fraction) else f"{100 * fraction:.2f}"
+
+
+def mean_std(mean: float, std: float, n: float) -> str:
+    """``92.12 ± 0.35 (5)`` of fractions; without ± for one value, ``-`` for none."""
+    if pd.isna(mean) or not n:
+        return "-"
+    spread = "" if pd.isna(std) else f" ± {percent(std)}"
+    return f"{percent(mean)}{spread} ({n:.0f})"
+
+
+def short(value: object) -> str:
+    """A hyperparameter in few characters."""
+    return f"{value:.4g}" if isinstance(value, float) else str(value)

@@ -1,0 +1,81 @@
+import csv
+import io
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from analysis.__main__ import app
+from spaces.load import parse_sweep
+from tests.recorded import record_sweep
+
+ROOT = Path(__file__).parents[1]
+
+
+@pytest.fixture(scope="module")
+def recorded(tmp_path_factory):
+    folder = record_sweep(tmp_path_factory.mktemp("sweep"), replicates=3)
+    return folder.location
+
+
+def run(*arguments):
+    return CliRunner().invoke(app, arguments, catch_exceptions=False)
+
+
+def test_best_prints_plain_text_when_piped(recorded):
+    result = run("best", recorded)
+    assert result.exit_code == 0
+    assert "\x1b" not in result.stdout
+    assert len([line for line in result.stdout.splitlines() if "(3)" in line]) == 6
+
+
+def test_best_of_one_study(recorded):
+    result = run("best", recorded, "--study", "symmetric-0.4-elr", "--confirmed")
+    assert "symmetric-0.4-elr" in result.stdout
+    assert "symmetric-0.6-elr" not in result.stdout
+
+
+def test_best_as_csv_has_a_row_a_study_or_the_top_ones(recorded):
+    rows = list(csv.DictReader(io.StringIO(run("best", recorded, "--format", "csv").stdout)))
+    assert len(rows) == 6
+    assert float(rows[0]["selection_value"]) >= float(rows[-1]["selection_value"])
+    text = run("best", recorded, "--format", "csv", "--top", "2").stdout
+    assert [row["rank"] for row in csv.DictReader(io.StringIO(text))] == ["1", "2"] * 6
+
+
+def test_best_as_toml_is_a_sweep_file(recorded):
+    result = run("best", recorded, "--study", "symmetric-0.4-elr", "--format", "toml")
+    assert parse_sweep(result.stdout).losses == ["elr"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["best", "{}/nowhere"], "holds no results"),
+        (["best", "{}", "--study", "elr"], "unknown study 'elr'"),
+        (["best", "{}", "--format", "toml"], "one study at a time"),
+        (["best", "nfs://host/x"], "cannot open nfs://host/x: Unrecognized filesystem"),
+    ],
+)
+def test_bad_input_is_one_line_and_exit_code_2(recorded, arguments, message):
+    result = run(*(argument.format(recorded) for argument in arguments))
+    assert result.exit_code == 2
+    assert result.stdout == ""
+    (line,) = result.stderr.splitlines()
+    assert line.startswith("error: ")
+    assert message in line
+
+
+def test_analysis_runs_where_neither_torch_nor_ray_is_installed(recorded):
+    code = (
+        "import runpy, sys\n"
+        "sys.modules.update(dict.fromkeys(('torch', 'torchvision', 'ray')))\n"
+        f"sys.argv = ['analysis', 'best', {recorded!r}]\n"
+        "runpy.run_module('analysis', run_name='__main__')\n"
+    )
+    command = [sys.executable, "-W", "error", "-c", code]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "symmetric-0.4-adam_elr" in done.stdout

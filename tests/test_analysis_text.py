@@ -1,0 +1,76 @@
+import io
+
+import pytest
+from rich.console import Console
+
+from analysis.results import load_results
+from analysis.text import LEAK, RUNNING, mean_std, percent, print_best, varied_parameters
+from tests.recorded import record_sweep, trial_row, write_results
+
+
+@pytest.fixture(scope="module")
+def recorded(tmp_path_factory):
+    return load_results(record_sweep(tmp_path_factory.mktemp("sweep"), replicates=3))
+
+
+def printed(results, width=200, **arguments):
+    stream = io.StringIO()
+    print_best(results, Console(file=stream, width=width), **arguments)
+    return stream.getvalue()
+
+
+def test_print_best_has_a_line_a_study_grouped_by_noise_then_best_first(recorded):
+    lines = printed(recorded).splitlines()
+    studies = [line.split()[0] for line in lines[1:7]]
+    assert [study.rsplit("-", 1)[0] for study in studies] == [*["symmetric-0.4"] * 3] + [
+        "symmetric-0.6"
+    ] * 3
+    values = [float(line.split()[1]) for line in lines[1:7]]
+    assert values[:3] == sorted(values[:3], reverse=True)
+    assert values[3:] == sorted(values[3:], reverse=True)
+    assert all("(3)" in line for line in lines[1:7])
+
+
+def test_print_best_keeps_numbers_whole_on_a_narrow_terminal(recorded):
+    wide, narrow = printed(recorded), printed(recorded, width=80)
+    assert wide.splitlines()[1].split() == narrow.splitlines()[1].split()
+    assert max(map(len, narrow.splitlines())) <= 80
+
+
+def test_print_best_marks_a_leak_and_a_running_sweep(tmp_path):
+    trials = [trial_row(selected_by="test_accuracy"), trial_row(number=1, status="running")]
+    spec = "[search]\nallow_test_selection = true\n"
+    text = printed(load_results(write_results(tmp_path, trials, spec=spec)))
+    assert LEAK in text
+    assert RUNNING in text
+    assert "of test_accuracy" in text
+
+
+def test_print_best_of_studies_without_a_winner(tmp_path):
+    folder = write_results(tmp_path, [trial_row(status="running", epochs=1)])
+    assert "no trial used its full budget yet" in printed(load_results(folder))
+    folder.delete("trials")
+    assert printed(load_results(folder)).strip() == "no trials yet"
+
+
+def test_markup_in_a_name_is_text(tmp_path):
+    text = printed(load_results(write_results(tmp_path, [trial_row("[bold]x[/bold]")])))
+    assert "[bold]x[/bold]" in text
+
+
+def test_varied_parameters_are_those_with_several_values(tmp_path):
+    trials = [
+        trial_row("a", 0, param_lam=1.0, param_lr=0.1, param_t_0=10),
+        trial_row("a", 1, param_lam=2.0, param_lr=0.1),
+        trial_row("b", 0, param_lr=0.1),
+    ]
+    varied = varied_parameters(load_results(write_results(tmp_path, trials)))
+    assert varied == {"a": {"lam"}, "b": {"lam", "lr", "t_0"}}
+
+
+def test_numbers_are_percent():
+    assert percent(0.92125) == "92.12"
+    assert percent(float("nan")) == "-"
+    assert mean_std(0.9212, 0.0035, 5) == "92.12 ± 0.35 (5)"
+    assert mean_std(0.9212, float("nan"), 1) == "92.12 (1)"
+    assert mean_std(float("nan"), float("nan"), 0) == "-"
