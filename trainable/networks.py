@@ -1,0 +1,185 @@
+"""The networks, each features and a linear head, for any image size and number of channels.
+
+All are built from plain modules, so any two of one name and shape run the same compiled code:
+``torch.compile`` compiles once a process, not once a trial (its guards look at the structure,
+the weights are inputs).
+"""
+
+import math
+from collections.abc import Callable
+
+import torch
+import torch.nn.functional as F  # noqa: N812
+from torch import Tensor, nn
+
+from trainable.catalog import unknown
+
+
+class Network(nn.Module):
+    """``features``, [B, channels, size, size] -> [B, F], then the linear ``head``, -> [B, C]."""
+
+    def __init__(self, features: nn.Module, num_features: int, num_classes: int) -> None:
+        super().__init__()
+        self.features = features
+        self.head = nn.Linear(num_features, num_classes)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Logits [B, C] of normalised ``images``."""
+        return self.head(self.features(images))  # type: ignore[no-any-return]
+
+
+class BasicBlock(nn.Module):
+    """He et al. 2015 (arXiv 1512.03385): two 3x3 convolutions, ReLU after the addition."""
+
+    def __init__(self, inputs: int, outputs: int, stride: int) -> None:
+        super().__init__()
+        self.conv1 = _conv3x3(inputs, outputs, stride)
+        self.bn1 = nn.BatchNorm2d(outputs)
+        self.conv2 = _conv3x3(outputs, outputs)
+        self.bn2 = nn.BatchNorm2d(outputs)
+        self.shortcut = nn.Sequential()
+        if stride != 1 or inputs != outputs:
+            self.shortcut = nn.Sequential(
+                nn.Conv2d(inputs, outputs, 1, stride, bias=False), nn.BatchNorm2d(outputs)
+            )
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[B, inputs, H, W] -> [B, outputs, H / stride, W / stride]."""
+        y = F.relu(self.bn1(self.conv1(x)))
+        return F.relu(self.bn2(self.conv2(y)) + self.shortcut(x))
+
+
+class PreActBlock(nn.Module):
+    """He et al. 2016 (arXiv 1603.05027): batch norm and ReLU before each convolution."""
+
+    def __init__(self, inputs: int, outputs: int, stride: int) -> None:
+        super().__init__()
+        self.bn1 = nn.BatchNorm2d(inputs)
+        self.conv1 = _conv3x3(inputs, outputs, stride)
+        self.bn2 = nn.BatchNorm2d(outputs)
+        self.conv2 = _conv3x3(outputs, outputs)
+        self.shortcut: nn.Module | None = None
+        if stride != 1 or inputs != outputs:
+            self.shortcut = nn.Conv2d(inputs, outputs, 1, stride, bias=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[B, inputs, H, W] -> [B, outputs, H / stride, W / stride]."""
+        y = F.relu(self.bn1(x))
+        # A block that changes shape projects the activated input, as the authors' code does.
+        residual = x if self.shortcut is None else self.shortcut(y)
+        y = self.conv1(y)
+        return self.conv2(F.relu(self.bn2(y))) + residual  # type: ignore[no-any-return]
+
+
+def build_network(name: str, *, channels: int, size: int, num_classes: int) -> Network:
+    """The network called ``name``, on the CPU, with torch's own random weights.
+
+    Args:
+        name: one of ``catalog.NETWORKS``.
+        channels: of the images, at least 1.
+        size: height and width of the images in pixels, at least 8.
+        num_classes: at least 2.
+
+    Raises:
+        ValueError: for an unknown name, or images too small.
+    """
+    if name not in _BUILDERS:
+        raise ValueError(unknown("network", name, _BUILDERS))
+    if size < 8:
+        raise ValueError(f"size = {size} is not a whole number of at least 8 pixels")
+    features, num_features = _BUILDERS[name](channels, size)
+    return Network(features, num_features, num_classes)
+
+
+@torch.no_grad()
+def initialise(network: nn.Module, generator: torch.Generator) -> None:
+    """Draw all weights of ``network`` anew, in place, as torch's layers do by default.
+
+    Convolutions and linear layers: uniform in +-1/sqrt(fan-in); batch norms: 1, 0 and fresh
+    statistics. ``generator`` is on the CPU, and so the weights are the same on every device.
+    """
+    for module in network.modules():
+        if isinstance(module, nn.Conv2d | nn.Linear):
+            bound = 1 / math.sqrt(module.weight[0].numel())
+            for parameter in module.parameters(recurse=False):
+                drawn = torch.empty(parameter.shape).uniform_(-bound, bound, generator=generator)
+                parameter.copy_(drawn)
+        elif isinstance(module, nn.BatchNorm2d):
+            module.reset_parameters()
+
+
+def _conv3x3(inputs: int, outputs: int, stride: int = 1) -> nn.Conv2d:
+    return nn.Conv2d(inputs, outputs, 3, stride, padding=1, bias=False)
+
+
+def _conv_bn_relu(inputs: int, outputs: int) -> list[nn.Module]:
+    return [_conv3x3(inputs, outputs), nn.BatchNorm2d(outputs), nn.ReLU(inplace=True)]
+
+
+def _global_average() -> list[nn.Module]:
+    return [nn.AdaptiveAvgPool2d(1), nn.Flatten()]
+
+
+def _tiny_cnn(channels: int, size: int) -> tuple[nn.Module, int]:
+    layers = [
+        *_conv_bn_relu(channels, 16),
+        nn.MaxPool2d(2),
+        *_conv_bn_relu(16, 32),
+        nn.MaxPool2d(2),
+        nn.Flatten(),
+    ]
+    return nn.Sequential(*layers), 32 * (size // 4) ** 2
+
+
+def _small_cnn(channels: int, size: int) -> tuple[nn.Module, int]:
+    layers = [
+        *_conv_bn_relu(channels, 32),
+        nn.MaxPool2d(2),
+        *_conv_bn_relu(32, 64),
+        *_conv_bn_relu(64, 64),
+        nn.MaxPool2d(2),
+        *_conv_bn_relu(64, 64),
+        *_global_average(),
+    ]
+    return nn.Sequential(*layers), 64
+
+
+_WIDTHS = (64, 128, 256, 512)
+
+
+def _stages(block: type[nn.Module], depths: tuple[int, ...]) -> list[nn.Module]:
+    """Four stages of blocks; each but the first halves the image and doubles the width."""
+    layers: list[nn.Module] = []
+    inputs = 64
+    for width, depth, stride in zip(_WIDTHS, depths, (1, 2, 2, 2), strict=True):
+        for position in range(depth):
+            layers.append(block(inputs, width, stride if position == 0 else 1))
+            inputs = width
+    return layers
+
+
+def _resnet(depths: tuple[int, ...]) -> Callable[[int, int], tuple[nn.Module, int]]:
+    def build(channels: int, size: int) -> tuple[nn.Module, int]:
+        stem = _conv_bn_relu(channels, 64)
+        return nn.Sequential(*stem, *_stages(BasicBlock, depths), *_global_average()), 512
+
+    return build
+
+
+def _preact_resnet(depths: tuple[int, ...]) -> Callable[[int, int], tuple[nn.Module, int]]:
+    def build(channels: int, size: int) -> tuple[nn.Module, int]:
+        last = [nn.BatchNorm2d(512), nn.ReLU(inplace=True)]
+        layers = [_conv3x3(channels, 64), *_stages(PreActBlock, depths), *last]
+        return nn.Sequential(*layers, *_global_average()), 512
+
+    return build
+
+
+_BUILDERS: dict[str, Callable[[int, int], tuple[nn.Module, int]]] = {
+    "tiny_cnn": _tiny_cnn,
+    "small_cnn": _small_cnn,
+    "resnet18": _resnet((2, 2, 2, 2)),
+    "resnet34": _resnet((3, 4, 6, 3)),
+    "preact_resnet18": _preact_resnet((2, 2, 2, 2)),
+}
+"""(channels, size) -> (module to features, number of features)."""

@@ -1,0 +1,117 @@
+"""Learning rate schedules: pure functions of the epoch, free of torch.
+
+``epoch`` counts from 1, and the rate holds for the whole epoch. Each function agrees with torch's
+scheduler of the same name, stepped once after every epoch.
+"""
+
+import math
+from collections.abc import Callable, Mapping
+
+from trainable.catalog import SCHEDULES, Value, unknown
+
+
+def learning_rate(
+    name: str, parameters: Mapping[str, Value], *, lr: float, epoch: int, max_epochs: int
+) -> float:
+    """The learning rate of ``epoch``.
+
+    Args:
+        name: one of ``catalog.SCHEDULES``.
+        parameters: the schedule's own, complete.
+        lr: peak learning rate, above 0.
+        epoch: in [1, max_epochs].
+        max_epochs: epochs of the whole trial.
+
+    Raises:
+        ValueError: for an unknown name, or an epoch outside the trial.
+    """
+    if name not in _SCHEDULES:
+        raise ValueError(unknown("lr_schedule", name, SCHEDULES))
+    if not 1 <= epoch <= max_epochs:
+        raise ValueError(f"epoch = {epoch} is not a whole number in [1, {max_epochs}]")
+    return _SCHEDULES[name](lr, epoch - 1, max_epochs, **parameters)
+
+
+def cycle_ends(name: str, parameters: Mapping[str, Value], max_epochs: int) -> tuple[int, ...]:
+    """The epochs, up to ``max_epochs``, that end a warm-restart cycle; none for other schedules.
+
+    There the learning rate is lowest, so accuracies of different cycles compare.
+    """
+    if name not in _SCHEDULES:
+        raise ValueError(unknown("lr_schedule", name, SCHEDULES))
+    if name != "cosine_warm_restarts":
+        return ()
+    ends, length = [], int(parameters["t_0"])  # type: ignore[arg-type]
+    end = length
+    while end <= max_epochs:
+        ends.append(end)
+        length *= int(parameters["t_mult"])  # type: ignore[arg-type]
+        end += length
+    return tuple(ends)
+
+
+def _constant(lr: float, done: int, max_epochs: int) -> float:
+    return lr
+
+
+def _multistep(
+    lr: float,
+    done: int,
+    max_epochs: int,
+    *,
+    milestones: tuple[int, ...],
+    gamma: float,
+) -> float:
+    return lr * gamma ** sum(done >= milestone for milestone in milestones)
+
+
+def _cosine(lr: float, done: int, max_epochs: int, *, eta_min: float) -> float:
+    return _anneal(lr, min(eta_min, lr), done / max_epochs)
+
+
+def _cosine_warm_restarts(
+    lr: float,
+    done: int,
+    max_epochs: int,
+    *,
+    t_0: int,
+    t_mult: int,
+    eta_min: float,
+) -> float:
+    length = t_0
+    while done >= length:
+        done -= length
+        length *= t_mult
+    return _anneal(lr, min(eta_min, lr), done / length)
+
+
+def _one_cycle(
+    lr: float,
+    done: int,
+    max_epochs: int,
+    *,
+    warm_up: float,
+    start_factor: float,
+    end_factor: float,
+) -> float:
+    top = warm_up * max_epochs - 1
+    if done <= top and top > 0:
+        return _anneal(lr * start_factor, lr, done / top)
+    # A trial too short to climb starts at the top.
+    top = max(top, 0.0)
+    return _anneal(lr, lr * end_factor, (done - top) / max(max_epochs - 1 - top, 1))
+
+
+def _anneal(start: float, end: float, share: float) -> float:
+    """Half a cosine from ``start`` (share 0) to ``end`` (share 1)."""
+    return end + (start - end) * (1 + math.cos(math.pi * share)) / 2
+
+
+_SCHEDULES: dict[str, Callable[..., float]] = {
+    "constant": _constant,
+    "multistep": _multistep,
+    "cosine": _cosine,
+    "cosine_warm_restarts": _cosine_warm_restarts,
+    "one_cycle": _one_cycle,
+}
+"""(lr, epochs done, max_epochs, **parameters) -> learning rate."""
