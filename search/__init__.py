@@ -1,1 +1,1 @@
-"""How is it run? Studies, early stopping, recorder, runner, resume, replicate and the command line."""
+"""How is it run? Studies, early stopping, recorder, runner, resume, the command line."""

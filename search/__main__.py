@@ -1,0 +1,113 @@
+"""``python -m search``: run, resume and look at sweeps."""
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.text import Text
+
+from spaces.load import SpecError, load_sweep, shipped
+from spaces.presets import PRESETS
+from trainable.storage import Folder, StorageError
+
+app = typer.Typer(
+    help="Search hyperparameters of losses for noisy labels.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+out = Console()
+err = Console(stderr=True)
+
+Spec = Annotated[str, typer.Argument(help="a .toml file or a shipped sweep (see presets)")]
+Results = Annotated[str, typer.Argument(help="a results folder, path or URI")]
+Storage = Annotated[str, typer.Option(help="path or URI that holds the results folders")]
+Set = Annotated[list[str] | None, typer.Option("--set", help="key=value, dotted keys")]
+Name = Annotated[str | None, typer.Option(help="name of the sweep and of its folder")]
+
+
+@app.command()
+def run(spec: Spec, storage: Storage = "results", name: Name = None, set_: Set = None) -> None:
+    """Run a sweep, or go on with it if its folder is there already."""
+    with _clear_errors():
+        from search import runner
+
+        sweep = load_sweep(spec, set_ or (), name=name)
+        _end(lambda: runner.start(sweep, storage, out), Folder.open(storage) / sweep.name)
+
+
+@app.command()
+def resume(results: Results) -> None:
+    """Go on with an interrupted sweep where its results folder stops."""
+    with _clear_errors():
+        from search import runner
+
+        folder = Folder.open(results)
+        sweep = runner.read_spec(folder)
+        _end(lambda: runner.execute(sweep, folder, out), folder)
+
+
+@app.command()
+def presets() -> None:
+    """List the shipped sweeps and the presets of search spaces."""
+    out.print("sweeps (python -m search run NAME)", style="bold")
+    for name, text in shipped().items():
+        out.print(Text(f"  {name:<16}{text.splitlines()[0].lstrip('# ')}"), soft_wrap=True)
+    out.print('presets of [space] (preset = "NAME")', style="bold")
+    for name, preset in PRESETS.items():
+        out.print(Text(f"  {name:<16}{preset.summary}"), soft_wrap=True)
+
+
+def _end(go: "Callable[[], object]", folder: Folder) -> None:
+    """Run, then say how it ended: exit code 0, 1 for failed trials, 130 when interrupted."""
+    from search import runner
+    from search.summary import print_summary
+
+    try:
+        finished = go()
+    except runner.Interrupted:
+        err.print(Text("interrupted; everything so far is saved. Go on with:"))
+        err.print(Text(f"  python -m search resume {folder}"), soft_wrap=True)
+        raise typer.Exit(130) from None
+    assert isinstance(finished, runner.Finished)
+    print_summary(finished.folder, out)
+    for trial in finished.failed:
+        err.print(Text(f"failed: {trial.trial_id}: {trial.end_reason}"), soft_wrap=True)
+    if finished.failed:
+        raise typer.Exit(1)
+
+
+@contextmanager
+def _clear_errors() -> Iterator[None]:
+    """A person's mistake is one clear line and exit code 2, never a traceback."""
+    from analysis.results import ResultsError
+
+    try:
+        yield
+    except (SpecError, StorageError, ResultsError) as error:
+        for line in str(error).splitlines():
+            err.print(Text(line), soft_wrap=True)
+        raise typer.Exit(2) from None
+
+
+def main() -> None:
+    """Entry point: all four packages must be those of one folder."""
+    import analysis
+    import spaces
+    import trainable
+
+    roots = {Path(str(m.__file__)).parents[1] for m in (trainable, spaces, analysis)}
+    here = Path(__file__).parents[1]
+    if roots != {here}:
+        sys.exit(
+            f"search is {here}, but the other packages come from {', '.join(map(str, roots))}"
+        )
+    app()
+
+
+if __name__ == "__main__":
+    main()

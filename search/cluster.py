@@ -1,0 +1,112 @@
+"""Ray: connecting, what a trial gets, and how many trials fit at once."""
+
+import logging
+import math
+import os
+import time
+from dataclasses import dataclass
+from typing import Any
+
+import ray
+
+from spaces.load import SpecError
+from spaces.sweep import ResourcesSpec
+
+
+def connect(**options: Any) -> None:
+    """Join the cluster that RAY_ADDRESS names (a submitted job's), or start Ray on this machine.
+
+    A Ray of our own listens on loopback only and has no dashboard; ``options`` go to ``ray.init``.
+    """
+    if ray.is_initialized():
+        return
+    # Workers set the number of torch threads themselves, from the trial's cores.
+    settings: dict[str, Any] = {"logging_level": logging.ERROR, "log_to_driver": False}
+    if not os.environ.get("RAY_ADDRESS"):
+        settings |= {"include_dashboard": False, "_node_ip_address": "127.0.0.1"}
+    ray.init(**(settings | options))
+
+
+@dataclass(frozen=True)
+class TrialResources:
+    """What one trial gets: ``cpus`` and ``gpus``, either may be a fraction."""
+
+    cpus: float
+    gpus: float
+
+    @property
+    def threads(self) -> int:
+        """CPU threads for torch."""
+        return max(1, int(self.cpus))
+
+    def fit(self, node: dict[str, float]) -> int:
+        """How many trials fit a node with these resources."""
+        cpus = node.get("CPU", 0.0) / self.cpus if self.cpus else math.inf
+        gpus = _gpu_places(node.get("GPU", 0.0), self.gpus)
+        return int(min(cpus + 1e-9, gpus))
+
+
+def _gpu_places(there: float, asked: float) -> float:
+    """Trials that fit the GPUs: a fraction shares one GPU and never spans two."""
+    if not asked:
+        return math.inf
+    if asked >= 1:
+        return there // asked
+    return there * int(1 / asked + 1e-9)
+
+
+def nodes() -> list[dict[str, float]]:
+    """Resources of every node of the cluster that is alive."""
+    return [node["Resources"] for node in ray.nodes() if node["Alive"]]
+
+
+def trial_resources(spec: ResourcesSpec) -> TrialResources:
+    """What a trial gets: as asked, else a GPU where there are any and a fair share of the cores.
+
+    Raises SpecError if no node of the cluster can hold one trial.
+    """
+    there = nodes()
+    gpus = spec.gpus_per_trial
+    if gpus is None:
+        gpus = 1.0 if any(node.get("GPU") for node in there) else 0.0
+    cpus = spec.cpus_per_trial
+    if cpus is None:
+        cpus = _fair_share(there, gpus) if gpus else 1.0
+    resources = TrialResources(cpus, gpus)
+    if not any(resources.fit(node) for node in there):
+        most_cpus = max((node.get("CPU", 0.0) for node in there), default=0.0)
+        most_gpus = max((node.get("GPU", 0.0) for node in there), default=0.0)
+        raise SpecError(
+            f"resources: a trial asks for {cpus:g} CPUs and {gpus:g} GPUs, more than any node has "
+            f"(at most {most_cpus:g} CPUs and {most_gpus:g} GPUs)"
+        )
+    return resources
+
+
+def _fair_share(there: list[dict[str, float]], gpus: float) -> float:
+    """Cores for each trial of a GPU node if all its GPUs are in use."""
+    shares = [
+        node.get("CPU", 0.0) / _gpu_places(node["GPU"], gpus)
+        for node in there
+        if _gpu_places(node.get("GPU", 0.0), gpus) >= 1
+    ]
+    return float(max(1, int(min(shares, default=1.0))))
+
+
+class Slots:
+    """How many trials run at once on the nodes there are now; a node that joins counts at once."""
+
+    def __init__(self, resources: TrialResources, spec: ResourcesSpec) -> None:
+        self._resources = resources
+        self._limit = spec.max_concurrent
+        self._asked = -math.inf
+        self._there = 0
+
+    def __call__(self) -> int:
+        """The number, asked of the cluster at most once a second."""
+        if self._limit is not None:
+            return self._limit
+        if time.monotonic() - self._asked >= 1.0:
+            self._there = sum(self._resources.fit(node) for node in nodes())
+            self._asked = time.monotonic()
+        return self._there

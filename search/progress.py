@@ -1,0 +1,196 @@
+"""What a person sees while a sweep runs: a live table, or plain lines in a pipe or a log."""
+
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from rich.console import Console, Group
+from rich.live import Live
+from rich.table import Table
+from rich.text import Text
+
+from search.study import Study, Trial
+from search.sweep import Sweep
+from trainable.catalog import Value
+
+LIVE_SECONDS = 0.5
+"""How often the live table is drawn."""
+
+
+@dataclass(frozen=True)
+class StudyState:
+    """One line of the table: counts of trials, the best one, epochs spent and saved."""
+
+    name: str
+    planned: int
+    completed: int
+    running: int
+    paused: int
+    stopped: int
+    diverged: int
+    failed: int
+    epochs: int
+    saved: int
+    best: Trial | None
+
+    @property
+    def ended(self) -> int:
+        """Trials with a final status."""
+        return self.completed + self.stopped + self.diverged + self.failed
+
+
+def study_state(study: Study) -> StudyState:
+    """Count the trials of a study. The best is the selection rule's, or so far the leader."""
+    trials = list(study.trials.values())
+    count = {s: sum(t.status == s for t in trials) for s in ("completed", "paused", "stopped")}
+    cut = [t for t in trials if t.status in ("stopped", "diverged")]
+    return StudyState(
+        name=study.name,
+        planned=study.planned + len(trials) - len(study.searched),
+        completed=count["completed"],
+        running=study.running,
+        paused=count["paused"],
+        stopped=count["stopped"],
+        diverged=sum(t.status == "diverged" for t in trials),
+        failed=sum(t.status == "failed" for t in trials),
+        epochs=sum(t.epochs for t in trials),
+        saved=sum(t.config.max_epochs - t.epochs for t in cut),
+        best=_best(study),
+    )
+
+
+def _best(study: Study) -> Trial | None:
+    metric = study.search.metric
+    heard = [t for t in study.searched if t.last and not math.isnan(getattr(t.last, metric))]
+    full = [t for t in heard if t.status == "completed"] or heard
+    return max(full, key=lambda t: (getattr(t.last, metric), -t.number), default=None)
+
+
+class Progress:
+    """Shows a sweep's state: call :meth:`tick` as often as you like.
+
+    On a terminal a table that redraws itself; elsewhere a line now and then, every ten seconds
+    at first and every minute later, so that a night's log reads in one screen.
+    """
+
+    def __init__(self, sweep: Sweep, console: Console, slots: Callable[[], int]) -> None:
+        self._sweep = sweep
+        self._console = console
+        self._slots = slots
+        self._start = time.monotonic()
+        self._epochs_before = sum(trial.epochs for trial in sweep.trials)
+        self._drawn = self._start
+        self._live: Live | None = None
+        if console.is_terminal:
+            self._live = Live(console=console, auto_refresh=False, transient=True)
+
+    def __enter__(self) -> "Progress":
+        if self._live:
+            self._live.start()
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        if self._live:
+            self._live.stop()
+
+    def note(self, message: str) -> None:
+        """A line that stays, such as a failed trial's error."""
+        self._console.print(Text(message, style="red"))
+
+    def tick(self) -> None:
+        """Draw again if it is time."""
+        now = time.monotonic()
+        elapsed = now - self._start
+        pause = LIVE_SECONDS if self._live else min(60.0, max(10.0, elapsed / 6))
+        if now - self._drawn < pause:
+            return
+        self._drawn = now
+        states = [study_state(study) for study in self._sweep.studies.values()]
+        if self._live:
+            self._live.update(self._view(states, elapsed), refresh=True)
+        else:
+            self._console.print(Text(self._line(states, elapsed)), soft_wrap=True)
+
+    def _view(self, states: list[StudyState], elapsed: float) -> Group:
+        table = Table(box=None, pad_edge=False, header_style="bold", expand=False)
+        for name in ("study", "done", "run", "stop", "div", "best val", "at", "epochs", "saved"):
+            left = name in ("study", "at")
+            table.add_column(
+                name,
+                justify="left" if left else "right",
+                no_wrap=True,
+                overflow="ellipsis",
+                ratio=None,
+            )
+        for state in states:
+            table.add_row(*self._cells(state))
+        return Group(table, Text(self._line(states, elapsed), style="dim"))
+
+    def _cells(self, state: StudyState) -> list[str]:
+        best = state.best
+        value = getattr(best.last, self._sweep.spec.search.metric) if best else math.nan
+        return [
+            state.name,
+            f"{state.ended}/{state.planned}",
+            str(state.running),
+            str(state.stopped),
+            str(state.diverged + state.failed),
+            f"{value:.4f}" if best else "",
+            parameter_text(best, self._sweep) if best else "",
+            str(state.epochs),
+            str(state.saved),
+        ]
+
+    def _line(self, states: list[StudyState], elapsed: float) -> str:
+        ended = sum(state.ended for state in states)
+        planned = sum(state.planned for state in states)
+        running = sum(state.running for state in states)
+        parts = [
+            f"{ended}/{planned} trials",
+            f"{running} running on {self._slots()} slots",
+            f"{sum(s.stopped for s in states)} stopped early",
+        ]
+        for name in ("paused", "diverged", "failed"):
+            count = sum(getattr(state, name) for state in states)
+            if count:
+                parts.append(f"{count} {name}")
+        spent, saved = sum(s.epochs for s in states), sum(s.saved for s in states)
+        parts.append(f"{spent} epochs, {saved} saved")
+        parts.append(f"{duration(elapsed)} so far, {self._left(states, elapsed)} left")
+        return " · ".join(parts)
+
+    def _left(self, states: list[StudyState], elapsed: float) -> str:
+        """Time left, if the trials to come take as many epochs as those that ended."""
+        trials = list(self._sweep.trials)
+        done = sum(trial.epochs for trial in trials) - self._epochs_before
+        ended = [trial.epochs for trial in trials if trial.ended]
+        if not done or not ended:
+            return "unknown"
+        per_trial = sum(ended) / len(ended)
+        open_epochs = sum(max(0.0, per_trial - t.epochs) for t in trials if not t.ended)
+        to_come = sum(s.planned for s in states) - len(trials)
+        return duration((to_come * per_trial + open_epochs) * elapsed / done)
+
+
+def parameter_text(trial: Trial, sweep: Sweep) -> str:
+    """The parameters that the study varies: ``lam=3.1 lr=0.02 lr_schedule=multistep``."""
+    names = [name.rpartition(".")[2] for name in sweep.studies[trial.study].cell.space.varies]
+    values = trial.config.parameters
+    return " ".join(f"{n}={_short(values[n])}" for n in dict.fromkeys(names) if n in values)
+
+
+def _short(value: Value) -> str:
+    if isinstance(value, float):
+        return f"{value:.3g}"
+    return ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
+
+
+def duration(seconds: float) -> str:
+    """``42s``, ``3m 05s``, ``2h 07m``."""
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole}s"
+    if whole < 3600:
+        return f"{whole // 60}m {whole % 60:02d}s"
+    return f"{whole // 3600}h {whole % 3600 // 60:02d}m"

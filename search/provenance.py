@@ -1,0 +1,94 @@
+"""What a sweep ran on: code, versions, machines; kept with the results."""
+
+import json
+import platform
+import subprocess
+from datetime import UTC, datetime
+from functools import cache
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from search.study import Trial
+from spaces.sweep import SweepSpec
+from trainable.storage import Folder, MissingError
+
+PROVENANCE = "provenance.json"
+_PACKAGES = ("elr-tune", "torch", "torchvision", "ray", "optuna", "numpy", "pyarrow", "pandas")
+
+
+@cache
+def versions() -> dict[str, str]:
+    """Versions of Python and of what the results depend on."""
+    found = {"python": platform.python_version()}
+    for package in _PACKAGES:
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+@cache
+def git_sha() -> str:
+    """Commit of the code that runs, ``-dirty`` if it has changes; empty outside a checkout."""
+    here = Path(__file__).parent
+    try:
+        head = _git("rev-parse", "HEAD", cwd=here)
+        dirty = bool(_git("status", "--porcelain", "--untracked-files=no", cwd=here))
+    except (OSError, subprocess.CalledProcessError):
+        return ""
+    return f"{head}-dirty" if dirty else head
+
+
+def describe(trial: Trial, spec: SweepSpec) -> dict[str, Any]:
+    """The columns of a trial that are known when it starts; its labels' are not among them."""
+    config = trial.config
+    return {
+        "sweep": spec.name,
+        "study": trial.study,
+        "dataset": config.data.name,
+        "noise_kind": config.noise.kind,
+        "noise_rate": config.noise.rate,
+        "noise": config.noise.setting,
+        "loss": config.loss,
+        "model": config.network,
+        "trial_id": trial.trial_id,
+        "number": trial.number,
+        "phase": trial.phase,
+        "source_trial_id": trial.source_trial_id,
+        "seed": config.seed,
+        "max_epochs": config.max_epochs,
+        "selected_by": spec.search.metric,
+        "config": json.dumps(config.as_dict(), sort_keys=True),
+        "git_sha": git_sha(),
+        "versions": json.dumps(versions(), sort_keys=True),
+        **{f"param_{name}": value for name, value in config.parameters.items()},
+    }
+
+
+def record_start(results: Folder, nodes: list[dict[str, float]]) -> None:
+    """Add this start to ``provenance.json``."""
+    try:
+        provenance = json.loads(results.read(PROVENANCE))
+    except (MissingError, ValueError):
+        provenance = {"starts": []}
+    provenance["starts"].append(
+        {
+            "at": datetime.now(UTC).isoformat(timespec="seconds"),
+            "git_sha": git_sha(),
+            "versions": versions(),
+            "platform": platform.platform(),
+            "nodes": [
+                {k: v for k, v in node.items() if not k.startswith("node:")} for node in nodes
+            ],
+        }
+    )
+    results.write(PROVENANCE, json.dumps(provenance, indent=2).encode())
+
+
+def _git(*arguments: str, cwd: Path) -> str:
+    done = subprocess.run(
+        ["git", *arguments], cwd=cwd, check=True, capture_output=True, text=True, timeout=10
+    )
+    return done.stdout.strip()

@@ -1,0 +1,175 @@
+"""Writing what happens while it happens, off the critical path.
+
+The driver's thread appends to lists; a second or so later a thread of the recorder's own writes
+them. A row is durable before any trace that depends on it: a trial before its epochs, its epochs
+before its end.
+"""
+
+import time
+from collections import defaultdict
+from collections.abc import Callable, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from datetime import UTC, datetime
+from typing import Any
+
+from analysis.store import ResultsWriter
+from search.study import Trial
+from search.sweep import Sweep
+from trainable.metrics import METRIC_COLUMNS, EpochMetrics
+
+Row = dict[str, Any]
+
+
+def _utc_now() -> datetime:
+    return datetime.now(UTC)
+
+
+class Recorder:
+    """Records a sweep's trials and epochs through a :class:`ResultsWriter`.
+
+    ``describe`` gives the columns of a trial that do not change while it runs. ``now`` is the
+    clock of the timestamps; ``flush_seconds`` how long a row may wait. Storage errors surface in
+    the next call of :meth:`tick` or :meth:`close`.
+    """
+
+    def __init__(
+        self,
+        sweep: Sweep,
+        writer: ResultsWriter,
+        describe: Callable[[Trial], Row],
+        *,
+        now: Callable[[], datetime] = _utc_now,
+        flush_seconds: float = 1.0,
+    ) -> None:
+        self._sweep = sweep
+        self._writer = writer
+        self._describe = describe
+        self._now = now
+        self._flush_seconds = flush_seconds
+        self._pending: dict[str, list[Row]] = defaultdict(list)
+        self._changed = False
+        self._last_flush = time.monotonic()
+        self._seq = 0
+        self._seqs: dict[str, list[int]] = {}
+        self._kept: dict[str, Row] = {}
+        self._devices: dict[str, str] = {}
+        self._durable: dict[str, Row] = {}
+        self._thread = ThreadPoolExecutor(1, "recorder")
+        self._writing: Future[None] | None = None
+
+    def restore(
+        self, trials: Mapping[str, Mapping[str, Any]], seqs: Mapping[str, list[int]], next_seq: int
+    ) -> None:
+        """Go on where a results folder stops.
+
+        ``trials``: the recorded rows by trial_id; ``seqs``: per unfinished trial the seq of each
+        of its epochs, so that one that comes again keeps its place; ``next_seq``: the first new.
+        """
+        self._kept = {trial_id: dict(row) for trial_id, row in trials.items()}
+        self._durable = dict(self._kept)
+        self._seqs = {trial_id: list(numbers) for trial_id, numbers in seqs.items()}
+        self._seq = next_seq
+        self._changed = True
+
+    def epoch(self, trial: Trial, metrics: EpochMetrics, device: str) -> None:
+        """One epoch of one trial, as it arrived."""
+        row: Row = {name: getattr(metrics, name) for name in METRIC_COLUMNS}
+        row |= {
+            "trial_id": trial.trial_id,
+            "attempt": trial.attempt,
+            "seq": self._place(trial.trial_id, metrics.epoch),
+            "recorded_at": self._now(),
+        }
+        self._pending[trial.study].append(row)
+        self._devices[trial.trial_id] = device
+        self.changed()
+
+    def changed(self) -> None:
+        """A trial started or ended: the trials table is to be written again."""
+        self._changed = True
+
+    def tick(self) -> None:
+        """Hand what waits to the writing thread, if it is time and the thread is free."""
+        if self._writing is not None:
+            if not self._writing.done():
+                return
+            self._writing.result()
+            self._writing = None
+        if self._changed and time.monotonic() - self._last_flush >= self._flush_seconds:
+            self._hand_over()
+
+    def close(self, *, compact: bool = False) -> None:
+        """Write everything that waits. ``compact``: then leave one file a study."""
+        try:
+            if self._writing is not None:
+                self._writing.result()
+            if self._changed:
+                self._hand_over().result()
+            if compact:
+                self._writer.compact()
+        finally:
+            self._thread.shutdown()
+
+    def rows(self) -> list[Row]:
+        """The trials table as it is now."""
+        return [self._row(trial) for trial in self._sweep.trials]
+
+    def _place(self, trial_id: str, epoch: int) -> int:
+        """The seq of an epoch: an epoch that comes again after a recovery keeps its first."""
+        places = self._seqs.setdefault(trial_id, [])
+        if epoch > len(places):
+            places.append(self._seq)
+            self._seq += 1
+        return places[epoch - 1]
+
+    def _hand_over(self) -> "Future[None]":
+        rows = {row["trial_id"]: row for row in self.rows()}
+        self._writing = self._thread.submit(self._write, self._durable, rows, self._pending)
+        self._durable, self._pending = rows, defaultdict(list)
+        self._changed = False
+        self._last_flush = time.monotonic()
+        return self._writing
+
+    def _write(
+        self, durable: dict[str, Row], rows: dict[str, Row], epochs: dict[str, list[Row]]
+    ) -> None:
+        started = [row for trial_id, row in rows.items() if trial_id not in durable]
+        if started and epochs:
+            running = {"status": "running", "end_reason": "", "ended_at": None}
+            self._writer.write_trials([*durable.values(), *(row | running for row in started)])
+        for study, study_rows in epochs.items():
+            self._writer.append_epochs(study, study_rows)
+        self._writer.write_trials(list(rows.values()))
+
+    def _row(self, trial: Trial) -> Row:
+        """A trial's row; that of an ended trial is made once."""
+        row = self._kept.get(trial.trial_id)
+        if row is not None and row.get("ended_at") is not None:
+            return row
+        started_at = row["started_at"] if row is not None else self._now()
+        if row is None:
+            row = self._describe(trial)
+        row = row | self._progress(trial) | {"started_at": started_at}
+        self._kept[trial.trial_id] = row
+        if trial.ended:
+            row["ended_at"] = self._now()
+            self._seqs.pop(trial.trial_id, None)
+        return row
+
+    def _progress(self, trial: Trial) -> Row:
+        last = trial.last
+        metric = self._sweep.spec.search.metric
+        progress: Row = {
+            "status": trial.status,
+            "end_reason": trial.end_reason,
+            "attempt": trial.attempt,
+            "epochs": trial.epochs,
+            "val_accuracy": last.val_accuracy if last else None,
+            "test_accuracy": last.test_accuracy if last else None,
+            "best_val_accuracy": trial.best_val,
+            "selection_value": getattr(last, metric) if last else None,
+            "duration_s": trial.seconds,
+        }
+        if trial.trial_id in self._devices:
+            progress["device"] = self._devices[trial.trial_id]
+        return progress

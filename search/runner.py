@@ -1,0 +1,130 @@
+"""Running a sweep from its file to its results folder, for the first time or again."""
+
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import ray
+from rich.console import Console
+
+from analysis.results import SPEC_FILE, load_results
+from analysis.store import ResultsWriter
+from search import cluster, provenance
+from search.labels import LabelBook
+from search.progress import Progress
+from search.recorder import Recorder
+from search.restore import restore
+from search.study import Trial
+from search.sweep import Sweep
+from search.tuner import build_tuner
+from spaces.load import SpecError, differences, dump_sweep, parse_sweep
+from spaces.sweep import SweepSpec
+from trainable.storage import Folder
+
+
+class Interrupted(Exception):
+    """Somebody stopped the sweep; its state is saved."""
+
+
+@dataclass(frozen=True)
+class Finished:
+    """How a sweep ended: its folder, and the trials that failed for good."""
+
+    folder: Folder
+    failed: tuple[Trial, ...]
+
+
+def start(spec: SweepSpec, storage: str | Path, console: Console) -> Finished:
+    """Run a sweep into ``<storage>/<name>``, or resume it if it is there already.
+
+    Raises SpecError if the folder is another sweep's, StorageError if it cannot be written,
+    Interrupted when stopped by a signal.
+    """
+    folder = Folder.open(storage) / spec.name
+    folder.check_writable()
+    if folder.exists(SPEC_FILE):
+        there = read_spec(folder)
+        if changed := differences(there, spec):
+            lines = "\n".join(f"  {line}" for line in changed)
+            raise SpecError(
+                f"{folder} holds another sweep of this name; give it a --name, or use extend:\n"
+                f"{lines}"
+            )
+    elif folder.names():
+        raise SpecError(f"{folder} is not empty and holds no {SPEC_FILE}: not a results folder")
+    else:
+        folder.write(SPEC_FILE, dump_sweep(spec).encode())
+    return execute(spec, folder, console)
+
+
+def read_spec(folder: Folder) -> SweepSpec:
+    """The sweep file of a results folder. Raises SpecError if there is none."""
+    if not folder.exists(SPEC_FILE):
+        raise SpecError(f"{folder} is not a results folder: it has no {SPEC_FILE}")
+    return parse_sweep(folder.read(SPEC_FILE).decode(), where=f"{folder}/{SPEC_FILE}")
+
+
+def execute(spec: SweepSpec, folder: Folder, console: Console) -> Finished:
+    """Run what is left of a sweep in its folder."""
+    sweep = Sweep.build(spec)
+    book = LabelBook(folder)
+    recorder = Recorder(
+        sweep,
+        ResultsWriter(folder),
+        lambda trial: provenance.describe(trial, spec) | book.describe(trial.config),
+    )
+    restore(sweep, recorder, load_results(folder))
+    book.add(cell.trial(cell.reference, spec.seed) for cell in spec.cells())
+    book.add(trial.config for trial in sweep.trials if not trial.ended)
+    if not sweep.finished:
+        _fit(sweep, folder, book, recorder, console)
+    recorder.close(compact=True)
+    return Finished(folder, tuple(t for t in sweep.trials if t.status == "failed"))
+
+
+def _fit(
+    sweep: Sweep, folder: Folder, book: LabelBook, recorder: Recorder, console: Console
+) -> None:
+    ours = not ray.is_initialized()
+    cluster.connect()
+    try:
+        resources = cluster.trial_resources(sweep.spec.resources)
+        places = cluster.Slots(resources, sweep.spec.resources)
+        provenance.record_start(folder, cluster.nodes())
+        with _signals(), Progress(sweep, console, places) as progress:
+            build_tuner(
+                sweep,
+                folder=folder,
+                book=book,
+                recorder=recorder,
+                progress=progress,
+                resources=resources,
+                slots=places,
+            ).fit()
+    except KeyboardInterrupt:
+        recorder.close()
+        raise Interrupted from None
+    finally:
+        if ours:
+            ray.shutdown()
+
+
+@contextmanager
+def _signals() -> Iterator[None]:
+    """SIGTERM, what `ray job stop` sends, ends a sweep like Ctrl-C."""
+
+    def interrupt(number: int, frame: Any) -> None:
+        # A second signal must not hit the saving that the first began.
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        raise KeyboardInterrupt
+
+    before = {s: signal.signal(s, interrupt) for s in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -1,0 +1,219 @@
+"""Early stopping: who goes on, decided from the reported values alone.
+
+A rule hears every epoch of every trial of one study, in the order of arrival, and answers with a
+verdict. It draws no random numbers and keeps nothing else, so feeding it the recorded rows again
+rebuilds it. Values are maximised; NaN is worse than everything.
+"""
+
+import math
+import statistics
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+from spaces.strategies import EARLY_STOPPING
+from trainable.catalog import unknown
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What a trial does next, and for "stop" and "pause" the reason in words."""
+
+    action: Literal["continue", "stop", "pause"] = "continue"
+    reason: str = ""
+
+
+CONTINUE = Verdict()
+
+
+class Rule:
+    """Every trial gets its full budget; the base of the rules that say otherwise."""
+
+    def report(self, trial_id: str, epoch: int, value: float, rungs: Mapping[int, int]) -> Verdict:
+        """The verdict on a trial that reports ``value`` after ``epoch`` epochs.
+
+        ``rungs`` are the trial's own: {epoch: level} (:func:`rung_epochs`).
+        """
+        return CONTINUE
+
+    def promotable(self) -> str | None:
+        """A paused trial that has earned to go on, if any."""
+        return None
+
+    def leader(self) -> str | None:
+        """The best paused trial of the highest rung that has one."""
+        return None
+
+    def promote(self, trial_id: str) -> None:
+        """The trial goes on from the rung it is paused at."""
+
+    def end(self, trial_id: str) -> None:
+        """The trial is over, for whatever reason."""
+
+    def standing(self, trial_id: str) -> str:
+        """Where a paused trial stands, in words."""
+        return ""
+
+
+def rung_epochs(
+    *, grace: int, factor: int, max_epochs: int, cycle_ends: tuple[int, ...] = ()
+) -> dict[int, int]:
+    """The epochs at which a trial is judged, as {epoch: level}.
+
+    Level k is at ``grace * factor**k`` epochs, below ``max_epochs``. For a schedule with warm
+    restarts it moves up to the end of the cycle, where accuracy is comparable; of two levels that
+    meet at one cycle end the higher stays.
+    """
+    rungs: dict[int, int] = {}
+    level, epoch = 0, grace
+    while epoch < max_epochs:
+        aligned = next((end for end in cycle_ends if end >= epoch), max_epochs)
+        if not cycle_ends:
+            aligned = epoch
+        if aligned < max_epochs:
+            rungs[aligned] = level
+        level, epoch = level + 1, epoch * factor
+    return rungs
+
+
+@dataclass
+class Asha(Rule):
+    """ASHA's stopping variant (Li et al. 2020, arXiv 1810.05934).
+
+    With n values at a rung, the trial's own among them, it goes on if fewer than
+    ``max(1, n // factor)`` are strictly better: ties go on, and so does a first arrival.
+    """
+
+    factor: int
+    rungs: dict[int, dict[str, float]] = field(default_factory=dict)
+
+    def report(self, trial_id: str, epoch: int, value: float, rungs: Mapping[int, int]) -> Verdict:
+        """See :class:`Rule`."""
+        if epoch not in rungs:
+            return CONTINUE
+        value = _worst_if_nan(value)
+        values = self.rungs.setdefault(rungs[epoch], {})
+        values[trial_id] = value
+        ranked = sorted(values.values(), reverse=True)
+        cutoff = ranked[max(1, len(ranked) // self.factor) - 1]
+        if value >= cutoff:
+            return CONTINUE
+        return Verdict("stop", f"rung {epoch}: {value:.4f} < {cutoff:.4f}")
+
+
+@dataclass
+class AshaPromotion(Rule):
+    """ASHA's promotion variant (Li et al. 2020, algorithm 2): pause, then go on when it pays.
+
+    A trial at a rung is promoted once it is among the best ``n // factor`` of the n trials that
+    reached it; ties go to the one that arrived first. Until then it is paused.
+    """
+
+    factor: int
+    rungs: dict[int, dict[str, float]] = field(default_factory=dict)
+    epochs: dict[int, int] = field(default_factory=dict)
+    passed: dict[int, set[str]] = field(default_factory=dict)
+    ended: set[str] = field(default_factory=set)
+
+    def report(self, trial_id: str, epoch: int, value: float, rungs: Mapping[int, int]) -> Verdict:
+        """See :class:`Rule`. A report past a rung says that the trial was promoted there."""
+        for rung, level in rungs.items():
+            if rung < epoch:
+                self.passed.setdefault(level, set()).add(trial_id)
+        if epoch not in rungs:
+            return CONTINUE
+        level = rungs[epoch]
+        self.rungs.setdefault(level, {})[trial_id] = _worst_if_nan(value)
+        if trial_id in self._best(level):
+            self.passed.setdefault(level, set()).add(trial_id)
+            return CONTINUE
+        return Verdict("pause", f"rung {epoch}: waits to be promoted")
+
+    def promotable(self) -> str | None:
+        """See :class:`Rule`. The highest rung first, the best trial of it first."""
+        for level in sorted(self.rungs, reverse=True):
+            for trial_id in self._best(level):
+                if self._waits(trial_id, level):
+                    return trial_id
+        return None
+
+    def leader(self) -> str | None:
+        """See :class:`Rule`."""
+        for level in sorted(self.rungs, reverse=True):
+            waiting = [t for t in self._ranked(level) if self._waits(t, level)]
+            if waiting:
+                return waiting[0]
+        return None
+
+    def promote(self, trial_id: str) -> None:
+        """See :class:`Rule`."""
+        level = max(level for level, values in self.rungs.items() if trial_id in values)
+        self.passed.setdefault(level, set()).add(trial_id)
+
+    def end(self, trial_id: str) -> None:
+        """See :class:`Rule`."""
+        self.ended.add(trial_id)
+
+    def standing(self, trial_id: str) -> str:
+        """See :class:`Rule`: ``rank 5 of 12 at level 1``."""
+        level = max(level for level, values in self.rungs.items() if trial_id in values)
+        ranked = self._ranked(level)
+        return f"rank {ranked.index(trial_id) + 1} of {len(ranked)} at level {level}"
+
+    def _waits(self, trial_id: str, level: int) -> bool:
+        return trial_id not in self.passed.get(level, set()) and trial_id not in self.ended
+
+    def _ranked(self, level: int) -> list[str]:
+        values = self.rungs[level]
+        return sorted(values, key=lambda trial_id: -values[trial_id])
+
+    def _best(self, level: int) -> list[str]:
+        return self._ranked(level)[: len(self.rungs[level]) // self.factor]
+
+
+@dataclass
+class Median(Rule):
+    """The median rule of Vizier (Golovin et al. 2017).
+
+    From ``grace`` epochs on, a trial stops if its best value so far is strictly below the median
+    of the other trials' mean values up to the same epoch; at least three others are needed.
+    """
+
+    grace: int
+    best: dict[str, float] = field(default_factory=dict)
+    sums: dict[str, list[float]] = field(default_factory=dict)
+
+    def report(self, trial_id: str, epoch: int, value: float, rungs: Mapping[int, int]) -> Verdict:
+        """See :class:`Rule`. ``rungs`` are not used: every epoch is one."""
+        value = _worst_if_nan(value)
+        self.best[trial_id] = max(self.best.get(trial_id, -math.inf), value)
+        sums = self.sums.setdefault(trial_id, [0.0])
+        del sums[epoch:]
+        sums.append(sums[-1] + value)
+        means = [
+            s[epoch] / epoch for t, s in self.sums.items() if t != trial_id and len(s) > epoch
+        ]
+        if epoch < self.grace or len(means) < 3:
+            return CONTINUE
+        median = statistics.median(means)
+        if self.best[trial_id] >= median:
+            return CONTINUE
+        return Verdict("stop", f"epoch {epoch}: best {self.best[trial_id]:.4f} < {median:.4f}")
+
+
+def _worst_if_nan(value: float) -> float:
+    return -math.inf if math.isnan(value) else value
+
+
+def build_rule(name: str, *, grace: int, factor: int) -> Rule:
+    """The rule of that name (``spaces.strategies.EARLY_STOPPING``). Raises ValueError."""
+    match name:
+        case "asha":
+            return Asha(factor)
+        case "asha_promotion":
+            return AshaPromotion(factor)
+        case "median":
+            return Median(grace)
+        case "none":
+            return Rule()
+    raise ValueError(unknown("early_stopping rule", name, EARLY_STOPPING))

@@ -1,0 +1,351 @@
+"""One study: the trials of one cell of the grid, who is next, and who goes on.
+
+Pure bookkeeping: no Ray, no files, no clock. The running sweep, the replay of a results folder and
+the simulation on recorded curves all drive the same object.
+"""
+
+import itertools
+import math
+from collections import deque
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+import optuna
+from optuna.trial import TrialState, create_trial
+
+from search.samplers import build_sampler, sequence
+from search.stopping import Rule, build_rule, rung_epochs
+from spaces.sweep import BudgetSpec, Cell, SearchSpec
+from trainable.catalog import Value
+from trainable.config import TrialConfig, derive_seed
+from trainable.metrics import EpochMetrics
+from trainable.schedules import cycle_ends
+
+Phase = Literal["search", "replicate"]
+Status = Literal["running", "paused", "completed", "stopped", "diverged", "failed"]
+ENDED: frozenset[Status] = frozenset({"completed", "stopped", "diverged", "failed"})
+
+_STATES = {
+    "completed": TrialState.COMPLETE,
+    "stopped": TrialState.PRUNED,
+    "diverged": TrialState.FAIL,
+    "failed": TrialState.FAIL,
+}
+
+
+@dataclass
+class Trial:
+    """One trial as the driver sees it.
+
+    ``attempt`` counts its starts (first run, after a failure, after a pause, on resume).
+    ``last`` is its latest epoch and ``best_val`` its best validation accuracy.
+    """
+
+    study: str
+    trial_id: str
+    number: int
+    config: TrialConfig
+    phase: Phase = "search"
+    source_trial_id: str = ""
+    status: Status = "running"
+    end_reason: str = ""
+    attempt: int = 0
+    failures: int = 0
+    last: EpochMetrics | None = None
+    best_val: float = math.nan
+    seconds: float = 0.0
+
+    @property
+    def epochs(self) -> int:
+        """Epochs reported so far."""
+        return self.last.epoch if self.last else 0
+
+    @property
+    def ended(self) -> bool:
+        """Whether its status is final."""
+        return self.status in ENDED
+
+    def hear(self, metrics: EpochMetrics) -> None:
+        """Take in one epoch; one that comes again after a recovery counts once."""
+        if metrics.epoch > self.epochs:
+            self.seconds += metrics.epoch_seconds
+        self.last = metrics
+        if not metrics.val_accuracy <= self.best_val:
+            self.best_val = metrics.val_accuracy
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a report means for its trial: its status from now on, and why."""
+
+    status: Status = "running"
+    reason: str = ""
+
+
+GOES_ON = Outcome()
+
+
+@dataclass
+class Study:
+    """An Optuna study, an early-stopping rule and the trials of one cell.
+
+    ``first_points`` are tried before the sampler is asked; ``max_failures`` is how often a trial
+    that breaks is started again.
+    """
+
+    cell: Cell
+    search: SearchSpec
+    budget: BudgetSpec
+    seed: int
+    first_points: Sequence[Mapping[str, Value]] = ()
+    max_failures: int = 0
+    trials: dict[str, Trial] = field(default_factory=dict, init=False)
+    searched: list[Trial] = field(default_factory=list, init=False)
+
+    def __post_init__(self) -> None:
+        self.name = self.cell.study
+        self.turns = 0
+        self._waiting: deque[Trial] = deque()
+        self._running: set[str] = set()
+        self._ended = 0
+        self._seed = derive_seed(self.seed, f"study/{self.name}")
+        self._points = self._fixed_points()
+        self.planned = self._planned()
+        self.rule: Rule = build_rule(
+            self.search.early_stopping,
+            grace=self.budget.grace_epochs,
+            factor=self.budget.reduction_factor,
+        )
+        self._storage = optuna.storages.InMemoryStorage()
+        self._optuna = optuna.create_study(storage=self._storage, direction="maximize")
+
+    # -- who is next ----------------------------------------------------------------------------
+
+    @property
+    def running(self) -> int:
+        """Trials that occupy a slot."""
+        return len(self._running)
+
+    @property
+    def interrupted(self) -> bool:
+        """Whether a trial waits that goes before any new one."""
+        return bool(self._waiting)
+
+    @property
+    def has_work(self) -> bool:
+        """Whether :meth:`deal` would give a trial now."""
+        return self.interrupted or self._has_new or self._promotable() is not None
+
+    @property
+    def finished(self) -> bool:
+        """Whether every planned trial has ended."""
+        return not self._has_new and self._ended == len(self.trials)
+
+    def deal(self) -> Trial | None:
+        """The next trial to run, if any: interrupted, then promoted, then new ones."""
+        if self._waiting:
+            trial = self._waiting.popleft()
+        elif promoted := self._promotable():
+            trial = self._promote(promoted)
+        elif self._has_new:
+            trial = self._suggest()
+        else:
+            return None
+        trial.attempt += 1
+        self._running.add(trial.trial_id)
+        return trial
+
+    def add(self, trial: Trial) -> None:
+        """A trial decided elsewhere (a replicate), to be dealt before any new one."""
+        self.trials[trial.trial_id] = trial
+        self._waiting.append(trial)
+
+    def settle(self) -> None:
+        """End the paused trials that nothing can promote any more."""
+        if not self._idle or self._promotable():
+            return
+        for trial in self.searched:
+            if trial.status == "paused":
+                standing = self.rule.standing(trial.trial_id)
+                self._apply(trial, Outcome("stopped", f"not promoted: {standing}"))
+
+    def rungs(self, trial: Trial) -> dict[int, int]:
+        """The epochs at which a trial is judged, as {epoch: level}."""
+        config = trial.config
+        return rung_epochs(
+            grace=self.budget.grace_epochs,
+            factor=self.budget.reduction_factor,
+            max_epochs=config.max_epochs,
+            cycle_ends=cycle_ends(
+                config.lr_schedule, config.schedule_parameters, config.max_epochs
+            ),
+        )
+
+    # -- what came back -------------------------------------------------------------------------
+
+    def report(self, trial_id: str, metrics: EpochMetrics) -> Outcome:
+        """Take in one epoch of a running trial and say what becomes of it."""
+        trial = self.trials[trial_id]
+        outcome = self._judge(trial, metrics)
+        self._apply(trial, outcome)
+        return outcome
+
+    def fail(self, trial_id: str, error: str) -> None:
+        """A trial broke: it waits to be started again, or has failed for good."""
+        trial = self.trials[trial_id]
+        self._running.discard(trial_id)
+        trial.failures += 1
+        if trial.failures <= self.max_failures:
+            self._waiting.append(trial)
+        else:
+            self._apply(trial, Outcome("failed", error))
+
+    def restore(
+        self, trials: Iterable[Trial], rows: Iterable[tuple[str, int, EpochMetrics]]
+    ) -> None:
+        """Rebuild the study from its recorded trials and its epochs, (trial_id, attempt, metrics).
+
+        ``rows`` come in their order of arrival. Trials without a final status wait to be dealt
+        again, unless the rows say that they ended. Raises ValueError if a trial is missing.
+        """
+        known = sorted(trials, key=lambda t: (t.phase != "search", t.number, t.trial_id))
+        recorded = {trial.trial_id: Outcome(trial.status, trial.end_reason) for trial in known}
+        for trial in known:
+            if trial.phase == "search":
+                if trial.number != len(self.searched):
+                    raise ValueError(f"study {self.name}: trial {len(self.searched)} is missing")
+                self._enter(trial)
+                self.searched.append(trial)
+            self.trials[trial.trial_id] = trial
+            trial.status, trial.end_reason = "running", ""
+        outcomes: dict[str, Outcome] = {}
+        attempts: dict[str, int] = {}
+        for trial_id, attempt, metrics in rows:
+            if outcomes.get(trial_id, GOES_ON).status == "paused":
+                self.turns += 1
+            outcomes[trial_id] = self._judge(self.trials[trial_id], metrics)
+            attempts[trial_id] = attempt
+        for trial in known:
+            outcome = recorded[trial.trial_id]
+            if outcome.status not in ENDED:
+                outcome = outcomes.get(trial.trial_id, GOES_ON)
+            if outcome.status == "paused" and trial.attempt > attempts[trial.trial_id]:
+                self.rule.promote(trial.trial_id)
+                self.turns += 1
+                outcome = GOES_ON
+            self._apply(trial, outcome)
+            if outcome.status == "running":
+                self._waiting.append(trial)
+        self.turns += len(self.searched)
+
+    # -- inside ---------------------------------------------------------------------------------
+
+    def _fixed_points(self) -> list[Mapping[str, Value]]:
+        """The points that need no history, as many as the budget has trials."""
+        points = sequence(
+            self.search.sampler, self.search.sampler_options, self.cell.space, self._seed
+        )
+        first = [] if self.search.sampler == "grid" else list(self.first_points)
+        return list(itertools.islice(itertools.chain(first, points or ()), self.budget.trials))
+
+    def _planned(self) -> int:
+        """Trials to search: no more than there are different ones."""
+        if not self.cell.space.varies:
+            return 1
+        return len(self._points) if self.search.sampler == "grid" else self.budget.trials
+
+    def _suggest(self) -> Trial:
+        self.turns += 1
+        number = len(self.searched)
+        given = number < len(self._points)
+        values = self._points[number] if given else self._ask(number)
+        trial = Trial(
+            study=self.name,
+            trial_id=f"{self.name}-{number:04d}",
+            number=number,
+            config=self.cell.trial(values, self.seed),
+        )
+        if given:
+            self._enter(trial)
+        self.trials[trial.trial_id] = trial
+        self.searched.append(trial)
+        return trial
+
+    def _ask(self, number: int) -> dict[str, Value]:
+        self._optuna.sampler = build_sampler(
+            self.search.sampler,
+            self.search.sampler_options,
+            seed=derive_seed(self._seed, f"trial/{number}"),
+            trials=self.planned,
+        )
+        return self.cell.space.suggest(self._optuna.ask())
+
+    def _enter(self, trial: Trial) -> None:
+        """Let Optuna know a trial that it did not suggest itself."""
+        parameters, distributions = self.cell.space.encode(trial.config.parameters)
+        self._optuna.add_trial(
+            create_trial(state=TrialState.RUNNING, params=parameters, distributions=distributions)
+        )
+
+    def _judge(self, trial: Trial, metrics: EpochMetrics) -> Outcome:
+        trial.hear(metrics)
+        epoch, full = metrics.epoch, trial.config.max_epochs
+        if not math.isfinite(metrics.train_loss):
+            return Outcome("diverged", f"loss is {metrics.train_loss} in epoch {epoch}")
+        if trial.phase == "search":
+            value = getattr(metrics, self.search.metric)
+            verdict = self.rule.report(trial.trial_id, epoch, value, self.rungs(trial))
+            if epoch < full and verdict.action == "stop":
+                return Outcome("stopped", verdict.reason)
+            if epoch < full and verdict.action == "pause":
+                return Outcome("paused", verdict.reason)
+        return Outcome("completed", f"all {full} epochs") if epoch >= full else GOES_ON
+
+    def _apply(self, trial: Trial, outcome: Outcome) -> None:
+        trial.status, trial.end_reason = outcome.status, outcome.reason
+        if outcome.status != "running":
+            self._running.discard(trial.trial_id)
+        if trial.ended:
+            self._ended += 1
+        if not trial.ended or trial.phase != "search":
+            return
+        self.rule.end(trial.trial_id)
+        optuna_id = self._storage.get_trial_id_from_study_id_trial_number(
+            self._optuna._study_id, trial.number
+        )
+        value = getattr(trial.last, self.search.metric) if trial.last else math.nan
+        if math.isnan(value):
+            self._optuna.tell(trial.number, state=TrialState.FAIL)
+            return
+        self._storage.set_trial_intermediate_value(optuna_id, trial.epochs, value)
+        state = _STATES[trial.status]
+        values = value if state is TrialState.COMPLETE else None
+        self._optuna.tell(trial.number, values=values, state=state)
+
+    @property
+    def _has_new(self) -> bool:
+        return len(self.searched) < self.planned
+
+    @property
+    def _idle(self) -> bool:
+        return not (self._running or self._waiting or self._has_new)
+
+    def _promotable(self) -> str | None:
+        """A paused trial that has earned to go on.
+
+        When nothing else is left to do, the leader goes on too, unless some trial had its full
+        budget: so every study ends with a trial to choose.
+        """
+        earned = self.rule.promotable()
+        if earned is not None or not self._idle:
+            return earned
+        complete = any(trial.status == "completed" for trial in self.searched)
+        return None if complete else self.rule.leader()
+
+    def _promote(self, trial_id: str) -> Trial:
+        self.turns += 1
+        trial = self.trials[trial_id]
+        self.rule.promote(trial_id)
+        trial.status, trial.end_reason = "running", ""
+        return trial

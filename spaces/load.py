@@ -1,0 +1,147 @@
+"""From a file to a checked SweepSpec, with one clear line for everything that can be wrong."""
+
+import tomllib
+from collections.abc import Mapping, Sequence
+from importlib.resources import files
+from pathlib import Path
+from typing import Any, get_args
+
+import tomli_w
+from pydantic import BaseModel, ValidationError
+
+from spaces.sweep import SweepSpec
+from trainable.catalog import unknown
+
+
+class SpecError(ValueError):
+    """What is wrong with a sweep file: a line per mistake, each saying where and what is valid."""
+
+
+def shipped() -> dict[str, str]:
+    """The sweeps that come with the package: name -> TOML text."""
+    found = [f for f in files("spaces").joinpath("sweeps").iterdir() if f.name.endswith(".toml")]
+    return {f.name.removesuffix(".toml"): f.read_text() for f in sorted(found, key=str)}
+
+
+def load_sweep(
+    source: str, overrides: Sequence[str] = (), *, name: str | None = None
+) -> SweepSpec:
+    """Read a TOML file or a shipped sweep and check it.
+
+    ``overrides`` are ``key=value`` with dotted keys (``budget.trials=4``, ``noise.0.rates=[0.2]``)
+    and TOML values, bare words read as text; ``name`` replaces the sweep's name. Raises SpecError.
+    """
+    path = Path(source)
+    if path.suffix == ".toml" or path.is_file():
+        try:
+            text = path.read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise SpecError(f"{source}: cannot be read: {_reason(error)}") from None
+    elif source in shipped():
+        text = shipped()[source]
+    else:
+        raise SpecError(unknown("sweep", source, [*shipped(), "a path to a .toml file"]))
+    return parse_sweep(text, overrides, name=name, where=source)
+
+
+def parse_sweep(
+    text: str, overrides: Sequence[str] = (), *, name: str | None = None, where: str = "sweep"
+) -> SweepSpec:
+    """The same from TOML text; ``where`` begins each line of a SpecError."""
+    try:
+        table = tomllib.loads(text)
+    except (tomllib.TOMLDecodeError, RecursionError) as error:
+        raise SpecError(f"{where}: not valid TOML: {error}") from None
+    for override in overrides:
+        _override(table, override)
+    if name is not None:
+        table["name"] = name
+    try:
+        return SweepSpec.model_validate(table)
+    except ValidationError as error:
+        lines = [f"{where}: {_explain(e)}" for e in error.errors()]
+        raise SpecError("\n".join(dict.fromkeys(lines))) from None
+
+
+def dump_sweep(spec: SweepSpec) -> str:
+    """The sweep as TOML with every default written out; ``parse_sweep`` is the inverse."""
+    return tomli_w.dumps(spec.model_dump(mode="json", exclude_none=True))
+
+
+def differences(old: SweepSpec, new: SweepSpec) -> list[str]:
+    """What differs between two sweeps, a line each, ``[resources]`` left out.
+
+    Resources decide how fast a sweep is, not what it finds, so they may change between starts.
+    """
+    one, two = (_flat(spec.model_dump(mode="json", exclude={"resources"})) for spec in (old, new))
+    keys = [key for key in {**one, **two} if one.get(key) != two.get(key)]
+    return [f"{key}: {one.get(key)!r} there, {two.get(key)!r} here" for key in keys]
+
+
+def _flat(table: Any, prefix: str = "") -> dict[str, Any]:
+    if isinstance(table, Mapping):
+        items: Any = table.items()
+    elif isinstance(table, list) and any(isinstance(entry, Mapping) for entry in table):
+        items = enumerate(table)
+    else:
+        return {prefix: table}
+    return {k: v for name, x in items for k, v in _flat(x, f"{prefix}.{name}".strip(".")).items()}
+
+
+def _override(table: dict[str, Any], override: str) -> None:
+    key, separator, text = override.partition("=")
+    if not separator or not key.strip():
+        raise SpecError(f"--set {override}: not of the form key=value, such as budget.trials=4")
+    try:
+        value = tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        value = text.strip()
+    *path, last = key.strip().split(".")
+    place: Any = table
+    for step in path:
+        place = _enter(place, step, override)
+    if isinstance(place, list):
+        _enter(place, last, override)
+        place[int(last)] = value
+    elif isinstance(place, dict):
+        place[last] = value
+    else:
+        raise SpecError(f"--set {override}: {'.'.join(path)} is not a table")
+
+
+def _enter(place: Any, step: str, override: str) -> Any:
+    if isinstance(place, dict):
+        return place.setdefault(step, {})
+    if isinstance(place, list) and step.isdigit() and int(step) < len(place):
+        return place[int(step)]
+    raise SpecError(f"--set {override}: there is no {step!r} to set")
+
+
+def _explain(error: Any) -> str:
+    where = ".".join(str(part) for part in error["loc"])
+    message = error["msg"].removeprefix("Value error, ")
+    if error["type"] == "extra_forbidden":
+        *path, key = error["loc"]
+        message = unknown("key", key, _section(SweepSpec, path).model_fields)
+        where = ".".join(map(str, path))
+    elif error["type"] == "missing":
+        message = "is missing"
+    elif "input" in error and not isinstance(error["input"], Mapping | BaseModel):
+        message = message if error["type"] == "value_error" else f"{error['input']!r}: {message}"
+    return f"{where}: {message}" if where else message
+
+
+def _section(model: type[BaseModel], path: Sequence[Any]) -> type[BaseModel]:
+    """The model that describes the table at ``path``."""
+    for step in path:
+        if isinstance(step, int):
+            continue
+        annotation = model.model_fields[step].annotation
+        inner = next((a for a in get_args(annotation) if isinstance(a, type)), annotation)
+        if isinstance(inner, type) and issubclass(inner, BaseModel):
+            model = inner
+    return model
+
+
+def _reason(error: Exception) -> str:
+    return error.strerror or str(error) if isinstance(error, OSError) else str(error)

@@ -1,0 +1,167 @@
+"""Named starting points for a search space, and the space of a study built from one.
+
+A preset says which parameters vary and over what; everything it leaves out stays at its reference
+value. A sweep file then puts its own ranges, choices and fixed values over the preset.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from spaces.domains import Choice, Domain, Fixed, Range
+from spaces.space import Group, Space
+from trainable.catalog import LOSSES, OPTIMISER, SCHEDULES, TARGETS, Parameter, Value, unknown
+from trainable.references import reference_parameters
+
+OPTIMISER_OWNER = "optimiser"
+Domains = Mapping[str, Mapping[str, Domain]]
+"""Domains by owner (loss, target, schedule or ``optimiser``), then by parameter."""
+
+_MOMENTS: dict[str, Domain] = {
+    "beta1": Range(0.5, 0.95),
+    "beta2": Choice((0.9, 0.99, 0.999)),
+    "eps": Range(1e-8, 1e-3, log=True),
+}
+
+_SEARCHED: Domains = {
+    OPTIMISER_OWNER: {
+        "lr": Range(0.005, 0.1, log=True),
+        "weight_decay": Range(1e-4, 5e-3, log=True),
+        "lr_schedule": Choice(("multistep", "cosine_warm_restarts")),
+    },
+    "bootstrap_soft": {"beta": Range(0.5, 0.99)},
+    "bootstrap_hard": {"beta": Range(0.5, 0.99)},
+    "gce": {"q": Range(0.1, 0.95)},
+    "sce": {"alpha": Range(0.01, 10.0, log=True), "beta": Range(0.05, 5.0, log=True)},
+    "elr": {"lam": Range(0.5, 10.0, log=True), "beta": Range(0.5, 0.99)},
+    "adam_elr": {"lam": Range(0.5, 10.0, log=True)},
+    "adam": _MOMENTS,
+    "adam_literal": {"beta1": Range(0.5, 0.95), "eps": Range(1e-3, 0.1, log=True)},
+    "adam_scalar": _MOMENTS,
+    "amsgrad": _MOMENTS,
+    "nadam": {"beta1": Range(0.5, 0.95), "gamma": Range(0.1, 2.0)},
+    "adabelief": {**_MOMENTS, "eps": Range(1e-3, 0.1, log=True)},
+}
+
+
+@dataclass(frozen=True)
+class Preset:
+    """What varies (``domains``) over the reference settings.
+
+    ``max_epochs`` is the budget of a trial per data set, for sweep files that give none.
+    """
+
+    summary: str
+    max_epochs: Mapping[str, int]
+    domains: Domains = field(default_factory=dict)
+
+
+_STAR_EPOCHS = {"digits": 20, "fashion_mnist": 50, "cifar10": 150, "cifar100": 150}
+
+PRESETS: dict[str, Preset] = {
+    "default": Preset(
+        "the loss's own parameters, lr, weight decay and the two schedules of the paper",
+        _STAR_EPOCHS,
+        _SEARCHED,
+    ),
+    "loss": Preset(
+        "the loss's own parameters only, everything else as in paper_star",
+        _STAR_EPOCHS,
+        {owner: d for owner, d in _SEARCHED.items() if owner != OPTIMISER_OWNER},
+    ),
+    "paper": Preset(
+        "nothing varies: the paper's settings with MultiStepLR",
+        {**_STAR_EPOCHS, "cifar10": 120},
+        {OPTIMISER_OWNER: {"lr_schedule": Fixed("multistep")}},
+    ),
+    "paper_star": Preset(
+        "nothing varies: the paper's settings with CosineAnnealingWarmRestarts (its star)",
+        _STAR_EPOCHS,
+        {OPTIMISER_OWNER: {"lr_schedule": Fixed("cosine_warm_restarts")}},
+    ),
+}
+
+
+def reference_setting(
+    loss: str, dataset: str, noise_kind: str, max_epochs: int
+) -> dict[str, dict[str, Fixed]]:
+    """The reference value of every parameter, by owner.
+
+    The paper's: lr 0.02, momentum 0.9, weight decay 1e-3, batches of 128; GCE's own lr 0.01 and
+    weight decay 1e-4. Milestones are ELR's, [40, 80] of 120 epochs (CIFAR-100: [80, 120] of 150),
+    in proportion to ``max_epochs``; T_0 is 10, or half of a budget under 20 epochs.
+    """
+    optimiser: dict[str, Value] = {"lr": 0.01, "weight_decay": 1e-4} if loss == "gce" else {}
+    fractions = (8 / 15, 12 / 15) if dataset == "cifar100" else (1 / 3, 2 / 3)
+    milestones = tuple(sorted({max(1, round(f * max_epochs)) for f in fractions}))
+    schedules: dict[str, dict[str, Value]] = {
+        "multistep": {"milestones": milestones},
+        "cosine_warm_restarts": {"t_0": 10 if max_epochs >= 20 else max(1, max_epochs // 2)},
+    }
+    given: dict[str, Mapping[str, Value]] = {
+        OPTIMISER_OWNER: optimiser,
+        loss: reference_parameters(loss, dataset, noise_kind),
+        **schedules,
+    }
+    return {
+        owner: {
+            name: Fixed(given.get(owner, {}).get(name, parameter.default))
+            for name, parameter in parameters.items()
+        }
+        for owner, parameters in owners(loss).items()
+    }
+
+
+def owners(loss: str) -> dict[str, Mapping[str, Parameter]]:
+    """Parameters of everything a study of ``loss`` may use, by owner."""
+    if loss not in LOSSES:
+        raise ValueError(unknown("loss", loss, LOSSES))
+    targets = TARGETS if "target" in LOSSES[loss].parameters else {}
+    return {
+        loss: LOSSES[loss].parameters,
+        OPTIMISER_OWNER: OPTIMISER.parameters,
+        **{name: entry.parameters for name, entry in targets.items() if name != "ema"},
+        **{name: entry.parameters for name, entry in SCHEDULES.items()},
+    }
+
+
+def build_space(
+    loss: str,
+    *,
+    dataset: str,
+    noise_kind: str,
+    max_epochs: int,
+    preset: str = "default",
+    overrides: Domains | None = None,
+) -> Space:
+    """The space of one study: reference values, the preset over them, ``overrides`` on top.
+
+    Owners that the study does not have are passed over in both. Raises ValueError for an unknown
+    loss or preset.
+    """
+    if preset not in PRESETS:
+        raise ValueError(unknown("preset", preset, PRESETS))
+    reference = reference_setting(loss, dataset, noise_kind, max_epochs)
+    layers = (PRESETS[preset].domains, overrides or {})
+    domains = {
+        owner: {name: _topmost(owner, name, domain, layers) for name, domain in fixed.items()}
+        for owner, fixed in reference.items()
+    }
+    groups = [Group(loss, domains[loss]), Group(OPTIMISER_OWNER, domains[OPTIMISER_OWNER])]
+    groups += _branches(domains, loss, "target")
+    groups += _branches(domains, OPTIMISER_OWNER, "lr_schedule")
+    return Space(tuple(groups))
+
+
+def _topmost(owner: str, name: str, domain: Domain, layers: tuple[Domains, ...]) -> Domain:
+    for layer in layers:
+        domain = layer.get(owner, {}).get(name, domain)
+    return domain
+
+
+def _branches(domains: Domains, owner: str, name: str) -> list[Group]:
+    """A group for each member that parameter ``name`` may take: a target, a schedule."""
+    domain = domains[owner].get(name)
+    if domain is None:
+        return []
+    options = domain.options if isinstance(domain, Choice) else (domain.value,)  # type: ignore[union-attr]
+    return [Group(str(option), domains[str(option)], (name, str(option))) for option in options]

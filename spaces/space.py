@@ -1,0 +1,136 @@
+"""The search space of one study: parameters, some of them there only under a condition."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+import optuna
+from optuna.distributions import BaseDistribution, CategoricalDistribution, IntDistribution
+
+from spaces.domains import Choice, Domain, Encoded, Fixed, Pick, Range
+from trainable.catalog import Value
+
+
+@dataclass(frozen=True)
+class Group:
+    """The parameters of one owner: the loss, the optimiser, a target or a schedule.
+
+    ``condition`` (name, value) says when they exist: a schedule's own parameters only while
+    ``lr_schedule`` is that schedule. None: always.
+    """
+
+    owner: str
+    domains: Mapping[str, Domain]
+    condition: tuple[str, str] | None = None
+
+    def qualified(self, name: str) -> str:
+        """The parameter's name in Optuna: ``lam``, but ``cosine_warm_restarts.t_0``.
+
+        Two branches may have a parameter of one name over different ranges; Optuna must not mix
+        them up. The results have the plain name, since only one branch exists in a trial.
+        """
+        return f"{self.owner}.{name}" if self.condition else name
+
+
+@dataclass(frozen=True)
+class Space:
+    """A conditional search space; a group may only depend on parameters of groups before it."""
+
+    groups: tuple[Group, ...]
+
+    def walk(self, pick: Pick) -> dict[str, Value]:
+        """One point: fixed values as they are, the others as ``pick`` chooses, in order."""
+        values: dict[str, Value] = {}
+        for group in self.groups:
+            if group.condition and values.get(group.condition[0]) != group.condition[1]:
+                continue
+            for name, domain in group.domains.items():
+                if isinstance(domain, Fixed):
+                    values[name] = domain.value
+                else:
+                    values[name] = pick(name, group.qualified(name), domain)
+        return values
+
+    def suggest(self, trial: optuna.Trial) -> dict[str, Value]:
+        """A point suggested by Optuna, as {plain name: value}."""
+        return self.walk(
+            lambda _, qualified, domain: domain.decode(
+                _suggest(trial, qualified, domain.distribution)
+            )
+        )
+
+    def nearest(self, values: Mapping[str, Value]) -> dict[str, Value]:
+        """The point of the space closest to ``values``, by qualified or plain name.
+
+        A parameter that ``values`` lack is at its low end.
+        """
+        return self.walk(
+            lambda name, qualified, domain: domain.nearest(values.get(qualified, values.get(name)))
+        )
+
+    def at(self, fractions: Mapping[str, float]) -> dict[str, Value]:
+        """The point at ``fractions`` in [0, 1), by qualified name, of every varying parameter."""
+        return self.walk(lambda _, qualified, domain: domain.at(fractions[qualified]))
+
+    def encode(
+        self, values: Mapping[str, Value]
+    ) -> tuple[dict[str, Encoded], dict[str, BaseDistribution]]:
+        """A point as Optuna's parameters and distributions. Raises KeyError if one is missing."""
+        parameters: dict[str, Encoded] = {}
+        distributions: dict[str, BaseDistribution] = {}
+
+        def collect(name: str, qualified: str, domain: Range | Choice) -> Value:
+            parameters[qualified] = domain.encode(values[name])
+            distributions[qualified] = domain.distribution
+            return values[name]
+
+        self.walk(collect)
+        return parameters, distributions
+
+    def grid(self) -> Iterator[dict[str, Value]]:
+        """Every point, first parameter slowest. Raises ValueError for a continuous range."""
+        yield from _points(self.groups, {})
+
+    @property
+    def varies(self) -> dict[str, Range | Choice]:
+        """The parameters that are not fixed, by qualified name."""
+        return {
+            group.qualified(name): domain
+            for group in self.groups
+            for name, domain in group.domains.items()
+            if not isinstance(domain, Fixed)
+        }
+
+
+def _points(groups: tuple[Group, ...], values: dict[str, Value]) -> Iterator[dict[str, Value]]:
+    if not groups:
+        yield values
+        return
+    group, rest = groups[0], groups[1:]
+    if group.condition and values.get(group.condition[0]) != group.condition[1]:
+        yield from _points(rest, values)
+        return
+    for chosen in _combinations(list(group.domains.items())):
+        yield from _points(rest, {**values, **chosen})
+
+
+def _combinations(domains: list[tuple[str, Domain]]) -> Iterator[dict[str, Value]]:
+    if not domains:
+        yield {}
+        return
+    (name, domain), rest = domains[0], domains[1:]
+    try:
+        options = (domain.value,) if isinstance(domain, Fixed) else domain.points()
+    except ValueError as error:
+        raise ValueError(f"{name}: {error}") from None
+    for value in options:
+        for others in _combinations(rest):
+            yield {name: value, **others}
+
+
+def _suggest(trial: optuna.Trial, name: str, distribution: BaseDistribution) -> Encoded:
+    if isinstance(distribution, CategoricalDistribution):
+        return trial.suggest_categorical(name, distribution.choices)
+    d = distribution
+    suggest = trial.suggest_int if isinstance(d, IntDistribution) else trial.suggest_float
+    value: Encoded = suggest(name, d.low, d.high, step=d.step, log=d.log)  # type: ignore[attr-defined]
+    return value

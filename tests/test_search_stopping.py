@@ -1,0 +1,189 @@
+import math
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from search.stopping import (
+    Asha,
+    AshaPromotion,
+    Median,
+    build_rule,
+    rung_epochs,
+)
+
+VALUES = st.lists(st.floats(0, 1) | st.just(math.nan), min_size=1, max_size=30)
+
+
+def test_rung_epochs_without_restarts_are_powers():
+    assert rung_epochs(grace=1, factor=3, max_epochs=27) == {1: 0, 3: 1, 9: 2}
+    assert rung_epochs(grace=10, factor=3, max_epochs=150) == {10: 0, 30: 1, 90: 2}
+
+
+def test_rung_epochs_never_lie_at_the_full_budget():
+    assert rung_epochs(grace=5, factor=2, max_epochs=5) == {}
+    assert rung_epochs(grace=5, factor=2, max_epochs=6) == {5: 0}
+
+
+def test_rung_epochs_of_warm_restarts_sit_at_cycle_ends():
+    ends = tuple(range(10, 151, 10))
+    assert rung_epochs(grace=10, factor=3, max_epochs=150, cycle_ends=ends) == {
+        10: 0,
+        30: 1,
+        90: 2,
+    }
+    assert rung_epochs(grace=4, factor=3, max_epochs=150, cycle_ends=ends) == {
+        10: 0,
+        20: 1,
+        40: 2,
+        110: 3,
+    }
+
+
+def test_rung_epochs_that_meet_at_a_cycle_end_keep_the_higher_level():
+    assert rung_epochs(grace=1, factor=3, max_epochs=20, cycle_ends=(10, 20)) == {10: 2}
+
+
+@pytest.mark.parametrize("factor", [2, 3, 4])
+def test_asha_with_improving_arrivals_stops_none_and_with_worsening_all_but_the_top_share(factor):
+    rung = {1: 0}
+    improving, worsening = Asha(factor), Asha(factor)
+    verdicts = [improving.report(str(i), 1, i / 20, rung).action for i in range(20)]
+    assert verdicts == ["continue"] * 20
+    verdicts = [worsening.report(str(i), 1, -i / 20, rung).action for i in range(20)]
+    assert verdicts == ["continue"] + ["stop"] * 19
+
+
+def test_asha_lets_ties_go_on():
+    rule = Asha(3)
+    assert [rule.report(str(i), 2, 0.5, {2: 0}).action for i in range(9)] == ["continue"] * 9
+
+
+def test_asha_takes_the_best_third():
+    rule = Asha(3)
+    for i, value in enumerate([0.9, 0.8, 0.7, 0.6, 0.5]):
+        rule.report(str(i), 1, value, {1: 0})
+    assert rule.report("sixth", 1, 0.85, {1: 0}).action == "continue"
+    verdict = rule.report("seventh", 1, 0.84, {1: 0})
+    assert (verdict.action, verdict.reason) == ("stop", "rung 1: 0.8400 < 0.8500")
+
+
+def test_asha_treats_nan_as_the_worst():
+    rule = Asha(3)
+    rule.report("a", 1, 0.1, {1: 0})
+    assert rule.report("b", 1, math.nan, {1: 0}).action == "stop"
+
+
+def test_asha_is_silent_between_rungs():
+    rule = Asha(3)
+    rule.report("a", 3, 0.9, {3: 0})
+    assert rule.report("b", 2, 0.0, {3: 0}).action == "continue"
+
+
+@given(VALUES)
+def test_asha_never_stops_the_best_so_far(values):
+    rule, best = Asha(3), -math.inf
+    for i, value in enumerate(values):
+        action = rule.report(str(i), 1, value, {1: 0}).action
+        if value >= best:
+            assert action == "continue"
+            best = value
+
+
+@given(VALUES)
+def test_asha_fed_the_same_values_again_decides_the_same(values):
+    one, two = Asha(3), Asha(3)
+    first = [one.report(str(i), 1, v, {1: 0}) for i, v in enumerate(values)]
+    assert [two.report(str(i), 1, v, {1: 0}) for i, v in enumerate(values)] == first
+
+
+def test_promotion_pauses_the_first_arrivals_and_promotes_the_best_third():
+    rule = AshaPromotion(3)
+    assert [rule.report(t, 1, v, {1: 0}).action for t, v in [("a", 0.5), ("b", 0.7)]] == [
+        "pause"
+    ] * 2
+    assert rule.promotable() is None
+    assert rule.report("c", 1, 0.6, {1: 0}).action == "pause"
+    assert rule.promotable() == "b"
+    rule.promote("b")
+    assert rule.promotable() is None
+
+
+def test_promotion_of_an_arrival_in_the_best_third_needs_no_pause():
+    rule = AshaPromotion(3)
+    for trial_id, value in [("a", 0.5), ("b", 0.4)]:
+        rule.report(trial_id, 1, value, {1: 0})
+    assert rule.report("c", 1, 0.9, {1: 0}).action == "continue"
+    assert rule.promotable() is None
+
+
+def test_promotion_takes_the_highest_rung_first():
+    rule, rungs = AshaPromotion(2), {1: 0, 2: 1}
+    for trial_id, value in [("a", 0.1), ("b", 0.2), ("c", 0.3)]:
+        rule.report(trial_id, 1, value, rungs)
+    for trial_id, value in [("b", 0.4), ("c", 0.3)]:
+        rule.report(trial_id, 2, value, rungs)
+    for trial_id, value in [("d", 0.05), ("e", 0.25)]:
+        rule.report(trial_id, 1, value, rungs)
+    assert rule.promotable() == "b"
+
+
+def test_promotion_forgets_trials_that_ended():
+    rule = AshaPromotion(2)
+    for trial_id, value in [("a", 0.9), ("b", 0.2), ("c", 0.1), ("d", 0.3)]:
+        rule.report(trial_id, 1, value, {1: 0})
+    rule.end("d")
+    assert rule.promotable() == "a"
+    rule.end("a")
+    assert rule.promotable() is None
+    assert rule.leader() == "b"
+    assert rule.standing("b") == "rank 3 of 4 at level 0"
+
+
+@given(VALUES)
+def test_promotion_never_lets_more_than_a_share_pass(values):
+    rule, passed = AshaPromotion(3), 0
+    for i, value in enumerate(values):
+        passed += rule.report(str(i), 1, value, {1: 0}).action == "continue"
+        while waiting := rule.promotable():
+            rule.promote(waiting)
+            passed += 1
+    ranked = sorted((-math.inf if math.isnan(v) else v for v in values), reverse=True)
+    assert passed >= len(values) // 3
+    assert {len(ranked)} == {len(values)}
+
+
+def test_median_stops_what_stays_below_the_others_means():
+    rule = Median(grace=2)
+    for trial_id, values in {"a": (0.4, 0.6), "b": (0.5, 0.7), "c": (0.6, 0.8)}.items():
+        for epoch, value in enumerate(values, 1):
+            assert rule.report(trial_id, epoch, value, {}).action == "continue"
+    assert rule.report("d", 1, 0.0, {}).action == "continue"  # before grace
+    verdict = rule.report("d", 2, 0.59, {})  # others' means: 0.5, 0.6, 0.7
+    assert (verdict.action, verdict.reason) == ("stop", "epoch 2: best 0.5900 < 0.6000")
+    rule.report("e", 1, 0.61, {})
+    assert rule.report("e", 2, 0.0, {}).action == "continue"  # its best counts
+
+
+def test_median_needs_three_others():
+    rule = Median(grace=1)
+    rule.report("a", 1, 0.9, {})
+    rule.report("b", 1, 0.9, {})
+    assert rule.report("c", 1, 0.1, {}).action == "continue"
+    assert rule.report("d", 1, 0.1, {}).action == "stop"
+
+
+def test_median_survives_nan_and_a_repeated_epoch():
+    rule = Median(grace=1)
+    for trial_id in "abc":
+        rule.report(trial_id, 1, 0.5, {})
+    assert rule.report("d", 1, math.nan, {}).action == "stop"
+    rule.report("a", 2, 0.7, {})
+    rule.report("a", 1, 0.5, {})
+    rule.report("a", 2, 0.7, {})
+    assert rule.sums["a"] == [0.0, 0.5, 1.2]
+
+
+def test_build_rule_of_an_unknown_name_lists_the_valid_ones():
+    with pytest.raises(ValueError, match="did you mean 'asha'"):
+        build_rule("ahsa", grace=1, factor=3)

@@ -1,0 +1,177 @@
+import dataclasses
+import math
+
+import pytest
+from optuna.trial import TrialState
+
+from search.study import Trial
+from search.sweep import Sweep
+from simulated import Driver, curve, spec, table
+from spaces.strategies import EARLY_STOPPING, SAMPLERS
+from trainable.metrics import EpochMetrics
+
+GRID = ("space.preset=paper", "space.lam={choice=[1.0,3.0,9.0]}", "search.sampler=grid")
+EXACT = ("tpe", "random", "qmc", "grid")
+
+
+def options(sampler: str) -> tuple[str, ...]:
+    return GRID if sampler == "grid" else (f"search.sampler={sampler}",)
+
+
+def crash(driver: Driver) -> Driver:
+    """A new driver that knows only what is recorded: trials as they stand, and rows."""
+    recorded = [dataclasses.replace(t, last=None, seconds=0.0) for t in driver.sweep.trials]
+    sweep = Sweep.build(driver.sweep.spec)
+    for name, study in sweep.studies.items():
+        mine = [t for t in recorded if t.study == name]
+        ids = {t.trial_id for t in mine}
+        study.restore(mine, [row for row in driver.rows if row[0] in ids])
+    return Driver(sweep, driver.slots, driver.seed + 1, rows=list(driver.rows))
+
+
+@pytest.mark.parametrize("rule", EARLY_STOPPING)
+@pytest.mark.parametrize("sampler", SAMPLERS)
+def test_sweep_of_every_strategy_ends_with_a_full_trial_in_every_study(sampler, rule):
+    sweep = Sweep.build(spec(*options(sampler), f"search.early_stopping={rule}"))
+    Driver(sweep, slots=3).run()
+    assert sweep.finished
+    assert sweep.running == 0
+    for study in sweep.studies.values():
+        assert all(t.ended and t.end_reason for t in study.trials.values())
+        full = [t for t in study.searched if t.status == "completed"]
+        assert full
+        assert all(t.epochs == 12 for t in full)
+        assert len(study.searched) == (3 if sampler == "grid" else 9)
+
+
+@pytest.mark.parametrize("rule", EARLY_STOPPING)
+@pytest.mark.parametrize("sampler", EXACT)
+def test_restore_after_every_row_equals_the_uninterrupted_sweep(sampler, rule):
+    overrides = (*options(sampler), f"search.early_stopping={rule}", "budget.trials=5")
+    whole = Driver(Sweep.build(spec(*overrides))).run()
+    for steps in range(0, len(whole.rows), 7):
+        resumed = crash(Driver(Sweep.build(spec(*overrides))).run(steps)).run()
+        assert table(resumed.sweep) == table(whole.sweep), f"interrupted after {steps} rows"
+
+
+def test_restore_after_many_crashes_loses_and_doubles_no_epoch():
+    driver = Driver(Sweep.build(spec("search.early_stopping=asha_promotion")), slots=3)
+    while driver.run(steps=5) and not driver.sweep.finished:
+        driver = crash(driver)
+    for trial in driver.sweep.trials:
+        epochs = [m.epoch for trial_id, _, m in driver.rows if trial_id == trial.trial_id]
+        assert epochs == list(range(1, trial.epochs + 1))
+
+
+def test_restore_with_a_missing_trial_is_refused():
+    driver = Driver(Sweep.build(spec())).run()
+    study = Sweep.build(driver.sweep.spec).studies["symmetric-0.4-elr"]
+    trials = [t for t in driver.sweep.trials if t.study == study.name and t.number != 4]
+    with pytest.raises(ValueError, match="trial 4 is missing"):
+        study.restore(trials, [])
+
+
+def test_deal_is_round_robin_and_starts_with_the_reference():
+    sweep = Sweep.build(spec())
+    first = [sweep.deal() for _ in range(4)]
+    assert [t.trial_id for t in first] == [
+        "symmetric-0.4-elr-0000",
+        "symmetric-0.4-adam_elr-0000",
+        "symmetric-0.4-elr-0001",
+        "symmetric-0.4-adam_elr-0001",
+    ]
+    assert first[0].config.parameters["lam"] == 3.0
+    assert first[0].config.parameters["beta"] == 0.7
+    assert first[0].config.parameters["lr"] == 0.02
+
+
+def test_deal_gives_the_slots_of_a_finished_study_to_the_others():
+    sweep = Sweep.build(spec(*GRID))
+    by_hand = sweep.studies["symmetric-0.4-elr"]
+    while trial := by_hand.deal():
+        for epoch in range(1, 13):
+            if by_hand.report(trial.trial_id, curve(trial, epoch)).status != "running":
+                break
+    assert {sweep.deal().study for _ in range(3)} == {"symmetric-0.4-adam_elr"}
+
+
+def test_deal_of_a_space_without_choice_is_one_trial():
+    sweep = Sweep.build(spec("space.preset=paper_star"))
+    assert [study.planned for study in sweep.studies.values()] == [1, 1]
+
+
+@pytest.mark.parametrize("loss", [math.nan, math.inf, -math.inf])
+def test_report_of_a_diverged_loss_ends_the_trial_and_tells_optuna_fail(loss):
+    study = Sweep.build(spec()).studies["symmetric-0.4-elr"]
+    trial = study.deal()
+    metrics = EpochMetrics(epoch=1, train_loss=loss, val_accuracy=0.99)
+    outcome = study.report(trial.trial_id, metrics)
+    assert (outcome.status, outcome.reason) == ("diverged", f"loss is {loss} in epoch 1")
+    assert study._optuna.trials[0].state is TrialState.FAIL
+
+
+def test_report_of_a_stopped_trial_tells_optuna_pruned_with_its_last_step():
+    study = Sweep.build(spec("space.lr_schedule=constant")).studies["symmetric-0.4-elr"]
+    for accuracy in (0.9, 0.1):
+        trial = study.deal()
+        for epoch in (1, 2):
+            metrics = EpochMetrics(epoch=epoch, train_loss=1.0, val_accuracy=accuracy)
+            study.report(trial.trial_id, metrics)
+    assert trial.end_reason == "rung 2: 0.1000 < 0.9000"
+    told = study._optuna.trials[1]
+    assert told.state is TrialState.PRUNED
+    assert told.intermediate_values == {2: 0.1}
+
+
+def test_fail_starts_a_trial_again_as_often_as_allowed():
+    study = Sweep.build(spec("resources.max_failures=2")).studies["symmetric-0.4-elr"]
+    trial = study.deal()
+    for attempt in (1, 2):
+        study.fail(trial.trial_id, "boom")
+        assert study.deal() is trial
+        assert trial.attempt == attempt + 1
+    study.fail(trial.trial_id, "boom")
+    assert (trial.status, trial.end_reason) == ("failed", "boom")
+    assert study._optuna.trials[0].state is TrialState.FAIL
+    assert study.deal().number == 1
+
+
+def test_fail_of_the_last_trial_keeps_the_study_unfinished_until_it_is_settled():
+    study = Sweep.build(spec("space.preset=paper", "resources.max_failures=1")).studies[
+        "symmetric-0.4-elr"
+    ]
+    trial = study.deal()
+    study.fail(trial.trial_id, "node lost")
+    assert not study.finished
+    assert study.has_work
+
+
+def test_suggestions_depend_on_history():
+    """A sampler that ignored what came back would suggest the same points for both landscapes."""
+
+    def points(best: float) -> list[object]:
+        study = Sweep.build(spec("budget.trials=20", "search.early_stopping=none")).studies[
+            "symmetric-0.4-elr"
+        ]
+        lams = []
+        while trial := study.deal():
+            lam = float(trial.config.parameters["lam"])
+            lams.append(lam)
+            for epoch in range(1, 13):
+                value = math.exp(-abs(math.log(lam / best)))
+                study.report(
+                    trial.trial_id, EpochMetrics(epoch=epoch, train_loss=1.0, val_accuracy=value)
+                )
+        return lams
+
+    low, high = points(0.6), points(9.0)
+    assert low[:5] == high[:5]  # a quarter of the budget is random
+    assert sum(low[5:]) < sum(high[5:])
+
+
+def test_trial_hear_counts_a_repeated_epoch_once():
+    trial = Sweep.build(spec()).deal()
+    assert isinstance(trial, Trial)
+    for epoch in (1, 2, 2, 3):
+        trial.hear(curve(trial, epoch))
+    assert (trial.epochs, trial.seconds) == (3, 1.5)
