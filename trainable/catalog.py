@@ -356,7 +356,7 @@ class DatasetInfo:
 
 DATASETS: dict[str, DatasetInfo] = {
     "digits": DatasetInfo(
-        "scikit-learn's handwritten digits, embedded", 10, 1, 8, 1437, 360, 1, False
+        "scikit-learn's handwritten digits, embedded", 10, 1, 8, 1437, 360, 0, False
     ),
     "fashion_mnist": DatasetInfo("Fashion-MNIST", 10, 1, 28, 60_000, 10_000, 2, True),
     "cifar10": DatasetInfo("CIFAR-10", 10, 3, 32, 50_000, 10_000, 4, True),
@@ -366,7 +366,7 @@ DATASETS: dict[str, DatasetInfo] = {
 NOISE_KINDS: dict[str, str] = {
     "none": "labels as they are",
     "symmetric": "round(rate N) examples redrawn uniformly from all classes",
-    "asymmetric": "each class flips to one similar class with probability rate",
+    "asymmetric": "a share `rate` of each class of a map moves to one similar class",
     "locally_concentrated": "whole clusters of a class take one other class",
     "feature_dependent": "examples nearest a decision boundary take the class across it",
     "instance_dependent": "each example flips by its own rate to a class chosen by its pixels",

@@ -1,10 +1,11 @@
 """How each kind of noise draws its labels.
 
-A function here takes a :class:`Draw` and returns the given labels, int64 ``[N]``. Only uniform
-and normal numbers are taken from the generator, and everything else is made of them by exact
-arithmetic or comparisons, so that neither a processor nor a library version decides a label. The
-two kinds that read a reference classifier inherit what its floats differ by between machines:
-their labels are drawn once and then stored (:mod:`trainable.reference`).
+A function here takes a :class:`Draw` and returns the given labels, int64 ``[N]``. Labels are made
+of the generator's uniform and normal numbers by sorting, comparing and exact arithmetic, so that
+no processor or linear algebra library decides one; the one softmax (``instance_dependent``) could
+only matter to a uniform number that falls on its last digit. The two kinds that read a reference
+classifier inherit what its floats differ by between machines
+(:mod:`trainable.reference_classifier`).
 """
 
 from dataclasses import dataclass
@@ -86,15 +87,7 @@ def asymmetric(draw: Draw) -> Ints:
     ELR's code does: on CIFAR-10 cats that have become dogs may turn back with the dogs, and only
     ``rate (1 - rate)`` of the cats end as dogs.
     """
-    if draw.dataset is None:
-        raise NoiseError("noise kind 'asymmetric' needs the data set's name for its class map")
-    if draw.legacy_sequential and draw.dataset != "cifar10":
-        raise NoiseError(f"legacy_sequential is defined for cifar10, not {draw.dataset}")
-    if draw.ring != "superclass" and draw.dataset != "cifar100":
-        raise NoiseError(f"ring = {draw.ring!r} is defined for cifar100, not {draw.dataset}")
-    mapped = class_map(draw.dataset, draw.ring)
-    if len(mapped) != draw.num_classes:
-        raise NoiseError(f"{draw.dataset} has {len(mapped)} classes, not {draw.num_classes}")
+    mapped = _class_map(draw)
     given = draw.true.copy()
     for label in np.flatnonzero(mapped != np.arange(len(mapped))):
         source = given if draw.legacy_sequential else draw.true
@@ -179,6 +172,20 @@ def instance_dependent(draw: Draw) -> Ints:
         share = np.cumsum(np.exp(scores - scores.max(1, keepdims=True)), axis=1)
         given[members] = (uniform[members, None] * share[:, -1:] >= share).sum(1)
     return given
+
+
+def _class_map(draw: Draw) -> Ints:
+    """The class map of the draw's data set. Raises NoiseError for options it does not have."""
+    if draw.dataset is None:
+        raise NoiseError("noise kind 'asymmetric' needs the data set's name for its class map")
+    if draw.legacy_sequential and draw.dataset != "cifar10":
+        raise NoiseError(f"legacy_sequential is defined for cifar10, not {draw.dataset}")
+    if draw.ring != "superclass" and draw.dataset != "cifar100":
+        raise NoiseError(f"ring = {draw.ring!r} is defined for cifar100, not {draw.dataset}")
+    mapped = class_map(draw.dataset, draw.ring)
+    if len(mapped) != draw.num_classes:
+        raise NoiseError(f"{draw.dataset} has {len(mapped)} classes, not {draw.num_classes}")
+    return mapped
 
 
 def _choose(members: Ints, rate: float, uniform: Floats) -> Ints:
