@@ -40,6 +40,8 @@ _SEARCHED: Domains = {
     "amsgrad": _MOMENTS,
     "nadam": {"beta1": Range(0.5, 0.95), "gamma": Range(0.1, 2.0)},
     "adabelief": {**_MOMENTS, "eps": Range(1e-3, 0.1, log=True)},
+    "ademamix": {**_MOMENTS, "beta3": Range(0.9, 0.99), "alpha": Range(0.1, 5.0, log=True)},
+    "lion": {"beta1": Range(0.5, 0.95), "beta2": Range(0.5, 0.99)},
 }
 
 
