@@ -454,6 +454,26 @@ def test_build_loss_refuses_what_it_does_not_know() -> None:
         build_loss("ce", num_examples=10, num_classes=1)
 
 
+def test_forward_makes_its_transition_when_the_first_epoch_starts_and_only_then() -> None:
+    made = []
+
+    def make() -> Tensor:
+        made.append(GIVEN_TRUE)
+        return GIVEN_TRUE
+
+    logits = random_logits()
+    first = built("forward", transition=make)
+    assert first(logits, LABELS, INDEX).isnan().all()
+    first.start_epoch(1)
+    expected = built("forward")(logits, LABELS, INDEX)
+    assert torch.equal(first(logits, LABELS, INDEX), expected)
+    restored = built("forward", transition=make)
+    restored.load_state_dict(first.state_dict())
+    restored.start_epoch(2)
+    assert torch.equal(restored(logits, LABELS, INDEX), expected)
+    assert len(made) == 1
+
+
 @pytest.mark.parametrize(
     ("transition", "message"),
     [

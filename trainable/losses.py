@@ -111,19 +111,34 @@ class BootstrapHard(Loss):
 class Forward(Loss):
     """Forward correction: -log (p^T T)_y with T[i, j] = P(given j | true i).
 
-    Patrini et al. 2017, arXiv 1609.03683. Summed in logs: an example whose p vanishes
-    wherever T could give y has a large loss, not an infinite one.
+    Patrini et al. 2017, arXiv 1609.03683. Summed in logs: an example whose p vanishes wherever T
+    could give y has a large loss, not an infinite one.
 
     Args:
-        transition: [C, C], rows summing to 1 (:func:`trainable.transition.resolve_transition`).
+        num_classes: C.
+        transition: [C, C], rows summing to 1; or a function that makes it, called when the first
+            epoch starts. A trial that continues from a checkpoint has T in its state, and does
+            not estimate it again.
     """
 
     log_given: Tensor
 
-    def __init__(self, *, transition: Tensor) -> None:
+    def __init__(self, num_classes: int, transition: object) -> None:
         super().__init__()
-        smallest = torch.finfo(transition.dtype).tiny
-        self.register_buffer("log_given", transition.T.clamp(min=smallest).log())  # [given, true]
+        unknown = torch.full((num_classes, num_classes), math.nan)
+        self.register_buffer("log_given", unknown)  # log T[true, given] at [given, true]
+        self._make = transition if callable(transition) else None
+        if self._make is None:
+            self._set_transition(transition)
+
+    def start_epoch(self, epoch: int) -> None:
+        """Make T before the first epoch, if it was not given."""
+        if epoch == 1 and self._make is not None:
+            self._set_transition(self._make())
+
+    def _set_transition(self, transition: object) -> None:
+        matrix = _check_transition(transition, len(self.log_given))
+        self.log_given.copy_(matrix.T.clamp(min=torch.finfo(matrix.dtype).tiny).log())
 
     def _values(self, log_p: Tensor, labels: Tensor) -> Tensor:
         return -torch.logsumexp(log_p + self.log_given[labels], 1)
@@ -234,7 +249,8 @@ def build_loss(name: str, *, num_examples: int, num_classes: int, **hyperparamet
     """The loss ``name`` for N = ``num_examples`` training examples of C = ``num_classes`` classes.
 
     Parameters left out take their reference value (:data:`LOSSES`). ``adam_elr`` takes ``target``
-    and that target's parameters. ``forward`` takes ``transition``, a [C, C] tensor or array.
+    and that target's parameters. ``forward`` takes ``transition``, a [C, C] tensor or array, or a
+    function that makes one (:class:`Forward`).
 
     Raises:
         ValueError: For an unknown name or parameter, a value out of its range, or a ``transition``
@@ -242,9 +258,9 @@ def build_loss(name: str, *, num_examples: int, num_classes: int, **hyperparamet
     """
     check_sizes(num_examples, num_classes)
     if name == "forward":
-        matrix = _check_transition(hyperparameters.pop("transition", None), num_classes)
+        transition = hyperparameters.pop("transition", None)
         complete_loss(name, hyperparameters)  # refuses any other parameter
-        return Forward(transition=matrix)
+        return Forward(num_classes, transition)
     parameters = complete_loss(name, hyperparameters)
     if name in ("elr", "adam_elr"):
         return _early_learning(num_examples, num_classes, **parameters)  # type: ignore[arg-type]
@@ -257,12 +273,11 @@ def _check_transition(transition: object, num_classes: int) -> Tensor:
             f"forward needs its transition matrix, not {transition!r}: "
             "trainable.transition.resolve_transition makes one of 'estimated' or 'true'"
         )
-    matrix = torch.as_tensor(transition, dtype=torch.float32)
+    given = transition if isinstance(transition, Tensor) else torch.tensor(transition)
+    matrix = given.to(torch.float32)
     if matrix.shape != (num_classes, num_classes):
         shape = list(matrix.shape)
         raise ValueError(f"transition of shape {shape} is not [{num_classes}, {num_classes}]")
-    if not (matrix >= 0).all() or not torch.allclose(
-        matrix.sum(1), matrix.new_ones(()), atol=1e-4
-    ):
+    if not (matrix >= 0).all() or not ((matrix.sum(1) - 1).abs() <= 1e-4).all():
         raise ValueError("transition is no matrix of probabilities: its rows do not sum to 1")
     return matrix

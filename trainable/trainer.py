@@ -7,6 +7,7 @@ after it. One code path serves CPU and GPU.
 
 import time
 from collections.abc import Mapping
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -261,10 +262,10 @@ def build_trial_loss(config: TrialConfig, data: TrialData) -> Loss:
     """The loss of a trial; the forward loss with its transition matrix, estimated or true."""
     parameters: dict[str, Any] = dict(config.loss_parameters)
     if "transition" in parameters:
-        # Estimating the matrix trains a trial of its own.
+        # Estimating the matrix trains a trial of its own, so it waits for the first epoch.
         from trainable.transition import resolve_transition
 
-        parameters["transition"] = resolve_transition(config, data)
+        parameters["transition"] = partial(resolve_transition, config, data)
     return build_loss(
         config.loss,
         num_examples=len(data.train_index),
