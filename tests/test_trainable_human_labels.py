@@ -74,8 +74,10 @@ def test_human_file_of_another_length_is_refused(digits, tmp_path):
     with pytest.raises(NoiseError, match="has 100 labels for 1437 examples"):
         human(digits, path)
     noise = NoiseConfig("human", labels_file=str(path), labels_key="worse_label")
-    with pytest.raises(NoiseError, match="has 100 labels, but row"):
+    with pytest.raises(NoiseError, match="has 100 labels for 1437 examples"):
         prepare(digits, DataConfig("digits"), noise, 0)
+    with pytest.raises(NoiseError, match="has 100 labels, but row"):
+        prepare(digits, DataConfig("digits", train_examples=300), noise, 0)
 
 
 def test_human_unknown_key_lists_those_of_the_file(digits, human_file):

@@ -41,7 +41,7 @@ def prepare(
             num_classes=dataset.num_classes,
             seed=seed,
             dataset=dataset.name,
-            index=subset,
+            index=None if data.train_examples is None else subset,
             **_looks(dataset, subset, data, noise, seed),
             **asdict(noise),
         )
