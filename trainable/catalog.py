@@ -324,7 +324,7 @@ OPTIMISER: Entry = Entry(
         ),
         "momentum": Parameter(0.9, "momentum of SGD", low=0.0, high=1.0, open_high=True),
         "weight_decay": Parameter(1e-3, "L2 penalty of SGD", low=0.0),
-        "batch_size": Parameter(128, "images a step", kind=int, low=1),
+        "batch_size": Parameter(128, "images a step", kind=int, low=2),
         "averaging": Parameter(
             0.0,
             "decay a step of the averaged weights that are evaluated beside the raw ones; 0: none",
