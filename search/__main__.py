@@ -52,6 +52,33 @@ def resume(results: Results) -> None:
 
 
 @app.command()
+def extend(
+    results: Results,
+    trials: Annotated[int, typer.Option(min=1, help="more trials for every study")],
+) -> None:
+    """Add trials to every study of a sweep, finished or not, and run them."""
+    with _clear_errors():
+        from search import runner
+
+        folder = Folder.open(results)
+        _end(lambda: runner.extend(folder, trials, out), folder)
+
+
+@app.command()
+def replicate(
+    results: Results,
+    top: Annotated[int, typer.Option(min=1, help="best trials of each study")] = 3,
+    seeds: Annotated[int, typer.Option(min=1, help="fresh seeds for each of them")] = 5,
+) -> None:
+    """Run the best trials of every study again on fresh seeds, at full budget."""
+    with _clear_errors():
+        from search import runner
+
+        folder = Folder.open(results)
+        _end(lambda: runner.replicate(folder, top, seeds, out), folder)
+
+
+@app.command()
 def presets() -> None:
     """List the shipped sweeps and the presets of search spaces."""
     out.print("sweeps (python -m search run NAME)", style="bold")
@@ -74,7 +101,7 @@ def _end(go: "Callable[[], object]", folder: Folder) -> None:
         err.print(Text(f"  python -m search resume {folder}"), soft_wrap=True)
         raise typer.Exit(130) from None
     assert isinstance(finished, runner.Finished)
-    print_summary(finished.folder, out)
+    print_summary(finished.spec, finished.folder, out)
     for trial in finished.failed:
         err.print(Text(f"failed: {trial.trial_id}: {trial.end_reason}"), soft_wrap=True)
     if finished.failed:
@@ -96,9 +123,13 @@ def _clear_errors() -> Iterator[None]:
 
 def main() -> None:
     """Entry point: all four packages must be those of one folder."""
+    import optuna
+
     import analysis
     import spaces
     import trainable
+
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
 
     roots = {Path(str(m.__file__)).parents[1] for m in (trainable, spaces, analysis)}
     here = Path(__file__).parents[1]

@@ -46,6 +46,7 @@ class Recorder:
         self._describe = describe
         self._now = now
         self._flush_seconds = flush_seconds
+        self._write_seconds = 0.0
         self._pending: dict[str, list[Row]] = defaultdict(list)
         self._changed = False
         self._last_flush = time.monotonic()
@@ -95,7 +96,9 @@ class Recorder:
                 return
             self._writing.result()
             self._writing = None
-        if self._changed and time.monotonic() - self._last_flush >= self._flush_seconds:
+        # A table that has grown large is written less often: at most a 20th of the time.
+        pause = max(self._flush_seconds, 20 * self._write_seconds)
+        if self._changed and time.monotonic() - self._last_flush >= pause:
             self._hand_over()
 
     def close(self, *, compact: bool = False) -> None:
@@ -133,6 +136,7 @@ class Recorder:
     def _write(
         self, durable: dict[str, Row], rows: dict[str, Row], epochs: dict[str, list[Row]]
     ) -> None:
+        begin = time.monotonic()
         started = [row for trial_id, row in rows.items() if trial_id not in durable]
         if started and epochs:
             running = {"status": "running", "end_reason": "", "ended_at": None}
@@ -140,6 +144,7 @@ class Recorder:
         for study, study_rows in epochs.items():
             self._writer.append_epochs(study, study_rows)
         self._writer.write_trials(list(rows.values()))
+        self._write_seconds = time.monotonic() - begin
 
     def _row(self, trial: Trial) -> Row:
         """A trial's row; that of an ended trial is made once."""

@@ -1,7 +1,7 @@
 """Running a sweep from its file to its results folder, for the first time or again."""
 
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +10,7 @@ from typing import Any
 import ray
 from rich.console import Console
 
+from analysis.best import top_configs
 from analysis.results import SPEC_FILE, load_results
 from analysis.store import ResultsWriter
 from search import cluster, provenance
@@ -33,6 +34,7 @@ class Interrupted(Exception):
 class Finished:
     """How a sweep ended: its folder, and the trials that failed for good."""
 
+    spec: SweepSpec
     folder: Folder
     failed: tuple[Trial, ...]
 
@@ -67,8 +69,49 @@ def read_spec(folder: Folder) -> SweepSpec:
     return parse_sweep(folder.read(SPEC_FILE).decode(), where=f"{folder}/{SPEC_FILE}")
 
 
-def execute(spec: SweepSpec, folder: Folder, console: Console) -> Finished:
-    """Run what is left of a sweep in its folder."""
+def extend(folder: Folder, trials: int, console: Console) -> Finished:
+    """Give every study of a results folder ``trials`` more, and run them.
+
+    Raises SpecError if there is no results folder or nothing could be added.
+    """
+    spec = read_spec(folder)
+    table = spec.model_dump()
+    table["budget"]["trials"] += trials
+    longer = SweepSpec.model_validate(table)
+    if Sweep.build(longer).planned == Sweep.build(spec).planned:
+        raise SpecError(f"{folder}: every point of the space is planned already")
+    folder.write(SPEC_FILE, dump_sweep(longer).encode())
+    return execute(longer, folder, console)
+
+
+def replicate(folder: Folder, top: int, seeds: int, console: Console) -> Finished:
+    """Run the ``top`` trials of every study again on ``seeds`` fresh seeds, at full budget.
+
+    Seeds follow the sweep's own, the same for every study, so that losses are compared on the
+    same noise, split and initialisation. Replicates that are there already are not repeated.
+    Raises SpecError if the search is not finished.
+    """
+    spec = read_spec(folder)
+    best = top_configs(load_results(folder), top)
+
+    def add_replicates(sweep: Sweep) -> None:
+        if not sweep.finished:
+            raise SpecError(f"{folder}: the search is not finished; resume it first")
+        for trial_id, study in zip(best["trial_id"], best["study"], strict=True):
+            for seed in range(spec.seed + 1, spec.seed + 1 + seeds):
+                sweep.studies[study].replicate(trial_id, seed)
+
+    return execute(spec, folder, console, prepare=add_replicates)
+
+
+def execute(
+    spec: SweepSpec,
+    folder: Folder,
+    console: Console,
+    *,
+    prepare: Callable[[Sweep], None] = lambda sweep: None,
+) -> Finished:
+    """Run what is left of a sweep in its folder, and what ``prepare`` adds to it."""
     sweep = Sweep.build(spec)
     book = LabelBook(folder)
     recorder = Recorder(
@@ -77,12 +120,13 @@ def execute(spec: SweepSpec, folder: Folder, console: Console) -> Finished:
         lambda trial: provenance.describe(trial, spec) | book.describe(trial.config),
     )
     restore(sweep, recorder, load_results(folder))
+    prepare(sweep)
     book.add(cell.trial(cell.reference, spec.seed) for cell in spec.cells())
     book.add(trial.config for trial in sweep.trials if not trial.ended)
     if not sweep.finished:
         _fit(sweep, folder, book, recorder, console)
     recorder.close(compact=True)
-    return Finished(folder, tuple(t for t in sweep.trials if t.status == "failed"))
+    return Finished(spec, folder, tuple(t for t in sweep.trials if t.status == "failed"))
 
 
 def _fit(

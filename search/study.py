@@ -4,6 +4,7 @@ Pure bookkeeping: no Ray, no files, no clock. The running sweep, the replay of a
 the simulation on recorded curves all drive the same object.
 """
 
+import dataclasses
 import itertools
 import math
 from collections import deque
@@ -156,10 +157,23 @@ class Study:
         self._running.add(trial.trial_id)
         return trial
 
-    def add(self, trial: Trial) -> None:
-        """A trial decided elsewhere (a replicate), to be dealt before any new one."""
-        self.trials[trial.trial_id] = trial
-        self._waiting.append(trial)
+    def replicate(self, trial_id: str, seed: int) -> None:
+        """Run a trial again on a fresh seed and without early stopping, before any new one.
+
+        Nothing happens if that replicate is there already.
+        """
+        source = self.trials[trial_id]
+        replicate = Trial(
+            study=self.name,
+            trial_id=f"{trial_id}-seed{seed}",
+            number=source.number,
+            config=dataclasses.replace(source.config, seed=seed),
+            phase="replicate",
+            source_trial_id=trial_id,
+        )
+        if replicate.trial_id not in self.trials:
+            self.trials[replicate.trial_id] = replicate
+            self._waiting.append(replicate)
 
     def settle(self) -> None:
         """End the paused trials that nothing can promote any more."""

@@ -1,19 +1,26 @@
 """What a sweep prints when it ends: the best configuration per study, and what to type next."""
 
+from collections.abc import Mapping
+from typing import Any
+
 import pandas as pd
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from analysis.best import best_configs, selected_on_test
+from analysis.best import best_configs, records, selected_on_test
 from analysis.results import load_results
+from spaces.sweep import SweepSpec
 from trainable.storage import Folder
 
 
-def print_summary(folder: Folder, console: Console) -> None:
+def print_summary(spec: SweepSpec, folder: Folder, console: Console) -> None:
     """Print the best configuration of every study, best first, with the next commands."""
     results = load_results(folder, columns=["val_accuracy"])
     best = best_configs(results)
+    varies = {
+        qualified.rpartition(".")[2] for cell in spec.cells() for qualified in cell.space.varies
+    }
     table = Table(title="best configuration of each study", box=None, title_justify="left")
     for name in ("noise", "loss", "val", "test", "epochs", "parameters"):
         table.add_column(
@@ -22,8 +29,8 @@ def print_summary(folder: Folder, console: Console) -> None:
             overflow="fold",
             no_wrap=name != "parameters",
         )
-    for _, row in best.sort_values(["noise", "test_accuracy"], ascending=[True, False]).iterrows():
-        table.add_row(*_cells(row))
+    for row in records(best.sort_values(["noise", "selection_value"], ascending=[True, False])):
+        table.add_row(*_cells(row, varies))
     console.print(table)
     if selected_on_test(results):
         console.print("selected on the test set: these numbers leak", style="bold red")
@@ -36,14 +43,11 @@ def print_summary(folder: Folder, console: Console) -> None:
         console.print(Text(f"  {command}    # {meaning}"), soft_wrap=True)
 
 
-def _cells(row: "pd.Series[float]") -> list[str]:
-    varying = {str(n): v for n, v in row.items() if str(n).startswith("param_") and not pd.isna(v)}
-    text = " ".join(
-        f"{name.removeprefix('param_')}={v:.3g}"
-        if isinstance(v, float)
-        else f"{name.removeprefix('param_')}={v}"
-        for name, v in varying.items()
-    )
+def _cells(row: Mapping[str, Any], varies: set[str]) -> list[str]:
+    values = {name: row.get(f"param_{name}") for name in sorted(varies)}
+    text = " ".join(f"{name}={_short(v)}" for name, v in values.items() if not pd.isna(v))
+    if pd.isna(row["val_accuracy"]):
+        return [str(row["noise"]), str(row["loss"]), "", "", "", "no trial had its full budget"]
     return [
         str(row["noise"]),
         str(row["loss"]),
@@ -52,3 +56,7 @@ def _cells(row: "pd.Series[float]") -> list[str]:
         f"{row['epochs']:.0f}",
         text,
     ]
+
+
+def _short(value: Any) -> str:
+    return f"{value:.3g}" if isinstance(value, float) else str(value)

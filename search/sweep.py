@@ -67,6 +67,11 @@ class Sweep:
             yield from study.trials.values()
 
     @property
+    def planned(self) -> int:
+        """Trials that the search will have had, all studies together."""
+        return sum(study.planned for study in self.studies.values())
+
+    @property
     def running(self) -> int:
         """Trials that occupy a slot."""
         return sum(study.running for study in self.studies.values())

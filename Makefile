@@ -1,0 +1,33 @@
+# Everything a fresh machine needs is python3.11 (or newer), make and pip.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+
+.PHONY: sweep test test-all lint types clean
+
+sweep: $(READY)  ## run the quickstart sweep on the embedded digits
+	$(BIN)/python -m search run quickstart
+
+test: lint types  ## lint, types and tests
+	$(BIN)/python -m pytest -m "not cluster and not faults"
+
+test-all: lint types  ## and the long fault matrix and cluster tests
+	$(BIN)/python -m pytest
+
+lint: $(READY)
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+
+types: $(READY)
+	$(BIN)/mypy
+
+# Set up once, and again whenever the dependencies change.
+$(READY): pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	touch $(READY)
+
+clean:
+	rm -rf $(VENV) results .pytest_cache .mypy_cache .ruff_cache
