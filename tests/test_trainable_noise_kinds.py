@@ -9,7 +9,7 @@ from tests.predictions import made_up_predictions
 from trainable import noise_kinds
 from trainable.class_maps import cifar100_coarse_labels, class_map
 from trainable.data import Dataset, load_dataset
-from trainable.noise import NoiseError, corrupt
+from trainable.noise import NoiseError, NoisyLabels, corrupt
 
 TEN = np.repeat(np.arange(10), 1000)
 HUNDRED = np.repeat(np.arange(100), 100)
@@ -18,6 +18,12 @@ HUNDRED = np.repeat(np.arange(100), 100)
 @pytest.fixture(scope="module")
 def digits() -> Dataset:
     return load_dataset("digits")
+
+
+def draw(
+    kind: str, labels: np.ndarray, rate: float, classes: int, **options: object
+) -> NoisyLabels:
+    return corrupt(labels, kind=kind, rate=rate, num_classes=classes, seed=0, **options)
 
 
 # Symmetric
@@ -183,9 +189,7 @@ def islands(seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
 def test_locally_concentrated_takes_whole_clusters_largest_first():
     island, features = islands()
     labels = island // 20
-    noisy = corrupt(
-        labels, kind="locally_concentrated", rate=0.4, num_classes=3, seed=0, features=features
-    )
+    noisy = draw("locally_concentrated", labels, 0.4, 3, features=features)
     # 140 examples a class, budget 56: six islands of 9 make 54, and no island fits into 2.
     for label in (0, 1):
         wrong = island[(labels == label) & noisy.is_wrong]
@@ -198,37 +202,22 @@ def test_locally_concentrated_takes_whole_clusters_largest_first():
 
 def test_locally_concentrated_fills_up_with_smaller_clusters():
     island, features = islands()
-    noisy = corrupt(
-        island // 20,
-        kind="locally_concentrated",
-        rate=0.36,  # a budget of 50: five islands of 9 and one of 5
-        num_classes=3,
-        seed=0,
-        features=features,
-    )
+    # A budget of 50: five islands of 9 and one of 5.
+    noisy = draw("locally_concentrated", island // 20, 0.36, 3, features=features)
     assert noisy.is_wrong.sum() == 100
 
 
 def test_locally_concentrated_small_and_equal_classes_are_no_trouble():
     labels = np.array([0] * 12 + [1] * 3 + [2] * 8)
     features = np.where(labels[:, None] == 2, 0.0, np.arange(23)[:, None])
-    noisy = corrupt(
-        labels, kind="locally_concentrated", rate=0.7, num_classes=4, seed=0, features=features
-    )
+    noisy = draw("locally_concentrated", labels, 0.7, 4, features=features)
     for label in (0, 1, 2):
         assert noisy.is_wrong[labels == label].mean() <= 0.7
 
 
 def test_locally_concentrated_features_that_are_no_numbers_are_refused():
     with pytest.raises(NoiseError, match="NaN"):
-        corrupt(
-            np.arange(10),
-            kind="locally_concentrated",
-            rate=0.2,
-            num_classes=10,
-            seed=0,
-            features=np.full((10, 2), np.nan),
-        )
+        draw("locally_concentrated", np.arange(10), 0.2, 10, features=np.full((10, 2), np.nan))
 
 
 # Feature dependent
@@ -246,27 +235,13 @@ def test_feature_dependent_takes_the_smallest_margins_across_the_boundary():
         ]
     )
     labels = np.array([0, 0, 0, 0, 2, 2])
-    noisy = corrupt(
-        labels,
-        kind="feature_dependent",
-        rate=0.33,
-        num_classes=3,
-        seed=0,
-        probabilities=probabilities,
-    )
+    noisy = draw("feature_dependent", labels, 0.33, 3, probabilities=probabilities)
     np.testing.assert_array_equal(noisy.labels, [1, 0, 0, 0, 2, 0])
 
 
 def test_feature_dependent_sure_predictions_are_ranked_by_the_runner_up():
     probabilities = np.array([[1.0, 1e-30, 1e-25], [1.0, 1e-20, 0.0], [1.0, 0.0, 1e-22]])
-    noisy = corrupt(
-        np.zeros(3, np.int64),
-        kind="feature_dependent",
-        rate=0.34,
-        num_classes=3,
-        seed=0,
-        probabilities=probabilities,
-    )
+    noisy = draw("feature_dependent", np.zeros(3, np.int64), 0.34, 3, probabilities=probabilities)
     np.testing.assert_array_equal(noisy.labels, [0, 1, 0])
 
 
@@ -275,35 +250,19 @@ def test_feature_dependent_makes_exactly_the_rate_wrong(n, rate, seed):
     labels = np.arange(n) % 10
     votes = made_up_predictions(labels, seed)
     votes[np.arange(n), labels] += 1000  # right everywhere
-    noisy = corrupt(
-        labels, kind="feature_dependent", rate=rate, num_classes=10, seed=0, probabilities=votes
-    )
+    noisy = draw("feature_dependent", labels, rate, 10, probabilities=votes)
     assert noisy.is_wrong.sum() == round(rate * n)
 
 
 def test_feature_dependent_more_than_can_be_wrong_is_refused():
     probabilities = np.tile([0.4, 0.6], (10, 1))  # class 0 is second everywhere
     with pytest.raises(NoiseError, match="only 5 examples"):
-        corrupt(
-            np.arange(10) % 2,
-            kind="feature_dependent",
-            rate=0.8,
-            num_classes=2,
-            seed=0,
-            probabilities=probabilities,
-        )
+        draw("feature_dependent", np.arange(10) % 2, 0.8, 2, probabilities=probabilities)
 
 
 def test_feature_dependent_probabilities_of_another_shape_are_refused():
     with pytest.raises(NoiseError, match=r"probabilities are \(10, 3\), not \[10, 10\]"):
-        corrupt(
-            np.arange(10),
-            kind="feature_dependent",
-            rate=0.2,
-            num_classes=10,
-            seed=0,
-            probabilities=np.ones((10, 3)),
-        )
+        draw("feature_dependent", np.arange(10), 0.2, 10, probabilities=np.ones((10, 3)))
 
 
 # Instance dependent
@@ -311,14 +270,7 @@ def test_feature_dependent_probabilities_of_another_shape_are_refused():
 
 @pytest.mark.parametrize("rate", [0.2, 0.4, 0.6])
 def test_instance_dependent_realises_about_the_rate(rate, digits):
-    noisy = corrupt(
-        digits.train_labels,
-        kind="instance_dependent",
-        rate=rate,
-        num_classes=10,
-        seed=0,
-        images=digits.train_images,
-    )
+    noisy = draw("instance_dependent", digits.train_labels, rate, 10, images=digits.train_images)
     assert noisy.rate == pytest.approx(rate, abs=4 * np.sqrt(rate * (1 - rate) / 1437))
 
 
@@ -326,9 +278,7 @@ def test_instance_dependent_equal_images_go_to_equal_classes(digits):
     # The softmax is nearly one-hot: copies of one image that flip nearly all agree.
     images = np.repeat(digits.train_images[:40], 50, axis=0)
     labels = np.repeat(digits.train_labels[:40], 50)
-    noisy = corrupt(
-        labels, kind="instance_dependent", rate=0.5, num_classes=10, seed=0, images=images
-    )
+    noisy = draw("instance_dependent", labels, 0.5, 10, images=images)
     agreement = []
     for image in range(40):
         rows = slice(50 * image, 50 * image + 50)
@@ -353,23 +303,11 @@ def test_instance_dependent_scores_do_not_depend_on_the_order_of_sums(digits):
 @pytest.mark.parametrize("images", [np.zeros((10, 64), np.uint8), np.zeros((10, 1, 8, 8))])
 def test_instance_dependent_images_of_another_kind_are_refused(images):
     with pytest.raises(NoiseError, match="not uint8"):
-        corrupt(
-            np.arange(10),
-            kind="instance_dependent",
-            rate=0.2,
-            num_classes=10,
-            seed=0,
-            images=images,
-        )
+        draw("instance_dependent", np.arange(10), 0.2, 10, images=images)
 
 
 def test_instance_dependent_one_colour_is_no_trouble():
-    noisy = corrupt(
-        TEN[::10],
-        kind="instance_dependent",
-        rate=0.4,
-        num_classes=10,
-        seed=0,
-        images=np.full((1000, 1, 2, 2), 7, np.uint8),
+    noisy = draw(
+        "instance_dependent", TEN[::10], 0.4, 10, images=np.full((1000, 1, 2, 2), 7, np.uint8)
     )
     assert noisy.rate == pytest.approx(0.4, abs=0.07)

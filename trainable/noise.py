@@ -23,6 +23,7 @@ and :mod:`trainable.human_labels`, the class maps in :mod:`trainable.class_maps`
 import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Unpack
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,6 +34,7 @@ from trainable.human_labels import human
 from trainable.noise_kinds import (
     Draw,
     NoiseError,
+    Options,
     asymmetric,
     feature_dependent,
     instance_dependent,
@@ -43,7 +45,7 @@ from trainable.noise_kinds import (
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
 
-__all__ = ["KINDS", "NoiseError", "NoisyLabels", "corrupt"]
+__all__ = ["KINDS", "NoiseError", "NoisyLabels", "Options", "corrupt"]
 
 KINDS: dict[str, Callable[[Draw], Ints]] = {
     "none": lambda draw: draw.true.copy(),
@@ -102,16 +104,7 @@ def corrupt(
     num_classes: int,
     seed: int,
     rate: float = 0.0,
-    dataset: str | None = None,
-    include_true: bool = True,
-    ring: str = "superclass",
-    legacy_sequential: bool = False,
-    images: NDArray[np.uint8] | None = None,
-    features: NDArray[np.floating] | None = None,
-    probabilities: NDArray[np.floating] | None = None,
-    labels_file: str | None = None,
-    labels_key: str | None = None,
-    index: Ints | None = None,
+    **options: Unpack[Options],
 ) -> NoisyLabels:
     """Draw given labels for the true ``labels``. At rate 0 every kind but "human" leaves them.
 
@@ -121,16 +114,7 @@ def corrupt(
         num_classes: C.
         seed: any integer; the draw uses ``derive_seed(seed, "noise")``.
         rate: in [0, 1), what the kind says it means. Not for "human", whose files have theirs.
-        dataset: name of the data set: asymmetric.
-        include_true: redraw from all classes, the true one among them: symmetric.
-        ring: "superclass" or "contiguous": asymmetric on cifar100.
-        legacy_sequential: apply the map one class after the other: asymmetric on cifar10.
-        images: uint8 ``[N, channels, height, width]``: instance_dependent.
-        features: of a reference classifier, ``[N, F]``: locally_concentrated.
-        probabilities: of a reference classifier, ``[N, C]``: feature_dependent.
-        labels_file: path of a CIFAR-N file: human.
-        labels_key: the label set in it: human.
-        index: rows of the file that ``labels`` stand for, int64 ``[N]`` (None: all): human.
+        **options: what only some kinds read, :class:`trainable.noise_kinds.Options`.
 
     Raises:
         ValueError: an unknown kind, data set or ring.
@@ -142,25 +126,11 @@ def corrupt(
         raise NoiseError(f"rate = {rate} is not a number in [0, 1)")
     if kind in ("none", "human") and rate:
         raise NoiseError(f"rate = {rate} makes no sense with noise kind {kind!r}: leave it out")
-    draw = Draw(
-        true=_checked(labels, num_classes),
-        kind=kind,
-        rate=rate,
-        num_classes=num_classes,
-        rng=np.random.default_rng(derive_seed(seed, "noise")),
-        dataset=dataset,
-        include_true=include_true,
-        ring=ring,
-        legacy_sequential=legacy_sequential,
-        images=images,
-        features=features,
-        probabilities=probabilities,
-        labels_file=labels_file,
-        labels_key=labels_key,
-        index=index,
-    )
+    true = _checked(labels, num_classes)
+    rng = np.random.default_rng(derive_seed(seed, "noise"))
+    draw = Draw(true, kind, rate, num_classes, rng, **options)
     given = KINDS["none" if rate == 0 and kind != "human" else kind](draw)
-    return NoisyLabels.of(draw.true, given, num_classes)
+    return NoisyLabels.of(true, given, num_classes)
 
 
 def _checked(labels: Ints, num_classes: int) -> Ints:

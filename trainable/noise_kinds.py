@@ -10,7 +10,7 @@ classifier inherit what its floats differ by between machines
 
 from dataclasses import dataclass
 from statistics import NormalDist
-from typing import Any
+from typing import Any, TypedDict
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,9 +30,34 @@ class NoiseError(ValueError):
     """Noise that cannot be made as asked: one line that says what is missing or impossible."""
 
 
+class Options(TypedDict, total=False):
+    """Arguments of ``corrupt`` that only some kinds read.
+
+    * asymmetric: ``dataset``, the name that the class map goes by; ``ring`` ("superclass", the
+      default, or "contiguous") on cifar100; ``legacy_sequential`` (default false) on cifar10
+    * symmetric: ``include_true`` (default true), redraw from all classes, the true one among them
+    * instance_dependent: ``images``, uint8 ``[N, channels, height, width]``
+    * locally_concentrated: ``features`` of a reference classifier, ``[N, F]``
+    * feature_dependent: ``probabilities`` of a reference classifier, ``[N, C]``
+    * human: ``labels_file``, path of a CIFAR-N file; ``labels_key``, the label set in it;
+      ``index``, its rows that the labels stand for, int64 ``[N]`` (default: all)
+    """
+
+    dataset: str | None
+    include_true: bool
+    ring: str
+    legacy_sequential: bool
+    images: NDArray[np.uint8] | None
+    features: NDArray[np.floating] | None
+    probabilities: NDArray[np.floating] | None
+    labels_file: str | None
+    labels_key: str | None
+    index: Ints | None
+
+
 @dataclass(frozen=True)
 class Draw:
-    """What a kind draws from: true labels int64 ``[N]`` and the options of ``corrupt``."""
+    """What a kind draws from: true labels int64 ``[N]`` and :class:`Options`."""
 
     true: Ints
     kind: str
