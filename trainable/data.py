@@ -4,7 +4,7 @@
 name            images, training and test          augmentation while training
 ==============  =================================  ==========================================
 digits          1 x 8 x 8, 1,437 + 360             none
-fashion_mnist   1 x 28 x 28, 60,000 + 10,000       random crop after padding 2, flip
+fashion_mnist   1 x 28 x 28, 60,000 + 10,000       random crop after zero-padding 2, flip
 cifar10, -100   3 x 32 x 32, 50,000 + 10,000       random crop after padding 4, flip
 ==============  =================================  ==========================================
 
