@@ -4,17 +4,21 @@ import sys
 from collections.abc import Callable
 from enum import StrEnum
 from functools import wraps
-from typing import Annotated, ParamSpec
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, ParamSpec
 
 import typer
 
 from analysis.best import best_configs, top_configs
-from analysis.rerun import best_sweep
 from analysis.results import ResultsError, load_results
-from analysis.text import console, print_best
-from trainable.storage import StorageError
+from analysis.text import console, print_best, print_note
+from trainable.storage import Folder, StorageError
+
+if TYPE_CHECKING:
+    from analysis.labels import LabelErrors
 
 P = ParamSpec("P")
+JOURNAL = "optuna.journal"
 
 app = typer.Typer(
     help="What came out of a sweep: DIR is its results folder, a path or a URI.",
@@ -36,6 +40,15 @@ class BestFormat(StrEnum):
     TOML = "toml"
 
 
+class TableFormat(StrEnum):
+    """How ``table`` prints."""
+
+    TEXT = "text"
+    MARKDOWN = "markdown"
+    LATEX = "latex"
+    CSV = "csv"
+
+
 def clear_errors(command: Callable[P, None]) -> Callable[P, None]:
     """A user's mistake becomes one line on stderr and exit code 2."""
 
@@ -45,6 +58,9 @@ def clear_errors(command: Callable[P, None]) -> Callable[P, None]:
             command(*args, **kwargs)
         except (ResultsError, StorageError) as error:
             typer.echo(f"error: {error}", err=True)
+            raise typer.Exit(2) from None
+        except ModuleNotFoundError as error:
+            typer.echo(f"error: {error}; pip install 'elr-tune[analysis]'", err=True)
             raise typer.Exit(2) from None
 
     return wrapped
@@ -62,6 +78,8 @@ def best(
     ] = BestFormat.TEXT,
 ) -> None:
     """The best configuration of each study, by the selection rule."""
+    from analysis.rerun import best_sweep
+
     results = load_results(directory, studies=[study] if study else None, columns=[])
     if format_ is BestFormat.TOML:
         typer.echo(best_sweep(results, study, confirmed=confirmed), nl=False)
@@ -74,9 +92,68 @@ def best(
         print_best(results, console(), confirmed=confirmed)
 
 
-@app.callback()
-def main() -> None:
-    """Needed while there is one command: typer would drop its name."""
+@app.command()
+@clear_errors
+def table(
+    directory: Directory,
+    format_: Annotated[TableFormat, typer.Option("--format")] = TableFormat.TEXT,
+) -> None:
+    """Test accuracy per method and noise setting, beside what papers print."""
+    from analysis.tables import format_table
+
+    typer.echo(format_table(load_results(directory, columns=[]), format_), nl=False)
+
+
+@app.command()
+@clear_errors
+def labels(
+    directory: Directory,
+    study: Annotated[str, typer.Option(help="whose best trial to ask")],
+    picture: Annotated[bool, typer.Option(help="draw the most confident doubts")] = True,
+) -> None:
+    """The training labels that a study's best trial doubts, into DIR/label_errors."""
+    from analysis.labels import label_errors, write_label_errors
+
+    results = load_results(directory, columns=[])
+    errors = label_errors(results, study)
+    folder = write_label_errors(errors, results)
+    out = console()
+    for line in errors.summary():
+        print_note(line, out)
+    if picture:
+        _draw(errors, folder)
+    for name in folder.names():
+        typer.echo(f"{folder}/{name}")
+
+
+@app.command()
+@clear_errors
+def optuna(
+    directory: Directory,
+    out: Annotated[Path | None, typer.Option(help="file to write; default: in DIR")] = None,
+) -> None:
+    """Export all studies to an Optuna journal file, as optuna-dashboard opens it."""
+    from analysis.studies import journal
+
+    results = load_results(directory)
+    data = journal(results)
+    folder = results.folder if out is None else Folder.open(out.parent)
+    name = JOURNAL if out is None else out.name
+    folder.write(name, data)
+    typer.echo(f"optuna-dashboard {folder}/{name}")
+
+
+def _draw(errors: "LabelErrors", folder: Folder) -> None:
+    """Add the contact sheet, if the images can be had here."""
+    from analysis.contact_sheet import contact_sheet
+    from trainable.data import DataError, load_dataset
+
+    try:
+        images = load_dataset(errors.data.name, errors.data.root).train_images
+    except (DataError, ImportError) as error:
+        typer.echo(f"no picture: {error}", err=True)
+        return
+    folder.write("doubted.png", contact_sheet(errors, images))
 
 
 if __name__ == "__main__":

@@ -65,6 +65,21 @@ def top_configs(results: Results, k: int = 3) -> pd.DataFrame:
     return ranked[ranked["rank"] <= k].reset_index(drop=True)
 
 
+def final_trials(results: Results) -> pd.DataFrame:
+    """The trials that a study's final numbers come from, sorted by study and seed.
+
+    The completed replicates of its confirmed configuration; without any, its best search trial.
+    Columns as in ``results.trials``.
+    """
+    trials = full_budget(results.trials)
+    confirmed = set(best_configs(results, confirmed=True)["trial_id"].dropna())
+    again = trials[(trials["phase"] == REPLICATE) & trials["source_trial_id"].isin(confirmed)]
+    best = best_configs(results)
+    best = best[~best["study"].isin(again["study"])]
+    chosen = pd.concat([again, trials[trials["trial_id"].isin(set(best["trial_id"].dropna()))]])
+    return chosen.sort_values(["study", "seed"], ignore_index=True)
+
+
 def rank_trials(results: Results) -> pd.DataFrame:
     """All trials that may win, ranked in their study; what selected on test must be allowed."""
     selected_on_test(results)

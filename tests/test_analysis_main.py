@@ -50,12 +50,46 @@ def test_best_as_toml_is_a_sweep_file(recorded):
     assert parse_sweep(result.stdout).losses == ["elr"]
 
 
+@pytest.mark.parametrize("how", ["text", "markdown", "latex", "csv"])
+def test_table_prints_every_format(recorded, how):
+    result = run("table", recorded, "--format", how)
+    assert result.exit_code == 0
+    assert "symmetric-0.4" in result.stdout
+
+
+def test_labels_writes_tables_and_a_picture(recorded):
+    result = run("labels", recorded, "--study", "symmetric-0.4-elr")
+    files = [Path(line) for line in result.stdout.splitlines() if line.startswith("/")]
+    assert [file.name for file in files] == ["doubted.csv", "doubted.parquet", "doubted.png"]
+    assert all(file.stat().st_size for file in files)
+    assert "precision" in result.stdout
+
+
+def test_labels_without_the_images_goes_without_a_picture(recorded, monkeypatch):
+    monkeypatch.setitem(sys.modules, "sklearn.datasets", None)
+    result = run("labels", recorded, "--study", "symmetric-0.6-elr")
+    assert result.exit_code == 0
+    assert result.stderr.startswith("no picture: ")
+    assert "doubted.csv" in result.stdout
+    assert "doubted.png" not in result.stdout
+
+
+def test_optuna_writes_a_journal_here_or_there(recorded, tmp_path):
+    result = run("optuna", recorded)
+    assert result.stdout == f"optuna-dashboard {recorded}/optuna.journal\n"
+    run("optuna", recorded, "--out", str(tmp_path / "x.journal"))
+    assert (tmp_path / "x.journal").read_bytes()[:1] == b"{"
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
         (["best", "{}/nowhere"], "holds no results"),
         (["best", "{}", "--study", "elr"], "unknown study 'elr'"),
         (["best", "{}", "--format", "toml"], "one study at a time"),
+        (["table", "{}/epochs"], "holds no results"),
+        (["labels", "{}", "--study", "symmetric-0.4-ce"], "left no targets"),
+        (["optuna", "{}", "--out", "/proc/x/y.journal"], "cannot write /proc/x/y.journal: "),
         (["best", "nfs://host/x"], "cannot open nfs://host/x: Unrecognized filesystem"),
     ],
 )

@@ -1,0 +1,78 @@
+"""What a sweep cost, what early stopping saved, and how far its numbers can be trusted."""
+
+import pandas as pd
+
+from analysis.best import best_configs, full_budget, replicated
+from analysis.results import Results
+from analysis.schema import (
+    COMPLETED,
+    DIVERGED,
+    FAILED,
+    PAUSED,
+    RUNNING,
+    SEARCH,
+    STOPPED,
+)
+
+
+def budget(results: Results) -> pd.DataFrame:
+    """Epochs and hours of each study and phase.
+
+    Columns: ``study``, ``phase``, ``trials``; how many of them ``completed``, ``stopped``,
+    ``diverged``, ``failed``, ``unfinished``; ``epochs`` trained (each counted once) and
+    ``hours`` of the slots; ``saved_epochs`` that stopped trials did not train, ``saved_hours``
+    (at the study's mean time an epoch); ``lost_epochs`` of failed trials and those trained twice
+    after an interruption. Slot hours: two trials side by side for an hour are two.
+    """
+    trials = results.trials
+    status = trials["status"]
+    left = trials["max_epochs"] - trials["epochs"]
+    repeated = trials["repeated_epochs"].fillna(0)
+    columns = trials[["study", "phase"]].assign(
+        trials=1,
+        **{name: status == name for name in (COMPLETED, STOPPED, DIVERGED, FAILED)},
+        unfinished=status.isin([RUNNING, PAUSED]),
+        epochs=trials["epochs"],
+        hours=trials["duration_s"] / 3600,
+        saved_epochs=left.where(status == STOPPED, 0),
+        lost_epochs=trials["epochs"].where(status == FAILED, 0) + repeated,
+    )
+    table = columns.groupby(["study", "phase"], observed=True).sum().reset_index()
+    table["saved_hours"] = (
+        table["saved_epochs"] * table["hours"] / table["epochs"].where(table["epochs"] > 0)
+    )
+    counts = ["epochs", "saved_epochs", "lost_epochs"]
+    return table.astype(dict.fromkeys(counts, "int64"))
+
+
+def selection_gap(results: Results) -> pd.DataFrame:
+    """How lucky the search's winner was, and how well noisy validation predicts clean test.
+
+    One row a study. ``selection_value`` of the best search trial against ``replicated_value``,
+    its mean over ``replicates`` fresh seeds, and ``gap``, the first minus the second (NaN
+    without replicates). ``rank_correlation`` in [-1, 1] (Spearman's) between the selection value
+    and test accuracy over the ``trials`` search trials that used their full budget; NaN with
+    fewer than three.
+    """
+    best = best_configs(results)[["study", "loss", "noise", "trial_id", "selection_value"]]
+    table = best.merge(replicated(results.trials), on="trial_id", how="left")
+    table["replicates"] = table["replicates"].fillna(0).astype("int64")
+    table["gap"] = table["selection_value"] - table["replicated_value"]
+    trials = full_budget(results.trials)
+    trials = trials[trials["phase"] == SEARCH]
+    rows = [
+        {"study": study, "trials": len(group), "rank_correlation": _rank_correlation(group)}
+        for study, group in trials.groupby("study", observed=True)
+    ]
+    agreement = pd.DataFrame(rows, columns=["study", "trials", "rank_correlation"])
+    table = table.merge(agreement, on="study", how="left").fillna({"trials": 0})
+    return table.astype({"trials": "int64"})
+
+
+def _rank_correlation(trials: pd.DataFrame) -> float:
+    if len(trials) < 3:
+        return float("nan")
+    ranks = trials[["selection_value", "test_accuracy"]].rank()
+    if (ranks.nunique() < 2).any():
+        return float("nan")
+    return float(ranks["selection_value"].corr(ranks["test_accuracy"]))

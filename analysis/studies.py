@@ -1,0 +1,165 @@
+"""The recorded studies as Optuna studies: for its importances, its plots and its dashboard."""
+
+import json
+import math
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import optuna
+import pandas as pd
+from optuna.storages.journal import JournalFileBackend
+from optuna.trial import FrozenTrial, TrialState
+from pydantic import ValidationError
+
+from analysis.best import records, selected_on_test
+from analysis.results import Results, ResultsError
+from analysis.schema import COMPLETED, DIVERGED, FAILED, PAUSED, RUNNING, SEARCH, STOPPED
+from spaces.space import Space
+from spaces.sweep import SweepSpec
+from trainable.config import TrialConfig
+
+STATES: dict[str, TrialState] = {
+    COMPLETED: TrialState.COMPLETE,
+    STOPPED: TrialState.PRUNED,
+    DIVERGED: TrialState.FAIL,
+    FAILED: TrialState.FAIL,
+    RUNNING: TrialState.RUNNING,
+    PAUSED: TrialState.RUNNING,
+}
+
+ATTRIBUTES = ("trial_id", "status", "end_reason", "epochs", "seed", "test_accuracy", "duration_s")
+"""Columns of a trial that its Optuna trial carries as user attributes."""
+
+
+def optuna_studies(
+    results: Results, storage: optuna.storages.BaseStorage | None = None
+) -> dict[str, optuna.Study]:
+    """An Optuna study for each study, with its search trials, in ``storage`` (None: in memory).
+
+    Parameters and distributions are those of the sweep file, under the sampler's names; the
+    objective is the sweep's metric at the last epoch, its values per epoch are intermediate
+    values. Stopped trials are PRUNED, diverged and failed ones FAIL.
+
+    Raises ResultsError if the sweep file is missing or does not fit the trials.
+    """
+    selected_on_test(results)
+    spaces = _spaces(results)
+    names = results.trials["study"].cat.categories
+    storage = optuna.storages.InMemoryStorage() if storage is None else storage
+    curves = _curves(results)
+    trials = results.trials[results.trials["phase"] == SEARCH]
+    studies: dict[str, optuna.Study] = {}
+    for name in map(str, names):
+        if name not in spaces:
+            raise ResultsError(f"{results.folder}: study {name!r} is not in the sweep file")
+        with _quiet():
+            study = optuna.create_study(storage=storage, study_name=name, direction="maximize")
+        rows = records(trials[trials["study"] == name])
+        study.add_trials(
+            _frozen(results, row, spaces[name], curves.get(row["trial_id"], {})) for row in rows
+        )
+        studies[name] = study
+    return studies
+
+
+def importances(results: Results) -> pd.DataFrame:
+    """How much each hyperparameter explains of the accuracy, by Optuna's default estimate.
+
+    Columns: ``study``, ``parameter``, ``importance`` (fractions that add up to 1 in a study),
+    ``trials`` (completed ones, which are all that Optuna looks at). Parameters that not every
+    completed trial has are left out, and so are studies with fewer than two different values.
+    Sorted by study, the most important first.
+    """
+    rows: list[dict[str, Any]] = []
+    for name, study in optuna_studies(results).items():
+        complete = study.get_trials(states=[TrialState.COMPLETE])
+        if len({trial.value for trial in complete}) < 2:
+            continue
+        found = optuna.importance.get_param_importances(study)
+        rows += [
+            {"study": name, "parameter": p, "importance": value, "trials": len(complete)}
+            for p, value in found.items()
+        ]
+    return pd.DataFrame(rows, columns=["study", "parameter", "importance", "trials"])
+
+
+def journal(results: Results) -> bytes:
+    """All studies as an Optuna journal file, which optuna-dashboard opens.
+
+    Raises ResultsError as :func:`optuna_studies` does.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "optuna.journal")
+        optuna_studies(results, optuna.storages.JournalStorage(JournalFileBackend(str(path))))
+        return path.read_bytes()
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Without Optuna's line about each new study."""
+    before = optuna.logging.get_verbosity()
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    try:
+        yield
+    finally:
+        optuna.logging.set_verbosity(before)
+
+
+def _spaces(results: Results) -> dict[str, Space]:
+    if not results.spec:
+        raise ResultsError(f"{results.folder} has no sweep.toml, which has the search space")
+    try:
+        return {cell.study: cell.space for cell in SweepSpec.model_validate(results.spec).cells()}
+    except ValidationError as error:
+        reason = error.errors()[0]["msg"]
+        raise ResultsError(f"{results.folder}/sweep.toml is damaged: {reason}") from None
+
+
+def _curves(results: Results) -> dict[str, dict[int, float]]:
+    """The metric of the sweep by trial and epoch, where it is defined."""
+    metrics = set(results.trials["selected_by"].dropna())
+    curves: dict[str, dict[int, float]] = {}
+    for metric in metrics:
+        table = results.epochs[["trial_id", "epoch", metric]].dropna()
+        for trial_id, group in table.groupby("trial_id", observed=True):
+            steps = zip(group["epoch"].tolist(), group[metric].tolist(), strict=True)
+            curves[str(trial_id)] = dict(steps)
+    return curves
+
+
+def _frozen(
+    results: Results, row: dict[str, Any], space: Space, curve: dict[int, float]
+) -> FrozenTrial:
+    config = TrialConfig.from_dict(json.loads(row["config"]))
+    try:
+        parameters, distributions = space.encode(config.parameters)
+    except KeyError as error:
+        raise ResultsError(
+            f"{results.folder}: trial {row['trial_id']} has no {error}, which the sweep file has"
+        ) from None
+    state, value = STATES[row["status"]], row["selection_value"]
+    started, ended = (_local(row[name]) for name in ("started_at", "ended_at"))
+    valued = state in (TrialState.COMPLETE, TrialState.PRUNED) and not math.isnan(value)
+    return FrozenTrial(
+        number=row["number"],
+        trial_id=-1,
+        state=state,
+        value=value if valued else None,
+        datetime_start=started,
+        datetime_complete=(ended or started) if state.is_finished() else None,
+        params=parameters,
+        distributions=distributions,
+        user_attrs={name: row[name] for name in ATTRIBUTES if pd.notna(row[name])},
+        system_attrs={},
+        intermediate_values=curve,
+    )
+
+
+def _local(time: Any) -> Any:
+    """A timestamp as Optuna has them: local time without a zone."""
+    if pd.isna(time):
+        return None
+    return time.to_pydatetime(warn=False).astimezone().replace(tzinfo=None)

@@ -1,0 +1,192 @@
+import re
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from analysis.accuracy import accuracy_table, half_width, paired_difference
+from analysis.published import PROTOCOLS, REMARKS, SOURCES, published
+from analysis.results import ResultsError, load_results
+from analysis.tables import METHODS, format_table, grids
+from tests.recorded import SWEEP, record_sweep, trial_row, write_results
+from trainable.catalog import LOSSES
+
+CIFAR = {"dataset": "cifar10", "model": "resnet34"}
+
+
+def replicated_study(loss, tests, seeds=None, **fields):
+    """A study whose only search trial was replicated with these test accuracies."""
+    study = f"symmetric-0.4-{loss}"
+    first = trial_row(study, 0, loss=loss, test_accuracy=0.5, **fields)
+    return [first] + [
+        trial_row(
+            study,
+            k + 1,
+            loss=loss,
+            phase="replicate",
+            source_trial_id=first["trial_id"],
+            seed=seed,
+            test_accuracy=test,
+            **fields,
+        )
+        for k, (seed, test) in enumerate(zip(seeds or range(1, 9), tests, strict=False))
+    ]
+
+
+@pytest.fixture
+def table(tmp_path):
+    trials = replicated_study("elr", [0.90, 0.92, 0.94], **CIFAR)
+    trials += replicated_study("adam_elr", [0.93, 0.94, 0.95], **CIFAR)
+    trials += [trial_row("symmetric-0.4-ce", 0, loss="ce", test_accuracy=0.7, **CIFAR)]
+    results = load_results(write_results(tmp_path, trials))
+    return accuracy_table(results).set_index("loss")
+
+
+def test_accuracy_table_is_the_mean_over_replicates(table):
+    assert table["test"]["elr"] == pytest.approx(0.92)
+    assert table["test_std"]["elr"] == pytest.approx(0.02)
+    assert table["n"]["elr"] == 3
+    assert table["from_replicates"]["elr"]
+
+
+def test_accuracy_table_without_replicates_has_the_search_winner(table):
+    assert table["test"]["ce"] == 0.7
+    assert table["n"]["ce"] == 1
+    assert np.isnan(table["test_std"]["ce"])
+    assert not table["from_replicates"]["ce"]
+
+
+def test_difference_is_paired_by_seed_with_students_interval(table):
+    # Differences .03, .02, .01: mean .02, standard error .01 / sqrt(3), t(.975, 2) = 4.3027.
+    assert table["difference"]["adam_elr"] == pytest.approx(0.02)
+    assert table["difference_low"]["adam_elr"] == pytest.approx(0.02 - 4.302653 * 0.01 / 3**0.5)
+    assert table["difference_high"]["adam_elr"] == pytest.approx(0.02 + 4.302653 * 0.01 / 3**0.5)
+    assert table["pairs"]["adam_elr"] == 3
+    assert np.isnan(table["difference"]["elr"])
+    assert table["pairs"]["ce"] == 0
+
+
+def test_accuracy_table_has_the_published_numbers_beside_and_below(table):
+    assert table["published"]["elr"] == pytest.approx(0.9143)
+    assert table["published_std"]["elr"] == pytest.approx(0.0021)
+    assert "star" in table["protocol"]["elr"]
+    assert "copied" in table["protocol"]["ce"]
+    assert table["published"]["bootstrap"] == pytest.approx(0.8223)
+    assert pd.isna(table["study"]["bootstrap"])
+    assert set(table["noise"]) == {"symmetric-0.4"}
+
+
+def test_only_common_seeds_are_paired():
+    def frame(seeds, tests, phase="replicate"):
+        return pd.DataFrame({"seed": seeds, "test_accuracy": tests, "phase": phase})
+
+    found = paired_difference(frame([3, 1, 9], [0.9, 0.8, 0.1]), frame([1, 2, 3], [0.7, 0, 0.7]))
+    assert found["pairs"] == 2
+    assert found["difference"] == pytest.approx(0.15)
+    apart = paired_difference(frame([1], [0.9], "search"), frame([1], [0.7]))
+    assert apart["pairs"] == 0
+    assert np.isnan(apart["difference"])
+
+
+def test_half_width_needs_two_values():
+    assert np.isnan(half_width(np.array([])))
+    assert np.isnan(half_width(np.array([1.0])))
+    assert half_width(np.array([0.0, 2.0])) == pytest.approx(12.7062)
+
+
+def test_networks_and_data_sets_are_not_compared_with_each_other(tmp_path):
+    trials = replicated_study("elr", [0.9, 0.9], model="resnet18")
+    other = replicated_study("adam_elr", [0.95, 0.95], model="resnet34")
+    results = load_results(write_results(tmp_path, trials + other))
+    assert accuracy_table(results)["difference"].isna().all()
+    assert len(grids(results)) == 2
+
+
+@pytest.mark.parametrize(
+    ("dataset", "noise", "count"),
+    [
+        ("cifar10", "symmetric-0.4", 7),
+        ("cifar10", "symmetric-exclusive-0.4", 0),
+        ("cifar10", "asymmetric-0.3", 7),
+        ("cifar10", "asymmetric-sequential-0.3", 0),
+        ("cifar100", "symmetric-0.8", 4),
+        ("digits", "symmetric-0.4", 0),
+    ],
+)
+def test_published_holds_what_means_the_same(dataset, noise, count):
+    assert len(published(dataset, noise)) == count
+
+
+def test_published_rows_all_say_where_they_come_from():
+    rows = pd.concat(
+        [published("cifar10", "symmetric-0.2"), published("cifar100", "symmetric-0.2")]
+    )
+    assert set(rows["source"]) == set(SOURCES.values()) == set(REMARKS)
+    assert rows["protocol"].notna().all()
+    assert {method for _, method in PROTOCOLS} <= set(METHODS)
+
+
+def test_methods_name_every_loss():
+    assert set(LOSSES) <= set(METHODS)
+
+
+@pytest.fixture(scope="module")
+def cifar(tmp_path_factory):
+    text = SWEEP.replace('"digits"', '"cifar10"').replace("tiny_cnn", "resnet34")
+    return load_results(record_sweep(tmp_path_factory.mktemp("sweep"), text, replicates=3))
+
+
+def test_bold_needs_an_interval_above_zero(tmp_path):
+    trials = replicated_study("elr", [0.90, 0.92, 0.94])
+    trials += replicated_study("adam_elr", [0.93, 0.95, 0.97])
+    trials += replicated_study("gce", [0.99, 0.80, 0.99])
+    trials += replicated_study("ce", [0.99])
+    (grid,) = grids(load_results(write_results(tmp_path, trials)))
+    bold = {method: cells[0].bold for method, cells in grid.measured}
+    assert bold == {"CE": False, "GCE": False, "ELR": False, "Adam-refined ELR": True}
+
+
+def test_markdown_is_a_table_with_as_many_cells_in_every_line(cifar):
+    lines = [line for line in format_table(cifar, "markdown").splitlines() if line[:1] == "|"]
+    assert {line.count("|") for line in lines} == {4}
+    assert "only the ELR rows use the starred schedule" in format_table(cifar, "markdown")
+
+
+def test_latex_escapes_and_balances(cifar):
+    text = format_table(cifar, "latex")
+    body = text.split("\\toprule")[1].split("\\bottomrule")[0]
+    rows = [line for line in body.splitlines() if line.endswith("\\\\")]
+    assert all(line.count(" & ") == 2 or "\\multicolumn{3}" in line for line in rows)
+    assert text.count("{") == text.count("}")
+    assert "±" not in text
+    assert re.search(r"accuracy in \\%", text)
+    assert text.count("\\begin{") == text.count("\\end{")
+
+
+def test_text_table_lines_up_its_columns(cifar):
+    lines = format_table(cifar, "text").splitlines()
+    start = lines[2].index("symmetric-0.4")
+    measured = [line for line in lines if line.startswith("  ")]
+    assert all(line[start - 2 : start] == "  " and line[start] != " " for line in measured)
+
+
+def test_csv_has_every_number(cifar, tmp_path):
+    (tmp_path / "t.csv").write_text(format_table(cifar, "csv"))
+    table = pd.read_csv(tmp_path / "t.csv")
+    expected = accuracy_table(cifar)
+    assert list(table.columns) == list(expected.columns)
+    np.testing.assert_allclose(table["test"], expected["test"])
+
+
+def test_a_winner_that_is_not_confirmed_is_said_to_be_one(tmp_path):
+    text = format_table(load_results(write_results(tmp_path, [trial_row()])), "text")
+    assert "60.00 (1)" in text
+    assert "not confirmed on fresh seeds" in text
+
+
+def test_format_table_without_a_winner_or_a_known_format_is_refused(tmp_path):
+    results = load_results(write_results(tmp_path, [trial_row(status="stopped")]))
+    with pytest.raises(ResultsError, match="no trial has used its full budget"):
+        format_table(results, "text")
+    with pytest.raises(ValueError, match="unknown format 'html'"):
+        format_table(results, "html")

@@ -1,0 +1,113 @@
+import math
+from dataclasses import replace
+
+import optuna
+import pytest
+from optuna.storages.journal import JournalFileBackend
+from optuna.trial import TrialState
+
+from analysis.results import ResultsError, load_results
+from analysis.studies import importances, journal, optuna_studies
+from tests.recorded import SWEEP, record_sweep, trial_row, write_results
+
+
+@pytest.fixture(scope="module")
+def recorded(tmp_path_factory):
+    text = SWEEP.replace("trials = 12", "trials = 30")
+    return load_results(record_sweep(tmp_path_factory.mktemp("sweep"), text, replicates=1))
+
+
+def rows(results, study):
+    trials = results.trials
+    return trials[(trials["study"] == study) & (trials["phase"] == "search")].to_dict("records")
+
+
+def test_optuna_studies_hold_every_search_trial(recorded):
+    studies = optuna_studies(recorded)
+    assert set(studies) == set(recorded.trials["study"])
+    states = {
+        "completed": TrialState.COMPLETE,
+        "stopped": TrialState.PRUNED,
+        "diverged": TrialState.FAIL,
+    }
+    for name, study in studies.items():
+        for trial, row in zip(study.trials, rows(recorded, name), strict=True):
+            assert trial.number == row["number"]
+            assert trial.state == states[row["status"]]
+            assert trial.user_attrs["trial_id"] == row["trial_id"]
+            assert len(trial.intermediate_values) == row["epochs"]
+            if row["status"] == "completed":
+                assert trial.value == row["selection_value"]
+                assert trial.intermediate_values[row["epochs"]] == row["selection_value"]
+    assert any(t.state is TrialState.FAIL for s in studies.values() for t in s.trials)
+
+
+def test_optuna_parameters_have_the_samplers_names_and_ranges(recorded):
+    trial = optuna_studies(recorded)["symmetric-0.4-adam_elr"].trials[1]
+    assert {"lam", "adam.beta1", "lr", "lr_schedule"} <= set(trial.params)
+    (row, *_) = [r for r in rows(recorded, "symmetric-0.4-adam_elr") if r["number"] == 1]
+    assert trial.params["adam.beta1"] == row["param_beta1"]
+    assert trial.distributions["lam"].log
+
+
+def test_the_best_optuna_trial_is_the_best_config(recorded):
+    from analysis.best import best_configs
+
+    numbers = best_configs(recorded).set_index("study")["number"]
+    for name, study in optuna_studies(recorded).items():
+        assert study.best_trial.number == numbers[name]
+
+
+def test_journal_opens_as_an_optuna_storage(recorded, tmp_path):
+    file = tmp_path / "copy.journal"
+    file.write_bytes(journal(recorded))
+    storage = optuna.storages.JournalStorage(JournalFileBackend(str(file)))
+    for name, study in optuna_studies(recorded).items():
+        loaded = optuna.load_study(study_name=name, storage=storage)
+        assert [t.params for t in loaded.trials] == [t.params for t in study.trials]
+        assert [t.state for t in loaded.trials] == [t.state for t in study.trials]
+        assert loaded.best_value == study.best_value
+        assert loaded.trials[0].datetime_start == study.trials[0].datetime_start
+
+
+def test_importances_add_up_to_one_in_each_study(recorded):
+    table = importances(recorded)
+    assert set(table["study"]) == set(recorded.trials["study"])
+    sums = table.groupby("study")["importance"].sum()
+    assert all(math.isclose(total, 1, abs_tol=1e-6) for total in sums)
+    ordered = table.groupby("study")["importance"].apply(lambda s: s.is_monotonic_decreasing)
+    assert ordered.all()
+    assert (table["trials"] >= 2).all()
+
+
+def test_importances_of_a_single_trial_are_left_out(tmp_path):
+    text = SWEEP.replace("trials = 12", "trials = 1")
+    assert importances(load_results(record_sweep(tmp_path, text))).empty
+
+
+def test_running_trials_stay_running(tmp_path):
+    folder = record_sweep(tmp_path)
+    results = load_results(folder)
+    first = results.trials.index == 0
+    trials = results.trials.astype({"status": "str"})
+    trials["status"] = trials["status"].mask(first, "running")
+    trials["ended_at"] = trials["ended_at"].mask(first)
+    results = replace(results, trials=trials)
+    name = results.trials["study"].iloc[0]
+    trial = optuna_studies(results)[name].trials[0]
+    assert trial.state is TrialState.RUNNING
+    assert trial.datetime_complete is None
+
+
+@pytest.mark.parametrize(
+    ("spec", "message"),
+    [
+        ("", "has no sweep.toml, which has the search space"),
+        ('name = "x"\n', "sweep.toml is damaged: "),
+        ('name = "x"\n[[noise]]\nkind = "none"', "'symmetric-0.4-elr' is not in the sweep file"),
+    ],
+)
+def test_a_sweep_file_that_does_not_fit_is_refused(tmp_path, spec, message):
+    results = load_results(write_results(tmp_path, [trial_row()], spec=spec))
+    with pytest.raises(ResultsError, match=message):
+        optuna_studies(results)
