@@ -1,7 +1,10 @@
+import json
 import math
 from dataclasses import replace
+from wsgiref.util import setup_testing_defaults
 
 import optuna
+import optuna_dashboard
 import pytest
 from optuna.storages.journal import JournalFileBackend
 from optuna.trial import TrialState
@@ -111,3 +114,25 @@ def test_a_sweep_file_that_does_not_fit_is_refused(tmp_path, spec, message):
     results = load_results(write_results(tmp_path, [trial_row()], spec=spec))
     with pytest.raises(ResultsError, match=message):
         optuna_studies(results)
+
+
+def get(app, path, query=""):
+    """The JSON that a WSGI application answers."""
+    environ = {"PATH_INFO": path, "QUERY_STRING": query}
+    setup_testing_defaults(environ)
+    return json.loads(b"".join(app(environ, lambda status, headers, error=None: None)))
+
+
+def test_optuna_dashboard_shows_the_journal(recorded, tmp_path):
+    file = tmp_path / "copy.journal"
+    file.write_bytes(journal(recorded))
+    storage = optuna.storages.JournalStorage(JournalFileBackend(str(file)))
+    dashboard = optuna_dashboard.wsgi(storage)
+    found = get(dashboard, "/api/studies")["study_summaries"]
+    studies = optuna_studies(recorded)
+    assert [study["study_name"] for study in found] == list(studies)
+    shown = get(dashboard, f"/api/studies/{found[0]['study_id']}", "after=0")["trials"]
+    expected = studies[found[0]["study_name"]].trials
+    assert [trial["number"] for trial in shown] == [trial.number for trial in expected]
+    values = [trial["values"][0] for trial in shown if trial["state"] == "Complete"]
+    assert values == [t.value for t in expected if t.state is TrialState.COMPLETE]
