@@ -96,10 +96,10 @@ def _end(go: "Callable[[], object]", folder: Folder) -> None:
 
     try:
         finished = go()
-    except runner.Interrupted:
-        err.print(Text("interrupted; everything so far is saved. Go on with:"))
+    except runner.Interrupted as interruption:
+        err.print(Text(f"{interruption}. Go on with:"), soft_wrap=True)
         err.print(Text(f"  python -m search resume {folder}"), soft_wrap=True)
-        raise typer.Exit(130) from None
+        raise typer.Exit(1 if interruption.__cause__ else 130) from None
     assert isinstance(finished, runner.Finished)
     print_summary(finished.spec, finished.folder, out)
     for trial in finished.failed:
@@ -112,10 +112,12 @@ def _end(go: "Callable[[], object]", folder: Folder) -> None:
 def _clear_errors() -> Iterator[None]:
     """A person's mistake is one clear line and exit code 2, never a traceback."""
     from analysis.results import ResultsError
+    from trainable.data import DataError
+    from trainable.noise import NoiseError
 
     try:
         yield
-    except (SpecError, StorageError, ResultsError) as error:
+    except (SpecError, StorageError, ResultsError, DataError, NoiseError) as error:
         for line in str(error).splitlines():
             err.print(Text(line), soft_wrap=True)
         raise typer.Exit(2) from None

@@ -6,16 +6,19 @@ before its end.
 """
 
 import time
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 from analysis.store import ResultsWriter
 from search.study import Trial
 from search.sweep import Sweep
 from trainable.metrics import METRIC_COLUMNS, EpochMetrics
+from trainable.patience import patiently
+from trainable.storage import Folder
 
 Row = dict[str, Any]
 
@@ -27,23 +30,27 @@ def _utc_now() -> datetime:
 class Recorder:
     """Records a sweep's trials and epochs through a :class:`ResultsWriter`.
 
-    ``describe`` gives the columns of a trial that do not change while it runs. ``now`` is the
-    clock of the timestamps; ``flush_seconds`` how long a row may wait. Storage errors surface in
-    the next call of :meth:`tick` or :meth:`close`.
+    ``describe`` gives the columns of a trial that do not change while it runs; ``tidy`` is called
+    in the recorder's thread with every trials table once it is durable. ``now`` is the clock of
+    the timestamps, ``flush_seconds`` how long a row may wait. A storage that is away is waited
+    for; an error that stays surfaces in the next call of :meth:`tick` or :meth:`close`.
     """
 
     def __init__(
         self,
         sweep: Sweep,
-        writer: ResultsWriter,
+        folder: Folder,
         describe: Callable[[Trial], Row],
         *,
+        tidy: Callable[[list[Row]], None] = lambda rows: None,
         now: Callable[[], datetime] = _utc_now,
         flush_seconds: float = 1.0,
     ) -> None:
         self._sweep = sweep
-        self._writer = writer
+        self._folder = folder
+        self._writer = ResultsWriter(folder)
         self._describe = describe
+        self._tidy = tidy
         self._now = now
         self._flush_seconds = flush_seconds
         self._write_seconds = 0.0
@@ -52,6 +59,7 @@ class Recorder:
         self._last_flush = time.monotonic()
         self._seq = 0
         self._seqs: dict[str, list[int]] = {}
+        self._repeated: Counter[str] = Counter()
         self._kept: dict[str, Row] = {}
         self._devices: dict[str, str] = {}
         self._durable: dict[str, Row] = {}
@@ -69,6 +77,7 @@ class Recorder:
         self._kept = {trial_id: dict(row) for trial_id, row in trials.items()}
         self._durable = dict(self._kept)
         self._seqs = {trial_id: list(numbers) for trial_id, numbers in seqs.items()}
+        self._repeated.update({t: int(row["repeated_epochs"] or 0) for t, row in trials.items()})
         self._seq = next_seq
         self._changed = True
 
@@ -123,6 +132,8 @@ class Recorder:
         if epoch > len(places):
             places.append(self._seq)
             self._seq += 1
+        else:
+            self._repeated[trial_id] += 1
         return places[epoch - 1]
 
     def _hand_over(self) -> "Future[None]":
@@ -140,11 +151,17 @@ class Recorder:
         started = [row for trial_id, row in rows.items() if trial_id not in durable]
         if started and epochs:
             running = {"status": "running", "end_reason": "", "ended_at": None}
-            self._writer.write_trials([*durable.values(), *(row | running for row in started)])
+            first = [*durable.values(), *(row | running for row in started)]
+            self._patiently(lambda: self._writer.write_trials(first))
         for study, study_rows in epochs.items():
-            self._writer.append_epochs(study, study_rows)
-        self._writer.write_trials(list(rows.values()))
+            self._patiently(partial(self._writer.append_epochs, study, study_rows))
+        table = list(rows.values())
+        self._patiently(lambda: self._writer.write_trials(table))
         self._write_seconds = time.monotonic() - begin
+        self._patiently(lambda: self._tidy(table))
+
+    def _patiently(self, action: Callable[[], None]) -> None:
+        patiently(self._folder, action)
 
     def _row(self, trial: Trial) -> Row:
         """A trial's row; that of an ended trial is made once."""
@@ -169,6 +186,7 @@ class Recorder:
             "end_reason": trial.end_reason,
             "attempt": trial.attempt,
             "epochs": trial.epochs,
+            "repeated_epochs": self._repeated[trial.trial_id],
             "val_accuracy": last.val_accuracy if last else None,
             "test_accuracy": last.test_accuracy if last else None,
             "best_val_accuracy": trial.best_val,

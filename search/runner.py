@@ -11,9 +11,9 @@ import ray
 from rich.console import Console
 
 from analysis.best import top_configs
-from analysis.results import SPEC_FILE, load_results
-from analysis.store import ResultsWriter
+from analysis.results import load_results
 from search import cluster, provenance
+from search.housekeeping import Housekeeping
 from search.labels import LabelBook
 from search.progress import Progress
 from search.recorder import Recorder
@@ -23,11 +23,12 @@ from search.sweep import Sweep
 from search.tuner import build_tuner
 from spaces.load import SpecError, differences, dump_sweep, parse_sweep
 from spaces.sweep import SweepSpec
-from trainable.storage import Folder
+from trainable.patience import SWEEP_FILE
+from trainable.storage import Folder, StorageError
 
 
 class Interrupted(Exception):
-    """Somebody stopped the sweep; its state is saved."""
+    """The sweep stopped before its end, for the reason given; what it has is saved."""
 
 
 @dataclass(frozen=True)
@@ -47,7 +48,7 @@ def start(spec: SweepSpec, storage: str | Path, console: Console) -> Finished:
     """
     folder = Folder.open(storage) / spec.name
     folder.check_writable()
-    if folder.exists(SPEC_FILE):
+    if folder.exists(SWEEP_FILE):
         there = read_spec(folder)
         if changed := differences(there, spec):
             lines = "\n".join(f"  {line}" for line in changed)
@@ -56,17 +57,17 @@ def start(spec: SweepSpec, storage: str | Path, console: Console) -> Finished:
                 f"{lines}"
             )
     elif folder.names():
-        raise SpecError(f"{folder} is not empty and holds no {SPEC_FILE}: not a results folder")
+        raise SpecError(f"{folder} is not empty and holds no {SWEEP_FILE}: not a results folder")
     else:
-        folder.write(SPEC_FILE, dump_sweep(spec).encode())
+        folder.write(SWEEP_FILE, dump_sweep(spec).encode())
     return execute(spec, folder, console)
 
 
 def read_spec(folder: Folder) -> SweepSpec:
     """The sweep file of a results folder. Raises SpecError if there is none."""
-    if not folder.exists(SPEC_FILE):
-        raise SpecError(f"{folder} is not a results folder: it has no {SPEC_FILE}")
-    return parse_sweep(folder.read(SPEC_FILE).decode(), where=f"{folder}/{SPEC_FILE}")
+    if not folder.exists(SWEEP_FILE):
+        raise SpecError(f"{folder} is not a results folder: it has no {SWEEP_FILE}")
+    return parse_sweep(folder.read(SWEEP_FILE).decode(), where=f"{folder}/{SWEEP_FILE}")
 
 
 def extend(folder: Folder, trials: int, console: Console) -> Finished:
@@ -80,7 +81,7 @@ def extend(folder: Folder, trials: int, console: Console) -> Finished:
     longer = SweepSpec.model_validate(table)
     if Sweep.build(longer).planned == Sweep.build(spec).planned:
         raise SpecError(f"{folder}: every point of the space is planned already")
-    folder.write(SPEC_FILE, dump_sweep(longer).encode())
+    folder.write(SWEEP_FILE, dump_sweep(longer).encode())
     return execute(longer, folder, console)
 
 
@@ -116,8 +117,9 @@ def execute(
     book = LabelBook(folder)
     recorder = Recorder(
         sweep,
-        ResultsWriter(folder),
+        folder,
         lambda trial: provenance.describe(trial, spec) | book.describe(trial.config),
+        tidy=Housekeeping(folder).tidy,
     )
     restore(sweep, recorder, load_results(folder))
     prepare(sweep)
@@ -150,7 +152,9 @@ def _fit(
             ).fit()
     except KeyboardInterrupt:
         recorder.close()
-        raise Interrupted from None
+        raise Interrupted("interrupted; everything so far is saved") from None
+    except StorageError as error:
+        raise Interrupted(f"stopped: {error}") from error
     finally:
         if ours:
             ray.shutdown()

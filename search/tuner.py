@@ -116,6 +116,8 @@ class RecorderCallback(_NotPickled, Callback):
         """An epoch came in, and the scheduler has judged it."""
         ours = self._find(trial)
         self._recorder.epoch(ours, metrics_of(result), result["device"])
+        for note in result["notes"]:
+            self._progress.note(f"{ours.trial_id}: {note}")
 
     def on_trial_error(
         self, iteration: int, trials: list[TuneTrial], trial: TuneTrial, **info: Any

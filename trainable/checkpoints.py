@@ -8,7 +8,6 @@ before it serves.
 """
 
 import io
-import logging
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -17,13 +16,12 @@ from typing import Any
 import torch
 
 from trainable.metrics import EpochMetrics
+from trainable.patience import patiently
 from trainable.storage import Folder, StorageError
 
 CHECKPOINTS = "checkpoints"
 KEPT = 2
 _NAME = re.compile(r"epoch-(\d+)\.pt")
-
-logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -38,10 +36,14 @@ class CheckpointStore:
     """The checkpoints of one trial under a results folder.
 
     ``fingerprint`` is the trial config's: a checkpoint of another config is not this trial's.
+    ``notes`` say what was wrong with checkpoints that were found. A storage that is away for a
+    moment is waited for.
     """
 
     def __init__(self, results: Folder, trial_id: str, fingerprint: str) -> None:
+        self._results = results
         self._folder = results / CHECKPOINTS / trial_id
+        self.notes: list[str] = []
         self._fingerprint = fingerprint
 
     def save(self, checkpoint: Checkpoint) -> None:
@@ -53,16 +55,17 @@ class CheckpointStore:
             "state": checkpoint.state,
         }
         torch.save(content, buffer)
-        self._folder.write(f"epoch-{len(checkpoint.curve):05d}.pt", buffer.getvalue())
-        for name in self._names()[:-KEPT]:
-            self._folder.delete(name)
+        name = f"epoch-{len(checkpoint.curve):05d}.pt"
+        patiently(self._results, lambda: self._folder.write(name, buffer.getvalue()))
+        for old in self._names()[:-KEPT]:
+            self._folder.delete(old)
 
     def load(self) -> Checkpoint | None:
         """The newest checkpoint that is whole and this trial's, or None.
 
-        A damaged one is named in a warning, removed, and the one before it is tried.
+        A damaged one is named in ``notes``, removed, and the one before it is tried.
         """
-        for name in reversed(self._names()):
+        for name in reversed(patiently(self._results, self._names)):
             try:
                 content = torch.load(
                     io.BytesIO(self._folder.read(name)), map_location="cpu", weights_only=True
@@ -75,7 +78,7 @@ class CheckpointStore:
                 raise
             except Exception as error:  # a damaged zip, pickle or key: each has its own exception
                 reason = f"is damaged ({type(error).__name__}: {str(error).splitlines()[0]:.80})"
-            logger.warning("checkpoint %s/%s %s and is removed", self._folder, name, reason)
+            self.notes.append(f"checkpoint {name} {reason}: removed, the one before it serves")
             self._folder.delete(name)
         return None
 

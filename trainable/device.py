@@ -18,6 +18,11 @@ def choose_device(device: torch.device | str | None) -> torch.device:
     return torch.device(device)
 
 
+def device_name(device: torch.device) -> str:
+    """What the results call it: ``cpu``, or the name of the GPU."""
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
+
+
 def autocast_dtype(precision: str, device: torch.device) -> torch.dtype | None:
     """The dtype that ``precision`` (``config.PRECISIONS``) autocasts to on ``device``, if any."""
     if precision == "auto":

@@ -15,6 +15,8 @@ from ray import tune
 from trainable.checkpoints import Checkpoint, CheckpointStore
 from trainable.config import TrialConfig
 from trainable.data import Dataset, Ints, TrialData
+from trainable.device import device_name
+from trainable.final_targets import write_targets
 from trainable.metrics import METRIC_COLUMNS, EpochMetrics
 from trainable.prepare import prepare
 from trainable.storage import Folder
@@ -71,6 +73,8 @@ class TrialTrainable(tune.Trainable):
         self._curve.append(metrics)
         self._training_seconds += metrics.epoch_seconds
         full = metrics.epoch >= self._config.max_epochs
+        if full:
+            write_targets(self._results, self._assignment.trial_id, self._trainer)
         if full or metrics.epoch in self._assignment.rungs or self._checkpoint_pays():
             self._checkpoint()
         return self._result(metrics)
@@ -88,10 +92,9 @@ class TrialTrainable(tune.Trainable):
         self._config = TrialConfig.from_dict(self._assignment.config)
         torch.set_num_threads(self._assignment.threads)
         self._trainer = Trainer(self._config, self._trial_data())
+        self._results = Folder.open(self._assignment.results)
         self._store = CheckpointStore(
-            Folder.open(self._assignment.results),
-            self._assignment.trial_id,
-            self._config.fingerprint,
+            self._results, self._assignment.trial_id, self._config.fingerprint
         )
         self._restore()
 
@@ -126,7 +129,9 @@ class TrialTrainable(tune.Trainable):
         self._training_seconds = 0.0
 
     def _result(self, metrics: EpochMetrics) -> dict[str, Any]:
-        return {**asdict(metrics), "device": str(self._trainer.device)}
+        notes, self._store.notes = self._store.notes, []
+        device = device_name(self._trainer.device)
+        return {**asdict(metrics), "device": device, "notes": notes}
 
 
 def metrics_of(result: Mapping[str, Any]) -> EpochMetrics:

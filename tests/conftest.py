@@ -1,0 +1,39 @@
+"""One Ray for the whole test session, on loopback, with its own short temporary folder."""
+
+import shutil
+import tempfile
+from collections.abc import Iterator
+from io import StringIO
+
+import optuna
+import pytest
+from rich.console import Console
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _quiet_optuna() -> None:
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+
+
+@pytest.fixture(scope="session")
+def ray_session() -> Iterator[None]:
+    """A local Ray with two CPUs. The folder is short: socket paths have a limit."""
+    import ray
+
+    folder = tempfile.mkdtemp(prefix="elr", dir="/tmp")
+    ray.init(
+        num_cpus=2,
+        include_dashboard=False,
+        log_to_driver=False,
+        _temp_dir=folder,
+        _node_ip_address="127.0.0.1",
+    )
+    yield
+    ray.shutdown()
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture
+def console() -> Console:
+    """A console that prints into a string: ``console.file.getvalue()``."""
+    return Console(file=StringIO(), width=100)

@@ -1,0 +1,193 @@
+"""Real sweeps on a real Ray: small, but every part of the way from sweep file to Parquet."""
+
+import json
+import os
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from analysis.best import best_configs
+from analysis.results import load_results
+from search import runner
+from spaces.load import SpecError, parse_sweep
+from trainable.storage import Folder
+
+pytestmark = [pytest.mark.ray, pytest.mark.usefixtures("ray_session")]
+
+SPEC = """
+name = "small"
+losses = ["ce", "adam_elr"]
+network = "tiny_cnn"
+[data]
+name = "digits"
+train_examples = 200
+holdout = 0.2
+[[noise]]
+kind = "symmetric"
+rates = [0.4]
+[budget]
+trials = 4
+max_epochs = 4
+grace_epochs = 1
+reduction_factor = 2
+[space]
+lr_schedule = "cosine"
+batch_size = 32
+"""
+TIMES = [
+    "duration_s",
+    "started_at",
+    "ended_at",
+    "recorded_at",
+    "epoch_seconds",
+    "images_per_second",
+]
+TIMES += ["peak_memory_mb", "attempt"]
+
+
+def one_slot(*overrides):
+    return parse_sweep(SPEC, ["resources.max_concurrent=1", *overrides])
+
+
+def tables(folder):
+    """Trials and epochs without the columns that differ between two runs of one sweep."""
+    results = load_results(folder)
+    return [t.drop(columns=TIMES, errors="ignore") for t in (results.trials, results.epochs)]
+
+
+def assert_equal(one, two):
+    for left, right in zip(one, two, strict=True):
+        pd.testing.assert_frame_equal(left, right)
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory, ray_session):
+    """A sweep of two studies, run once for all tests that only read it."""
+    from io import StringIO
+
+    from rich.console import Console
+
+    storage = tmp_path_factory.mktemp("results")
+    console = Console(file=StringIO(), width=100)
+    return runner.start(one_slot(), storage, console), storage
+
+
+def test_start_runs_every_trial_to_an_end_with_a_reason(finished):
+    results = load_results(finished[0].folder)
+    assert not finished[0].failed
+    assert len(results.trials) == 8
+    assert set(results.trials["status"]) == {"completed", "stopped"}
+    assert results.trials["end_reason"].str.len().gt(0).all()
+    for row in results.trials.to_dict("records"):
+        epochs = results.epochs[results.epochs["trial_id"] == row["trial_id"]]
+        assert list(epochs["epoch"]) == list(range(1, row["epochs"] + 1))
+        assert row["val_accuracy"] == epochs["val_accuracy"].iloc[-1]
+        assert row["test_accuracy"] == epochs["test_accuracy"].iloc[-1]
+    assert sorted(results.epochs["seq"]) == list(range(len(results.epochs)))
+
+
+def test_start_fills_what_a_paper_needs(finished):
+    trials = load_results(finished[0].folder).trials
+    assert trials["realised_rate"].between(0.3, 0.42).all()
+    assert trials["labels_fingerprint"].nunique() == 1
+    assert set(trials["device"]) <= {"cpu"} or trials["device"].str.contains("NVIDIA").all()
+    assert json.loads(trials["versions"].iloc[0])["torch"]
+    config = json.loads(trials["config"].iloc[0])
+    assert config["noise"]["kind"] == "symmetric"
+
+
+def test_folder_is_read_by_pandas_alone(finished):
+    folder = Path(finished[0].folder.location)
+    epochs = pd.read_parquet(folder / "epochs")
+    trials = pd.read_parquet(folder / "trials")
+    assert trials["trial_id"].is_unique
+    assert not epochs.duplicated(["trial_id", "epoch"]).any()
+    assert set(epochs["study"]) == {"symmetric-0.4-ce", "symmetric-0.4-adam_elr"}
+
+
+def test_folder_keeps_the_best_models_and_the_targets(finished):
+    folder = Path(finished[0].folder.location)
+    best = best_configs(load_results(folder)).set_index("study")
+    kept = {p.name for p in (folder / "checkpoints").iterdir()}
+    assert set(best["trial_id"]) <= kept
+    for trial in kept:
+        assert [p.name for p in (folder / "checkpoints" / trial).iterdir()] == ["epoch-00004.pt"]
+    targets = pd.read_parquet(
+        folder / "targets" / f"{best.trial_id['symmetric-0.4-adam_elr']}.parquet"
+    )
+    assert len(targets) == 160
+    assert targets["confidence"].between(0.1, 1).all()
+
+
+def test_two_runs_of_one_seed_with_one_slot_are_equal(finished, tmp_path, console):
+    again = runner.start(one_slot(), tmp_path, console)
+    assert_equal(tables(again.folder), tables(finished[0].folder))
+
+
+def test_start_on_a_finished_folder_of_the_same_sweep_runs_nothing(finished, console):
+    before = load_results(finished[0].folder).trials
+    runner.start(one_slot(), finished[1], console)
+    pd.testing.assert_frame_equal(load_results(finished[0].folder).trials, before)
+
+
+def test_start_with_other_resources_is_the_same_sweep(finished, console):
+    runner.start(one_slot("resources.max_concurrent=2"), finished[1], console)
+
+
+def test_start_on_the_folder_of_another_sweep_shows_the_difference(finished, console):
+    with pytest.raises(SpecError, match=r"budget\.max_epochs: 4 there, 3 here"):
+        runner.start(one_slot("budget.max_epochs=3"), finished[1], console)
+
+
+def test_start_in_a_folder_of_something_else_is_refused(tmp_path, console):
+    (tmp_path / "small").mkdir()
+    (tmp_path / "small" / "thesis.tex").write_text("precious")
+    with pytest.raises(SpecError, match="not a results folder"):
+        runner.start(one_slot(), tmp_path, console)
+    assert os.listdir(tmp_path / "small") == ["thesis.tex"]
+
+
+def test_extend_equals_a_sweep_that_had_more_trials_from_the_start(tmp_path, console):
+    random = ("search.sampler=random", "budget.trials=2")
+    runner.start(one_slot(*random), tmp_path, console)
+    runner.extend(Folder.open(tmp_path) / "small", 1, console)
+    longer = runner.start(one_slot(*random, "budget.trials=3", "name=longer"), tmp_path, console)
+    trials = [
+        t[["trial_id", "config", "study"]].astype(str)
+        for t in (tables(tmp_path / "small")[0], tables(longer.folder)[0])
+    ]
+    pd.testing.assert_frame_equal(*trials)
+
+
+def test_replicate_reruns_the_best_on_fresh_seeds_once(tmp_path, console):
+    spec = one_slot("budget.trials=2", "budget.max_epochs=2", "resources.max_concurrent=2")
+    folder = runner.start(spec, tmp_path, console).folder
+    runner.replicate(folder, 1, 2, console)
+    results = load_results(folder)
+    again = results.trials[results.trials["phase"] == "replicate"]
+    assert sorted(again["seed"]) == [1, 1, 2, 2]
+    assert set(again["status"]) == {"completed"}
+    assert set(again["source_trial_id"]) == set(best_configs(results)["trial_id"])
+    assert again["labels_fingerprint"].nunique() == 2
+    confirmed = best_configs(results, confirmed=True)
+    assert list(confirmed["replicates"]) == [2, 2]
+    runner.replicate(folder, 1, 3, console)
+    pd.testing.assert_frame_equal(
+        load_results(folder)
+        .trials.query("seed in (1, 2)")
+        .reset_index(drop=True)[["trial_id", "ended_at"]]
+        .astype(str),
+        again.reset_index(drop=True)[["trial_id", "ended_at"]].astype(str),
+    )
+    assert (load_results(folder).trials["phase"] == "replicate").sum() == 6
+
+
+def test_asha_promotion_pauses_and_continues_from_the_checkpoint(tmp_path, console):
+    spec = one_slot("search.early_stopping=asha_promotion", "budget.trials=6")
+    results = load_results(runner.start(spec, tmp_path, console).folder)
+    assert set(results.trials["status"]) == {"completed", "stopped"}
+    promoted = results.trials.query("attempt > 1")
+    assert len(promoted)
+    assert not results.epochs.duplicated(["trial_id", "epoch"]).any()
+    assert (results.trials["repeated_epochs"].fillna(0) == 0).all()
