@@ -53,6 +53,8 @@ class ResultsWriter:
         self._trials = folder / TRIALS
         self._epochs = folder / EPOCHS
         self._parts: dict[str, set[tuple[int, int]]] = {}
+        self._ended: dict[str, Mapping[str, Any]] = {}
+        self._ended_table = trial_schema(()).empty_table()
         for place in (folder, self._trials, self._epochs):
             place.remove_leftovers()
         for study in study_names(folder):
@@ -63,11 +65,13 @@ class ResultsWriter:
     def write_trials(self, rows: Sequence[Mapping[str, Any]]) -> None:
         """Replace the trials table: one row a trial, keys from ``schema.TRIAL_COLUMNS``.
 
-        Missing keys are null. Tuples become text, mappings JSON. Raises ValueError on a key that
-        is no column.
+        Missing keys are null. Tuples become text, mappings JSON. A row with ``ended_at`` is
+        converted once and must not be changed afterwards: a sweep writes its table every second
+        or so, and most rows have ended. Raises ValueError on a key that is no column.
         """
         schema = trial_schema(name for row in rows for name in row)
-        self._trials.write(TRIALS_FILE, _parquet(_table(rows, schema), ()))
+        table = pa.concat_tables([self._ended_trials(rows, schema), _table(_open(rows), schema)])
+        self._trials.write(TRIALS_FILE, _parquet(table, ()))
 
     def append_epochs(self, study: str, rows: Sequence[Mapping[str, Any]]) -> None:
         """Add rows, keys from ``schema.EPOCH_COLUMNS`` (``study`` itself may be left out)."""
@@ -85,6 +89,17 @@ class ResultsWriter:
             if {level for level, _ in known} == {COMPACTED_LEVEL} and len(known) == 1:
                 continue
             self._replace(study, sorted(known), COMPACTED_LEVEL)
+
+    def _ended_trials(self, rows: Sequence[Mapping[str, Any]], schema: pa.Schema) -> pa.Table:
+        """The rows that have ended, in the order in which they did; only new ones cost time."""
+        ended = {row["trial_id"]: row for row in rows if row.get("ended_at") is not None}
+        same = all(ended.get(trial_id) is row for trial_id, row in self._ended.items())
+        if not same or schema != self._ended_table.schema:
+            self._ended, self._ended_table = {}, schema.empty_table()
+        new = [row for trial_id, row in ended.items() if trial_id not in self._ended]
+        table = pa.concat_tables([self._ended_table, _table(new, schema)])
+        self._ended, self._ended_table = ended, table.combine_chunks()
+        return self._ended_table
 
     def _merge_full_levels(self, study: str) -> None:
         by_level: dict[int, list[tuple[int, int]]] = defaultdict(list)
@@ -192,6 +207,10 @@ def _table(rows: Iterable[Mapping[str, Any]], schema: pa.Schema) -> pa.Table:
         },
         schema=schema,
     )
+
+
+def _open(rows: Iterable[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    return [row for row in rows if row.get("ended_at") is None]
 
 
 def _plain(value: Any) -> Any:

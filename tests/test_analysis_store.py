@@ -48,6 +48,38 @@ def test_write_trials_replaces_the_table(tmp_path):
     assert trials["status"].tolist() == ["stopped"]
 
 
+def test_write_trials_follows_rows_that_end_change_or_vanish(tmp_path):
+    writer = ResultsWriter(Folder.open(tmp_path))
+    ended, running = trial_row(number=0), trial_row(number=1, status="running", ended_at=None)
+
+    def written(*rows):
+        writer.write_trials(rows)
+        table = pd.read_parquet(tmp_path / "trials")
+        return {row["number"]: row["status"] for row in table.to_dict("records")}
+
+    assert written(ended, running) == {0: "completed", 1: "running"}
+    running["status"] = "paused"
+    assert written(running, ended) == {0: "completed", 1: "paused"}
+    stopped = running | {"status": "stopped", "ended_at": ended["ended_at"]}
+    third = trial_row(number=2, param_lam=3.0)
+    assert written(ended, stopped, third) == {0: "completed", 1: "stopped", 2: "completed"}
+    assert written(ended | {"status": "failed"}, third) == {0: "failed", 2: "completed"}
+    assert written() == {}
+
+
+def test_write_trials_converts_an_ended_row_once(tmp_path, monkeypatch):
+    converted = []
+    original = store._plain
+    monkeypatch.setattr(store, "_plain", lambda value: converted.append(value) or original(value))
+    writer = ResultsWriter(Folder.open(tmp_path))
+    rows = [trial_row(number=k) for k in range(3)]
+    writer.write_trials(rows)
+    assert "symmetric-0.4-elr-0002" in converted
+    converted.clear()
+    writer.write_trials([*rows, trial_row(number=3)])
+    assert [v for v in converted if str(v).startswith(STUDY + "-")] == ["symmetric-0.4-elr-0003"]
+
+
 def test_write_trials_keeps_the_form_of_values(tmp_path):
     row = trial_row(
         param_milestones=(40, 80), param_t_0=10, param_lam=3, versions={"b": "2", "a": "1"}
