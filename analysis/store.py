@@ -53,6 +53,7 @@ class ResultsWriter:
         self._trials = folder / TRIALS
         self._epochs = folder / EPOCHS
         self._parts: dict[str, set[tuple[int, int]]] = {}
+        self._fresh: dict[str, dict[tuple[int, int], pa.Table]] = {}
         self._ended: dict[str, Mapping[str, Any]] = {}
         self._ended_table = trial_schema(()).empty_table()
         for place in (folder, self._trials, self._epochs):
@@ -113,8 +114,13 @@ class ResultsWriter:
 
     def _replace(self, study: str, keys: Sequence[tuple[int, int]], level: int) -> None:
         folder = self._epochs / partition(study)
-        names = [part_name(*key) for key in keys]
-        table = pa.concat_tables(read_table(folder, n, EPOCH_SCHEMA, EPOCH_KEY) for n in names)
+        fresh = self._fresh.pop(study, {})
+        table = pa.concat_tables(
+            fresh[key]
+            if key in fresh
+            else read_table(folder, part_name(*key), EPOCH_SCHEMA, EPOCH_KEY)
+            for key in keys
+        )
         self._write_part(study, level, table.take(latest_rows(table)))
         for key in keys:
             folder.delete(part_name(*key))
@@ -126,6 +132,8 @@ class ResultsWriter:
         name = part_name(level, number)
         (self._epochs / partition(study)).write(name, _parquet(table, ("trial_id",)))
         known.add((level, number))
+        if level == 0:
+            self._fresh.setdefault(study, {})[level, number] = table
 
 
 def partition(study: str) -> str:
@@ -223,5 +231,5 @@ def _plain(value: Any) -> Any:
 
 def _parquet(table: pa.Table, dictionary: Sequence[str]) -> bytes:
     sink = BytesIO()
-    pq.write_table(table, sink, use_dictionary=list(dictionary) or False, compression="zstd")
+    pq.write_table(table, sink, use_dictionary=list(dictionary) or False)
     return sink.getvalue()

@@ -195,12 +195,11 @@ def test_killed_between_writing_a_merged_part_and_deleting_its_sources(tmp_path,
 
 
 def test_merging_a_damaged_part_names_it(tmp_path):
-    writer = ResultsWriter(Folder.open(tmp_path))
-    append_one_by_one(writer, 2)
+    append_one_by_one(ResultsWriter(Folder.open(tmp_path)), 2)
     (file, _) = sorted((tmp_path / "epochs").glob("*/*"))
     file.write_bytes(file.read_bytes()[:-20])
     with pytest.raises(ResultsError, match=f"{file} is damaged"):
-        writer.compact()
+        ResultsWriter(Folder.open(tmp_path)).compact()
 
 
 def test_latest_rows_prefers_attempt_then_arrival():
