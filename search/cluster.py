@@ -20,7 +20,6 @@ def connect(**options: Any) -> None:
     """
     if ray.is_initialized():
         return
-    # Workers set the number of torch threads themselves, from the trial's cores.
     settings: dict[str, Any] = {"logging_level": logging.ERROR, "log_to_driver": False}
     if not os.environ.get("RAY_ADDRESS"):
         settings |= {"include_dashboard": False, "_node_ip_address": "127.0.0.1"}

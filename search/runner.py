@@ -1,5 +1,6 @@
 """Running a sweep from its file to its results folder, for the first time or again."""
 
+import logging
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -21,6 +22,7 @@ from search.restore import restore
 from search.study import Trial
 from search.sweep import Sweep
 from search.tuner import build_tuner
+from search.warm_start import WARM_START, read_points, warm_points, write_points
 from spaces.load import SpecError, differences, dump_sweep, parse_sweep
 from spaces.sweep import SweepSpec
 from trainable.patience import SWEEP_FILE
@@ -40,15 +42,20 @@ class Finished:
     failed: tuple[Trial, ...]
 
 
-def start(spec: SweepSpec, storage: str | Path, console: Console) -> Finished:
+def start(
+    spec: SweepSpec, storage: str | Path, console: Console, *, warm_start: str | None = None
+) -> Finished:
     """Run a sweep into ``<storage>/<name>``, or resume it if it is there already.
 
-    Raises SpecError if the folder is another sweep's, StorageError if it cannot be written,
-    Interrupted when stopped by a signal.
+    ``warm_start``: an earlier results folder whose best points are tried first. Raises SpecError
+    if the folder is another sweep's, StorageError if it cannot be written, Interrupted when
+    stopped by a signal.
     """
     folder = Folder.open(storage) / spec.name
     folder.check_writable()
     if folder.exists(SWEEP_FILE):
+        if warm_start is not None and not folder.exists(WARM_START):
+            raise SpecError(f"{folder} has started without --warm-start; give a --name")
         there = read_spec(folder)
         if changed := differences(there, spec):
             lines = "\n".join(f"  {line}" for line in changed)
@@ -59,6 +66,8 @@ def start(spec: SweepSpec, storage: str | Path, console: Console) -> Finished:
     elif folder.names():
         raise SpecError(f"{folder} is not empty and holds no {SWEEP_FILE}: not a results folder")
     else:
+        if warm_start is not None:
+            write_points(folder, warm_points(spec, load_results(warm_start, columns=[])))
         folder.write(SWEEP_FILE, dump_sweep(spec).encode())
     return execute(spec, folder, console)
 
@@ -113,7 +122,7 @@ def execute(
     prepare: Callable[[Sweep], None] = lambda sweep: None,
 ) -> Finished:
     """Run what is left of a sweep in its folder, and what ``prepare`` adds to it."""
-    sweep = Sweep.build(spec)
+    sweep = Sweep.build(spec, read_points(folder))
     book = LabelBook(folder)
     recorder = Recorder(
         sweep,
@@ -134,6 +143,8 @@ def execute(
 def _fit(
     sweep: Sweep, folder: Folder, book: LabelBook, recorder: Recorder, console: Console
 ) -> None:
+    # What Tune would log (restore me, no metrics found) is untrue here: the folder is the state.
+    logging.getLogger("ray.tune").setLevel(logging.CRITICAL)
     ours = not ray.is_initialized()
     cluster.connect()
     try:

@@ -12,6 +12,7 @@ from dataclasses import asdict
 from typing import Any
 
 from ray import tune
+from ray.exceptions import RayActorError
 from ray.tune.callback import Callback
 from ray.tune.experiment import Trial as TuneTrial
 from ray.tune.logger import TBXLoggerCallback
@@ -124,7 +125,7 @@ class RecorderCallback(_NotPickled, Callback):
     ) -> None:
         """A trial broke, or its actor or node did."""
         ours = self._find(trial)
-        error = _last_line(trial)
+        error = _one_line(trial)
         self._sweep.fail(ours, error)
         self._progress.note(f"{ours.trial_id}: {error}")
         self._recorder.changed()
@@ -193,8 +194,8 @@ def build_tuner(
     )
 
 
-def _last_line(trial: TuneTrial) -> str:
-    """What went wrong, in one line."""
+def _one_line(trial: TuneTrial) -> str:
+    """What went wrong, in one line: a traceback's last, an actor's end in Ray's own words."""
     error = trial.get_pickled_error() or trial.get_error()
     lines = [line.strip() for line in str(error or "unknown error").splitlines() if line.strip()]
-    return lines[-1] if lines else "unknown error"
+    return lines[0 if isinstance(error, RayActorError) else -1]

@@ -1,0 +1,187 @@
+"""What happens when things die: the driver, a worker, a file, the disk."""
+
+import errno
+import os
+import re
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import pytest
+
+from analysis.results import ResultsError, load_results
+from faulty_driver import MOMENTS
+from search import runner, tuner
+from spaces.load import dump_sweep
+from test_search_runner import SPEC, assert_equal, one_slot, tables
+from trainable.storage import Folder
+
+pytestmark = [pytest.mark.ray, pytest.mark.usefixtures("ray_session")]
+HERE = Path(__file__).parent
+
+
+@pytest.fixture(scope="module")
+def spec_file(tmp_path_factory):
+    path = tmp_path_factory.mktemp("spec") / "small.toml"
+    path.write_text(SPEC + "[resources]\nmax_concurrent = 1\n")
+    return path
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(tmp_path_factory, ray_session):
+    from io import StringIO
+
+    from rich.console import Console
+
+    storage = tmp_path_factory.mktemp("whole")
+    return tables(runner.start(one_slot(), storage, Console(file=StringIO())).folder)
+
+
+def drive(spec_file, storage, moment, count):
+    """Run the driver that dies; its exit code."""
+    with tempfile.TemporaryDirectory(prefix="elr", dir="/tmp") as temp:
+        environment = os.environ | {"PYTHONPATH": str(HERE.parent), "ELR_TEST_TEMP": temp}
+        environment.pop("RAY_ADDRESS", None)
+        command = [
+            sys.executable,
+            HERE / "faulty_driver.py",
+            spec_file,
+            storage,
+            moment,
+            str(count),
+        ]
+        return subprocess.run(
+            command, env=environment, capture_output=True, text=True, timeout=300, check=False
+        )
+
+
+@pytest.mark.faults
+@pytest.mark.parametrize("moment", MOMENTS)
+def test_driver_killed_three_times_then_resumed_equals_the_uninterrupted_sweep(
+    moment, spec_file, uninterrupted, tmp_path, console
+):
+    for count in (2, 4, 3):
+        done = drive(spec_file, tmp_path, moment, count)
+        assert done.returncode in (-signal.SIGKILL, 0), done.stderr[-2000:]
+    folder = runner.start(one_slot(), tmp_path, console).folder
+    assert_equal(tables(folder), uninterrupted)
+    assert load_results(folder).trials["attempt"].max() > 1
+
+
+def test_driver_killed_before_a_row_is_resumed_without_loss(
+    spec_file, uninterrupted, tmp_path, console
+):
+    """The quick one of the matrix above, part of every test run."""
+    done = drive(spec_file, tmp_path, "between the end of an epoch and its row", 5)
+    assert done.returncode == -signal.SIGKILL, done.stderr[-2000:]
+    folder = runner.start(one_slot(), tmp_path, console).folder
+    assert_equal(tables(folder), uninterrupted)
+
+
+def after_result(monkeypatch, count, action):
+    """Call ``action(result)`` once, when ``count`` epochs have come in."""
+    hear = tuner.RecorderCallback.on_trial_result
+    heard = []
+
+    def counted(callback, iteration, trials, trial, result, **info):
+        hear(callback, iteration, trials, trial, result, **info)
+        heard.append(result)
+        if len(heard) == count:
+            action(result)
+
+    monkeypatch.setattr(tuner.RecorderCallback, "on_trial_result", counted)
+
+
+def test_worker_killed_in_an_epoch_starts_again_from_its_checkpoint(
+    monkeypatch, uninterrupted, tmp_path, console
+):
+    after_result(monkeypatch, 6, lambda result: os.kill(result["pid"], signal.SIGKILL))
+    done = runner.start(one_slot(), tmp_path, console)
+    assert not done.failed
+    assert_equal(tables(done.folder), uninterrupted)
+    assert load_results(done.folder).trials["attempt"].max() == 2
+    assert "The actor died" in console.file.getvalue()
+
+
+def test_trial_that_always_breaks_has_failed_and_the_others_have_not(tmp_path, console):
+    """A checkpoint folder that is a file: every trial of one study fails to save."""
+    (tmp_path / "small").mkdir()
+    spec = one_slot("resources.max_failures=1", "budget.trials=1")
+    runner.Folder.open(tmp_path / "small").write("sweep.toml", dump_sweep(spec).encode())
+    (tmp_path / "small" / "checkpoints").mkdir()
+    (tmp_path / "small" / "checkpoints" / "symmetric-0.4-ce-0000").write_text("in the way")
+    done = runner.start(spec, tmp_path, console)
+    assert [trial.trial_id for trial in done.failed] == ["symmetric-0.4-ce-0000"]
+    trials = load_results(done.folder).trials.set_index("trial_id")
+    assert trials.status["symmetric-0.4-ce-0000"] == "failed"
+    assert "StorageError" in trials.end_reason["symmetric-0.4-ce-0000"]
+    assert trials.attempt["symmetric-0.4-ce-0000"] == 2
+    assert trials.status["symmetric-0.4-adam_elr-0000"] == "completed"
+
+
+def test_checkpoint_cut_short_falls_back_to_the_one_before_and_says_so(
+    spec_file, uninterrupted, tmp_path, console
+):
+    drive(spec_file, tmp_path, "between the end of an epoch and its row", 3)
+    checkpoints = sorted((tmp_path / "small" / "checkpoints" / "symmetric-0.4-ce-0000").iterdir())
+    newest = checkpoints[-1]
+    newest.write_bytes(newest.read_bytes()[: newest.stat().st_size // 2])
+    folder = runner.start(one_slot(), tmp_path, console).folder
+    assert_equal(tables(folder), uninterrupted)
+    assert f"{newest.name} is damaged" in console.file.getvalue()
+
+
+def test_part_file_cut_short_stops_with_its_path(spec_file, tmp_path, console):
+    drive(spec_file, tmp_path, "between the end of an epoch and its row", 9)
+    part = next((tmp_path / "small" / "epochs").rglob("part-*.parquet"))
+    part.write_bytes(part.read_bytes()[:100])
+    with pytest.raises(ResultsError, match=re.escape(str(part))):
+        runner.start(one_slot(), tmp_path, console)
+
+
+def storage_that_fails(monkeypatch, error, seconds):
+    """From now on, for ``seconds``, every write of the driver raises ``error``."""
+    begin, put = time.monotonic(), Folder._put
+
+    def failing(folder, path, data):
+        if time.monotonic() < begin + seconds:
+            raise error
+        put(folder, path, data)
+
+    monkeypatch.setattr(Folder, "_put", failing)
+
+
+def test_full_disk_stops_with_a_clear_error_and_damages_nothing(
+    monkeypatch, uninterrupted, tmp_path, console
+):
+    with monkeypatch.context() as patch:
+        full = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        after_result(patch, 6, lambda result: storage_that_fails(patch, full, 1e9))
+        with pytest.raises(runner.Interrupted, match="No space left on device"):
+            runner.start(one_slot(), tmp_path, console)
+    assert load_results(tmp_path / "small").running
+    assert_equal(tables(runner.start(one_slot(), tmp_path, console).folder), uninterrupted)
+
+
+def test_storage_that_is_away_for_ten_seconds_is_waited_for(
+    monkeypatch, uninterrupted, tmp_path, console
+):
+    away = OSError(errno.EIO, os.strerror(errno.EIO))
+    after_result(monkeypatch, 6, lambda result: storage_that_fails(monkeypatch, away, 10))
+    folder = runner.start(one_slot(), tmp_path, console).folder
+    assert_equal(tables(folder), uninterrupted)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_signal_saves_and_the_sweep_goes_on_later(
+    number, monkeypatch, uninterrupted, tmp_path, console
+):
+    with monkeypatch.context() as patch:
+        after_result(patch, 6, lambda result: os.kill(os.getpid(), number))
+        with pytest.raises(runner.Interrupted, match="interrupted"):
+            runner.start(one_slot(), tmp_path, console)
+    assert len(load_results(tmp_path / "small").epochs) == 6
+    assert_equal(tables(runner.start(one_slot(), tmp_path, console).folder), uninterrupted)

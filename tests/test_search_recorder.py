@@ -1,0 +1,173 @@
+import errno
+from datetime import UTC, datetime, timedelta
+from itertools import count
+
+import pytest
+
+from analysis.results import load_results
+from search import provenance
+from search.housekeeping import Housekeeping
+from search.recorder import Recorder
+from search.sweep import Sweep
+from simulated import curve, spec
+from spaces.load import dump_sweep
+from trainable.metrics import EpochMetrics
+from trainable.storage import Folder, StorageError
+
+LABELS = {"realised_rate": 0.36, "labels_fingerprint": "0123456789abcdef"}
+
+
+@pytest.fixture
+def folder(tmp_path):
+    folder = Folder.open(tmp_path) / "simulated"
+    folder.write("sweep.toml", dump_sweep(spec()).encode())
+    return folder
+
+
+def recorder_of(sweep, folder, **options):
+    clock = count()
+    start = datetime(2026, 1, 1, tzinfo=UTC)
+    return Recorder(
+        sweep,
+        folder,
+        lambda trial: provenance.describe(trial, sweep.spec) | LABELS,
+        now=lambda: start + timedelta(seconds=next(clock)),
+        flush_seconds=0.0,
+        **options,
+    )
+
+
+def report(sweep, recorder, trial, epoch, **changes):
+    metrics = curve(trial, epoch)
+    metrics = EpochMetrics(**(vars(metrics) | changes))
+    sweep.report(trial, metrics)
+    recorder.epoch(trial, metrics, "cpu")
+
+
+def test_close_writes_every_epoch_and_trial(folder):
+    sweep = Sweep.build(spec())
+    recorder = recorder_of(sweep, folder)
+    one, two = sweep.deal(), sweep.deal()
+    for epoch in (1, 2, 3):
+        report(sweep, recorder, one, epoch)
+        report(sweep, recorder, two, epoch)
+    recorder.close()
+    results = load_results(folder)
+    assert list(results.trials["epochs"]) == [3, 3]
+    assert set(results.trials["status"]) == {"running"}
+    assert sorted(results.epochs["seq"]) == list(range(6))
+    assert (results.trials["val_accuracy"] == curve(one, 3).val_accuracy).any()
+
+
+def test_trial_is_durable_before_its_epochs_and_ends_after_them(folder, monkeypatch):
+    """Of three writes, a reader that comes after any of them finds a consistent folder."""
+    sweep = Sweep.build(spec("budget.max_epochs=2", "budget.grace_epochs=2"))
+    recorder = recorder_of(sweep, folder)
+    trial = sweep.deal()
+    report(sweep, recorder, trial, 1)
+    report(sweep, recorder, trial, 2)
+    seen = []
+    write_trials = recorder._writer.write_trials
+    append = recorder._writer.append_epochs
+    monkeypatch.setattr(
+        recorder._writer,
+        "write_trials",
+        lambda rows: (write_trials(rows), seen.append(load_results(folder))),
+    )
+    monkeypatch.setattr(
+        recorder._writer,
+        "append_epochs",
+        lambda s, rows: (append(s, rows), seen.append(load_results(folder))),
+    )
+    recorder.close()
+    states = [(list(r.trials["status"]), len(r.epochs)) for r in seen]
+    assert states == [(["running"], 0), (["running"], 2), (["completed"], 2)]
+
+
+def test_epoch_that_comes_again_keeps_its_place_and_is_counted(folder):
+    sweep = Sweep.build(spec())
+    recorder = recorder_of(sweep, folder)
+    one, two = sweep.deal(), sweep.deal()
+    for trial, epoch in ((one, 1), (two, 1), (one, 2)):
+        report(sweep, recorder, trial, epoch)
+    sweep.fail(one, "worker lost")
+    assert sweep.deal() is one
+    report(sweep, recorder, one, 2, val_accuracy=0.25)
+    recorder.close()
+    results = load_results(folder)
+    row = results.epochs.query("trial_id == @one.trial_id and epoch == 2").iloc[0]
+    assert (row["seq"], row["attempt"], row["val_accuracy"]) == (2, 2, 0.25)
+    assert results.trials.set_index("trial_id").repeated_epochs[one.trial_id] == 1
+
+
+def test_tick_surfaces_what_the_writing_thread_met(folder, monkeypatch):
+    sweep = Sweep.build(spec())
+    recorder = recorder_of(sweep, folder)
+
+    def full(*arguments):
+        raise StorageError("cannot write") from OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(recorder._writer, "append_epochs", full)
+    report(sweep, recorder, sweep.deal(), 1)
+    recorder.tick()
+    recorder._writing.exception()  # waits for the thread
+    with pytest.raises(StorageError, match="cannot write"):
+        recorder.tick()
+
+
+def test_tidy_sees_every_table_that_was_written(folder):
+    sweep, tables = Sweep.build(spec()), []
+    recorder = recorder_of(sweep, folder, tidy=tables.append)
+    report(sweep, recorder, sweep.deal(), 1)
+    recorder.close()
+    assert [[row["epochs"] for row in table] for table in tables] == [[1]]
+
+
+def rows(**trials):
+    return [
+        {
+            "trial_id": t,
+            "study": "s",
+            "phase": "search",
+            "number": i,
+            "status": status,
+            "selection_value": value,
+        }
+        for i, (t, (status, value)) in enumerate(trials.items())
+    ]
+
+
+@pytest.fixture
+def checkpoints(folder):
+    for trial in "abcdefg":
+        for epoch in (1, 2):
+            (folder / "checkpoints" / trial).write(f"epoch-0000{epoch}.pt", b"state")
+    return folder / "checkpoints"
+
+
+def test_housekeeping_keeps_the_three_best_models_and_what_runs(folder, checkpoints):
+    table = rows(
+        a=("completed", 0.5),
+        b=("completed", 0.9),
+        c=("stopped", 0.95),
+        d=("running", 0.1),
+        e=("completed", 0.5),
+        f=("completed", 0.5),
+        g=("diverged", 0.0),
+    )
+    Housekeeping(folder).tidy(table)
+    assert checkpoints.names() == ["a", "b", "d", "e"]
+    assert (checkpoints / "b").names() == ["epoch-00002.pt"]
+    assert (checkpoints / "d").names() == ["epoch-00001.pt", "epoch-00002.pt"]
+
+
+def test_housekeeping_removes_a_model_that_is_overtaken(folder, checkpoints):
+    tidy = Housekeeping(folder).tidy
+    tidy(rows(a=("completed", 0.1), b=("completed", 0.2), c=("completed", 0.3), d=("running", 0)))
+    assert "a" in checkpoints.names()
+    tidy(
+        rows(
+            a=("completed", 0.1), b=("completed", 0.2), c=("completed", 0.3), d=("completed", 0.4)
+        )
+    )
+    assert checkpoints.names() == ["b", "c", "d", "e", "f", "g"]
