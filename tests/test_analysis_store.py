@@ -1,4 +1,5 @@
 import json
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -222,3 +223,9 @@ def test_schema_documents_every_column():
     text = describe([*TRIAL_COLUMNS, *EPOCH_COLUMNS, *PARAMETER_COLUMNS.values()])
     assert all(f"`{name}`" in text for name in [*names, *METRIC_COLUMNS])
     assert all(column.meaning for column in (*TRIAL_COLUMNS, *EPOCH_COLUMNS))
+
+
+def test_readme_documents_the_columns():
+    text = (Path(__file__).parents[1] / "analysis" / "README.md").read_text()
+    assert describe(TRIAL_COLUMNS) in text
+    assert describe(EPOCH_COLUMNS) in text
