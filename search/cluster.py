@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import ray
+from ray._private import ray_constants
 
 from spaces.load import SpecError
 from spaces.sweep import ResourcesSpec
@@ -22,7 +23,10 @@ def connect(**options: Any) -> None:
         return
     settings: dict[str, Any] = {"logging_level": logging.ERROR, "log_to_driver": False}
     if not os.environ.get("RAY_ADDRESS"):
-        settings |= {"include_dashboard": False, "_node_ip_address": "127.0.0.1"}
+        # Ray's default on macOS and Windows; on Linux it has no public switch for it, and its
+        # servers would listen on every interface.
+        ray_constants.ENABLE_RAY_CLUSTER = False
+        settings["include_dashboard"] = False
     ray.init(**(settings | options))
 
 

@@ -20,14 +20,10 @@ def ray_session() -> Iterator[None]:
     """A local Ray with two CPUs. The folder is short: socket paths have a limit."""
     import ray
 
+    from search.cluster import connect
+
     folder = tempfile.mkdtemp(prefix="elr", dir="/tmp")
-    ray.init(
-        num_cpus=2,
-        include_dashboard=False,
-        log_to_driver=False,
-        _temp_dir=folder,
-        _node_ip_address="127.0.0.1",
-    )
+    connect(num_cpus=2, _temp_dir=folder)
     yield
     ray.shutdown()
     shutil.rmtree(folder, ignore_errors=True)

@@ -1,4 +1,4 @@
-"""A stand-in for the cluster: drives a Sweep on made-up curves, one epoch at a time, without Ray."""
+"""A stand-in for the cluster: drives a Sweep on made-up curves, an epoch at a time."""
 
 import math
 import random
