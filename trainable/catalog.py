@@ -5,116 +5,25 @@ modules that define the members (``losses``, ``targets``, ``noise``, ``data``, `
 ``schedules``) build from the same tables, and one contract suite runs over all of them.
 """
 
-import difflib
-import math
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
-from typing import TypeAlias
+from dataclasses import dataclass
 
-Value: TypeAlias = bool | int | float | str | tuple[int, ...] | None
+from trainable.parameters import Entry, Parameter, Value, shown, unknown
 
-
-@dataclass(frozen=True)
-class Parameter:
-    """One hyperparameter: its reference value and what values make sense.
-
-    ``low`` and ``high`` are inclusive unless ``open_low`` / ``open_high``; ``options`` lists the
-    values of a categorical one. ``kind`` is the Python type, ``tuple`` standing for whole numbers.
-    """
-
-    default: Value
-    meaning: str
-    kind: type = float
-    low: float | None = None
-    high: float | None = None
-    open_low: bool = False
-    open_high: bool = False
-    options: tuple[Value, ...] | None = None
-    optional: bool = False
-
-    @property
-    def valid(self) -> str:
-        """The rule in words, for messages: ``a number in [0, 1)``."""
-        if self.options is not None:
-            return "one of " + ", ".join(map(str, self.options))
-        if self.kind is tuple:
-            return "an increasing list of whole numbers above 0"
-        noun = {float: "a number", int: "a whole number", bool: "true or false", str: "a text"}[
-            self.kind
-        ]
-        if self.kind in (bool, str):
-            return noun
-        left = "(" if self.open_low or self.low is None else "["
-        right = ")" if self.open_high or self.high is None else "]"
-        low = "-inf" if self.low is None else f"{self.low:g}"
-        high = "inf" if self.high is None else f"{self.high:g}"
-        return f"{noun} in {left}{low}, {high}{right}"
-
-    def check(self, name: str, value: Value) -> Value:
-        """Return ``value`` in its own type. Raises ValueError naming value and rule."""
-        error = ValueError(f"{name} = {value!r} is not {self.valid}")
-        if value is None:
-            if self.optional:
-                return None
-            raise error
-        if self.options is not None:
-            if value not in self.options:
-                raise error
-            return value
-        if self.kind is tuple:
-            return self._check_tuple(value, error)
-        if self.kind in (bool, str):
-            if not isinstance(value, self.kind):
-                raise error
-            return value
-        if isinstance(value, bool) or not isinstance(value, int | float):
-            raise error
-        if not math.isfinite(value) or not self._inside(value):
-            raise error
-        if self.kind is int and value != int(value):
-            raise error
-        return int(value) if self.kind is int else float(value)
-
-    def _inside(self, value: float) -> bool:
-        above = self.low is None or (value > self.low if self.open_low else value >= self.low)
-        below = self.high is None or (value < self.high if self.open_high else value <= self.high)
-        return above and below
-
-    @staticmethod
-    def _check_tuple(value: Value, error: ValueError) -> tuple[int, ...]:
-        if not isinstance(value, tuple | list) or not value:
-            raise error
-        whole = all(isinstance(v, int) and not isinstance(v, bool) and v > 0 for v in value)
-        if not whole or list(value) != sorted(set(value)):
-            raise error
-        return tuple(value)
-
-
-@dataclass(frozen=True)
-class Entry:
-    """One named member of a table: what it is, where it comes from, what it takes."""
-
-    summary: str
-    source: str = ""
-    parameters: Mapping[str, Parameter] = field(default_factory=dict)
-
-    def complete(self, owner: str, given: Mapping[str, Value]) -> dict[str, Value]:
-        """Defaults overlaid with ``given``, each checked. Raises ValueError on a bad one."""
-        for name in given:
-            if name not in self.parameters:
-                raise ValueError(unknown(f"parameter of {owner}", name, self.parameters))
-        return {
-            name: parameter.check(name, given[name]) if name in given else parameter.default
-            for name, parameter in self.parameters.items()
-        }
-
-
-def unknown(what: str, name: object, valid: Iterable[str]) -> str:
-    """The message for an unknown name: ``unknown loss 'elrr': did you mean 'elr'? Valid: …``."""
-    names = list(valid)
-    near = difflib.get_close_matches(str(name), names, n=1)
-    hint = f"did you mean {near[0]!r}? " if near else ""
-    return f"unknown {what} {name!r}: {hint}valid: {', '.join(names) or 'none'}"
+__all__ = [
+    "DATASETS",
+    "LOSSES",
+    "NETWORKS",
+    "NOISE_KINDS",
+    "OPTIMISER",
+    "SCHEDULES",
+    "TARGETS",
+    "DatasetInfo",
+    "Entry",
+    "Parameter",
+    "Value",
+    "shown",
+    "unknown",
+]
 
 
 def _unit(default: float, meaning: str, **kwargs: bool) -> Parameter:
@@ -158,7 +67,7 @@ TARGETS: dict[str, Entry] = {
                 open_high=True,
                 optional=True,
             ),
-            "eps": Parameter(1e-2, "added to the square root of the second moment", low=1e-3),
+            "eps": Parameter(1e-2, _EPS.meaning, low=1e-3),
         },
     ),
     "adam_scalar": Entry(
@@ -288,7 +197,7 @@ SCHEDULES: dict[str, Entry] = {
     "cosine": Entry(
         "half a cosine from lr to eta_min over the trial",
         "Loshchilov & Hutter 2017, arXiv 1608.03983",
-        {"eta_min": Parameter(0.0, "learning rate at the end", low=0.0)},
+        {"eta_min": Parameter(0.0, "learning rate at a cycle's end", low=0.0)},
     ),
     "cosine_warm_restarts": Entry(
         "cosine from lr to eta_min over a cycle, then again from lr",
