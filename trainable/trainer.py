@@ -90,11 +90,13 @@ class Trainer:
     def _build_model(self) -> None:
         """Make network, loss and optimiser anew, initialised from the seed."""
         config, (_, channels, size, _) = self.config, self._images.shape
-        network = build_network(
-            config.network, channels=channels, size=size, num_classes=self.data.num_classes
-        )
-        initialise(network, self._generator("init"))
-        self.network = network.to(memory_format=torch.channels_last).to(self.device)
+        with torch.device("meta"):  # weights that are drawn below need not be drawn here
+            network = build_network(
+                config.network, channels=channels, size=size, num_classes=self.data.num_classes
+            )
+        network.to_empty(device=self.device)
+        self.network = network.to(memory_format=torch.channels_last)
+        initialise(self.network, self._generator("init"))
         self._forward = torch.compile(self.network) if config.compile else self.network
         self._dtype = autocast_dtype(config.precision, self.device)
         self.loss = build_trial_loss(config, self.data).to(self.device)
