@@ -96,7 +96,7 @@ class Progress:
 
     def note(self, message: str) -> None:
         """A line that stays, such as a failed trial's error."""
-        self._console.print(Text(message, style="red"))
+        self._console.print(Text(message, style="red"), soft_wrap=True)
 
     def tick(self) -> None:
         """Draw again if it is time."""

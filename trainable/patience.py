@@ -11,15 +11,19 @@ T = TypeVar("T")
 
 SWEEP_FILE = "sweep.toml"
 PATIENCE_SECONDS = 60.0
-FINAL = {errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS}
-"""Errors that waiting does not mend: no space, no permission."""
+_FINAL = {
+    *(errno.ENOSPC, errno.EDQUOT, errno.EFBIG),
+    *(errno.EACCES, errno.EPERM, errno.EROFS),
+    *(errno.ENOTDIR, errno.EISDIR, errno.EINVAL, errno.ENAMETOOLONG),
+}
+"""Errors that waiting does not mend: no space, no permission, something else in the way."""
 
 
 def patiently(results: Folder, action: Callable[[], T], *, seconds: float = PATIENCE_SECONDS) -> T:
     """The result of ``action``, tried again for up to ``seconds`` while it raises StorageError.
 
     Before each try the results folder must be there: a mount that went away must not be written
-    around. Raises the last StorageError; at once if it is a full disk or a missing permission.
+    around. Raises the last StorageError; at once if it is one that waiting does not mend.
     """
     deadline, pause = time.monotonic() + seconds, 0.25
     while True:
@@ -28,7 +32,7 @@ def patiently(results: Folder, action: Callable[[], T], *, seconds: float = PATI
                 raise StorageError(f"{results} is gone")
             return action()
         except StorageError as error:
-            if _errno(error) in FINAL or time.monotonic() + pause > deadline:
+            if _errno(error) in _FINAL or time.monotonic() + pause > deadline:
                 raise
         time.sleep(pause)
         pause = min(2 * pause, 5.0)
