@@ -48,7 +48,7 @@ def test_reference_parameters_of_a_refined_target_start_from_elr(target: str) ->
     parameters = reference_parameters("adam_elr", "cifar100", "symmetric", target)
     assert parameters["target"] == target
     assert parameters["beta1"] == 0.9
-    assert parameters["lam"] == pytest.approx(7 / 3 if target == "adam_scalar" else 7)
+    assert parameters["lam"] == pytest.approx({"adam_scalar": 7 / 3, "lion": 3.5}.get(target, 7))
 
 
 @pytest.mark.parametrize(

@@ -116,7 +116,8 @@ class Lion(Target):
     c. The sign of probabilities is 1 for every class and says nothing. But sign(c) is also the
     point of the unit cube that agrees best with c, and of the simplex that point is a vertex: the
     class of the largest c (ties share). The vertex is clamped as p is, so <p, t> < 1. m starts at
-    zero and is not corrected, as there: sum(c) = 1 - beta1 beta2^(n-1) is the warm-up.
+    zero and is not corrected, as there: sum(c) = 1 - beta1 beta2^(n-1) is the warm-up. So long a
+    target wants a smaller lam, about half of ELR's.
     """
 
     step1: Tensor

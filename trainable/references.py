@@ -15,8 +15,8 @@ _ELR: dict[tuple[int, str], tuple[float, float]] = {
 }
 """(classes, noise kind) -> (beta, lam): Liu et al. 2020, arXiv 2007.00151."""
 
-_LAM_SHARE: dict[str, float] = {"adam_scalar": 1 / 3}
-"""Target -> lam over ELR's lam (ours): a scalar second moment at least doubles the gradient."""
+_LAM_SHARE: dict[str, float] = {"adam_scalar": 1 / 3, "lion": 1 / 2}
+"""Target -> lam over ELR's lam (ours): these two make a longer target and so a larger gradient."""
 
 _TRUNCATE_FROM: dict[str, int] = {"cifar10": 40, "cifar100": 80}
 """Data set -> first epoch of truncated GCE, of 120 and 150: Zhang & Sabuncu 2018, 1805.07836."""
