@@ -13,7 +13,7 @@ from rich.console import Console
 
 from analysis.best import top_configs
 from analysis.results import load_results
-from search import cluster, provenance
+from search import provenance, resources
 from search.housekeeping import Housekeeping
 from search.labels import LabelBook
 from search.progress import Progress
@@ -146,20 +146,20 @@ def _fit(
     # What Tune would log (restore me, no metrics found) is untrue here: the folder is the state.
     logging.getLogger("ray.tune").setLevel(logging.CRITICAL)
     ours = not ray.is_initialized()
-    cluster.connect()
+    resources.connect()
     try:
-        resources = cluster.trial_resources(sweep.spec.resources)
-        places = cluster.Slots(resources, sweep.spec.resources)
-        provenance.record_start(folder, cluster.nodes())
-        with _signals(), Progress(sweep, console, places) as progress:
+        share = resources.trial_resources(sweep.spec.resources)
+        slots = resources.Slots(share, sweep.spec.resources)
+        provenance.record_start(folder, resources.nodes())
+        with _signals(), Progress(sweep, console, slots) as progress:
             build_tuner(
                 sweep,
                 folder=folder,
                 book=book,
                 recorder=recorder,
                 progress=progress,
-                resources=resources,
-                slots=places,
+                resources=share,
+                slots=slots,
             ).fit()
     except KeyboardInterrupt:
         recorder.close()

@@ -19,10 +19,10 @@ from ray.tune.logger import TBXLoggerCallback
 from ray.tune.schedulers import FIFOScheduler
 from ray.tune.search import Searcher
 
-from search.cluster import TrialResources
 from search.labels import LabelBook, labels_key
 from search.progress import Progress
 from search.recorder import Recorder
+from search.resources import TrialResources
 from search.study import Trial
 from search.sweep import Sweep
 from trainable.ray_trainable import Assignment, TrialTrainable, metrics_of

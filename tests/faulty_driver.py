@@ -14,7 +14,7 @@ import time
 from rich.console import Console
 
 from analysis.store import ResultsWriter
-from search import cluster, runner, tuner
+from search import resources, runner, tuner
 from search.sweep import Sweep
 from spaces.load import load_sweep
 from trainable.storage import Folder
@@ -22,7 +22,7 @@ from trainable.storage import Folder
 
 def main(spec: str, storage: str, moment: str, count: str) -> None:
     Bomb(int(count)).place(moment)
-    cluster.connect(num_cpus=1, _temp_dir=os.environ.get("ELR_TEST_TEMP"))
+    resources.connect(num_cpus=1, _temp_dir=os.environ.get("ELR_TEST_TEMP"))
     runner.start(load_sweep(spec), storage, Console())
 
 

@@ -1,7 +1,7 @@
 import pytest
 
-from search import cluster
-from search.cluster import TrialResources, trial_resources
+from search import resources
+from search.resources import TrialResources, trial_resources
 from spaces.load import SpecError
 from spaces.sweep import ResourcesSpec
 
@@ -26,7 +26,7 @@ def test_fit_counts_trials_a_node_holds(cpus, gpus, node, fits):
 
 
 def on(monkeypatch, *nodes):
-    monkeypatch.setattr(cluster, "nodes", lambda: list(nodes))
+    monkeypatch.setattr(resources, "nodes", lambda: list(nodes))
 
 
 def test_trial_resources_default_to_a_core_where_there_is_no_gpu(monkeypatch):
@@ -49,9 +49,9 @@ def test_trial_resources_that_no_node_has_are_refused(monkeypatch, asked):
 
 def test_slots_count_every_node_and_follow_the_cluster(monkeypatch):
     on(monkeypatch, {"CPU": 2}, {"CPU": 3})
-    slots = cluster.Slots(TrialResources(1, 0), ResourcesSpec())
+    slots = resources.Slots(TrialResources(1, 0), ResourcesSpec())
     assert slots() == 5
     on(monkeypatch, {"CPU": 2})
     slots._asked = float("-inf")
     assert slots() == 2
-    assert cluster.Slots(TrialResources(1, 0), ResourcesSpec(max_concurrent=7))() == 7
+    assert resources.Slots(TrialResources(1, 0), ResourcesSpec(max_concurrent=7))() == 7
