@@ -11,6 +11,7 @@ import tomli_w
 from analysis.best import best_configs, records
 from analysis.results import Results, ResultsError
 from analysis.text import percent
+from spaces.overrides import NONE
 from trainable.catalog import LOSSES, OPTIMISER, unknown
 from trainable.config import NoiseConfig, TrialConfig
 from trainable.metrics import TEST_METRICS
@@ -76,7 +77,7 @@ def _noise(noise: NoiseConfig) -> dict[str, Any]:
 def _space(config: TrialConfig) -> dict[str, Any]:
     """The loss's and optimiser's values by plain name, those of target and schedule by owner."""
     own = LOSSES[config.loss].parameters
-    plain = {k: v for k, v in config.loss_parameters.items() if k in own}
+    plain = {k: NONE if v is None else v for k, v in config.loss_parameters.items() if k in own}
     target = {k: v for k, v in config.loss_parameters.items() if k not in own}
     optimiser = {name: getattr(config, name) for name in OPTIMISER.parameters}
     scoped = {

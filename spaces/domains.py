@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import TypeAlias
 
 from optuna.distributions import (
@@ -17,13 +18,18 @@ from trainable.catalog import Value
 Encoded: TypeAlias = bool | int | float | str | None
 """A value as Optuna stores it: tuples become text."""
 
+MAX_STEPS = 1_000_000
+MAX_GRID = 10_000
+"""Most values of a stepped range, and most points of a grid."""
+
 
 @dataclass(frozen=True)
 class Range:
     """Numbers from ``low`` to ``high``, both inclusive.
 
-    ``log``: uniform in the logarithm. ``step``: multiples of it above ``low``. ``whole``: integers
-    only. Raises ValueError for a range upside down, or a logarithm of something not positive.
+    ``log``: uniform in the logarithm. ``step``: only ``low`` plus multiples of it, ``high`` among
+    them. ``whole``: integers only. Raises ValueError for a range upside down, a logarithm of
+    something not positive, or a step that misses ``high``.
     """
 
     low: float
@@ -37,10 +43,23 @@ class Range:
             raise ValueError(f"low = {self.low:g} is above high = {self.high:g}")
         if self.log and self.low <= 0:
             raise ValueError(f"low = {self.low:g} is not above 0, as log = true needs")
-        if self.log and self.step is not None:
+        if self.step is not None:
+            self._check_step(self.step)
+
+    def _check_step(self, step: float) -> None:
+        if self.log:
             raise ValueError("log and step exclude each other")
-        if self.step is not None and self.step <= 0:
-            raise ValueError(f"step = {self.step:g} is not above 0")
+        if not step > 0 or (self.whole and step != int(step)):
+            kind = "whole number" if self.whole else "number"
+            raise ValueError(f"step = {step:g} is not a {kind} above 0")
+        if (self.high - self.low) / step > MAX_STEPS:
+            raise ValueError(f"step = {step:g} makes more than {MAX_STEPS:,} values")
+        last = self._step(self._steps)
+        if last != self.high:
+            raise ValueError(
+                f"high = {self.high:g} is not low plus a multiple of step = {step:g}; "
+                f"the last one below is {last:g}"
+            )
 
     @property
     def distribution(self) -> BaseDistribution:
@@ -62,28 +81,41 @@ class Range:
         """``value``, moved into the range if it lies outside (None: the low end)."""
         number = self.low if value is None else min(max(float(value), self.low), self.high)  # type: ignore[arg-type]
         if self.step is not None:
-            steps = round((number - self.low) / self.step)
-            number = min(self.low + steps * self.step, self.high)
+            return self._step(round((number - self.low) / self.step))
         return round(number) if self.whole else number
 
     def at(self, fraction: float) -> Value:
-        """The value that lies ``fraction`` in [0, 1) of the way from low to high."""
+        """The value that lies ``fraction`` in [0, 1) of the way from low to high.
+
+        Equal shares of [0, 1) go to the values of a stepped or whole range, unless it is ``log``.
+        """
         if self.log:
-            number = self.low * (self.high / self.low) ** fraction
-        elif self.whole:
-            number = math.floor(self.low + fraction * (self.high - self.low + 1))
-        else:
-            number = self.low + fraction * (self.high - self.low)
-        return self.nearest(number)
+            return self.nearest(self.low * (self.high / self.low) ** fraction)
+        if self.step is not None or self.whole:
+            return self._step(math.floor(fraction * (self._steps + 1)))
+        return self.nearest(self.low + fraction * (self.high - self.low))
 
     def points(self) -> tuple[Value, ...]:
-        """All values, for a grid. Raises ValueError for a continuous range."""
-        step = self.step or (1 if self.whole else None)
-        if step is None:
+        """All values, for a grid. Raises ValueError for a continuous range or too many."""
+        if self.step is None and not self.whole:
             raise ValueError("a grid needs `choice = […]` or a `step`, not a continuous range")
-        count = int((self.high - self.low) / step + 1e-9) + 1
-        values = [self.low + i * step for i in range(count)]
-        return tuple(int(v) for v in values) if self.whole else tuple(values)
+        if self._steps >= MAX_GRID:
+            raise ValueError(f"{self._steps + 1:,} values are too many for a grid")
+        return tuple(self._step(i) for i in range(self._steps + 1))
+
+    @property
+    def _steps(self) -> int:
+        """Steps from low to high."""
+        return int((self._exact(self.high) - self._exact(self.low)) // self._exact(self.step or 1))
+
+    def _step(self, number: int) -> float:
+        """The value ``number`` steps above low, free of the noise of binary fractions."""
+        value = self._exact(self.low) + number * self._exact(self.step or 1)
+        return int(value) if self.whole else float(value)
+
+    @staticmethod
+    def _exact(number: float) -> Decimal:
+        return Decimal(str(number))
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ import tomli_w
 from pydantic import BaseModel, ValidationError
 
 from spaces.sweep import SweepSpec
-from trainable.catalog import unknown
+from trainable.catalog import shown, unknown
 
 
 class SpecError(ValueError):
@@ -31,17 +31,25 @@ def load_sweep(
     ``overrides`` are ``key=value`` with dotted keys (``budget.trials=4``, ``noise.0.rates=[0.2]``)
     and TOML values, bare words read as text; ``name`` replaces the sweep's name. Raises SpecError.
     """
+    return parse_sweep(_text(source), overrides, name=name, where=source)
+
+
+def _text(source: str) -> str:
+    if source in shipped():
+        return shipped()[source]
     path = Path(source)
-    if path.suffix == ".toml" or path.is_file():
-        try:
-            text = path.read_text(encoding="utf-8")
-        except (OSError, UnicodeDecodeError) as error:
-            raise SpecError(f"{source}: cannot be read: {_reason(error)}") from None
-    elif source in shipped():
-        text = shipped()[source]
-    else:
-        raise SpecError(unknown("sweep", source, [*shipped(), "a path to a .toml file"]))
-    return parse_sweep(text, overrides, name=name, where=source)
+    try:
+        if path.suffix == ".toml" or path.is_file():
+            return path.read_text(encoding="utf-8-sig")
+        folder = path.is_dir()
+    except (OSError, ValueError) as error:
+        raise SpecError(f"{source}: cannot be read: {_reason(error)}") from None
+    if folder:
+        raise SpecError(
+            f"{source}: is a folder, not a sweep file; "
+            f"to go on with its sweep: python -m search resume {source}"
+        )
+    raise SpecError(unknown("sweep", source, [*shipped(), "a path to a .toml file"]))
 
 
 def parse_sweep(
@@ -50,16 +58,16 @@ def parse_sweep(
     """The same from TOML text; ``where`` begins each line of a SpecError."""
     try:
         table = tomllib.loads(text)
-    except (tomllib.TOMLDecodeError, RecursionError) as error:
-        raise SpecError(f"{where}: not valid TOML: {error}") from None
+    except (ValueError, RecursionError) as error:
+        raise SpecError(f"{where}: is not valid TOML: {error}") from None
     for override in overrides:
-        _override(table, override)
+        _override(table, " ".join(override.split()))
     if name is not None:
         table["name"] = name
     try:
         return SweepSpec.model_validate(table)
     except ValidationError as error:
-        lines = [f"{where}: {_explain(e)}" for e in error.errors()]
+        lines = [f"{where}: {_explain(e)}" for e in error.errors(include_url=False)]
         raise SpecError("\n".join(dict.fromkeys(lines))) from None
 
 
@@ -90,56 +98,78 @@ def _flat(table: Any, prefix: str = "") -> dict[str, Any]:
 
 def _override(table: dict[str, Any], override: str) -> None:
     key, separator, text = override.partition("=")
-    if not separator or not key.strip():
-        raise SpecError(f"--set {override}: not of the form key=value, such as budget.trials=4")
-    try:
-        value = tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:
-        value = text.strip()
     *path, last = key.strip().split(".")
+    if not separator or not all([*path, last]):
+        raise SpecError(f"--set {override}: is not key=value, such as budget.trials=4")
     place: Any = table
     for step in path:
         place = _enter(place, step, override)
     if isinstance(place, list):
         _enter(place, last, override)
-        place[int(last)] = value
+        place[int(last)] = _parsed(text, override)
     elif isinstance(place, dict):
-        place[last] = value
+        place[last] = _parsed(text, override)
     else:
         raise SpecError(f"--set {override}: {'.'.join(path)} is not a table")
+
+
+def _parsed(text: str, override: str) -> Any:
+    """A TOML value; a bare word is a text, so that names need no quotes."""
+    try:
+        return tomllib.loads(f"value = {text}")["value"]
+    except (ValueError, RecursionError) as error:
+        if text.lstrip().startswith(("[", "{", '"', "'")):
+            raise SpecError(
+                f"--set {override}: is not valid TOML: {error}; texts in it need quotes, and "
+                'the shell needs quotes around it all: --set \'losses=["ce", "elr"]\''
+            ) from None
+        return text.strip()
 
 
 def _enter(place: Any, step: str, override: str) -> Any:
     if isinstance(place, dict):
         return place.setdefault(step, {})
-    if isinstance(place, list) and step.isdigit() and int(step) < len(place):
+    if isinstance(place, list) and step.isdecimal() and int(step) < len(place):
         return place[int(step)]
     raise SpecError(f"--set {override}: there is no {step!r} to set")
 
 
 def _explain(error: Any) -> str:
+    """One mistake that pydantic found, as ``where: what``."""
     where = ".".join(str(part) for part in error["loc"])
-    message = error["msg"].removeprefix("Value error, ")
-    if error["type"] == "extra_forbidden":
-        *path, key = error["loc"]
-        message = unknown("key", key, _section(SweepSpec, path).model_fields)
-        where = ".".join(map(str, path))
-    elif error["type"] == "missing":
-        message = "is missing"
-    elif "input" in error and not isinstance(error["input"], Mapping | BaseModel):
-        message = message if error["type"] == "value_error" else f"{error['input']!r}: {message}"
+    given = shown(error.get("input"))
+    match error["type"]:
+        case "value_error":
+            message = error["msg"].removeprefix("Value error, ")
+        case "extra_forbidden":
+            *path, key = error["loc"]
+            where = ".".join(map(str, path))
+            message = unknown("key", key, _section(SweepSpec, path).model_fields)
+        case "missing":
+            message = f"is missing{_HINTS.get(where, '')}"
+        case "string_pattern_mismatch":
+            message = f"{given} is not a name of letters, digits, '.', '_' and '-', at most 100"
+        case "too_short":
+            message = f"{given} needs at least one entry"
+        case "list_type":
+            message = f"{given} is not a list{_HINTS.get(where, '')}"
+        case "dict_type" | "model_type":
+            table = "[[noise]]" if where.startswith("noise") else f"[{where}]"
+            message = f"{given} is not a table: write {table}"
+        case _:
+            message = f"{given} is not {error['msg'].removeprefix('Input should be ')}"
     return f"{where}: {message}" if where else message
+
+
+_HINTS = {"noise": ": write a table [[noise]] with a kind, in double brackets"}
 
 
 def _section(model: type[BaseModel], path: Sequence[Any]) -> type[BaseModel]:
     """The model that describes the table at ``path``."""
     for step in path:
-        if isinstance(step, int):
-            continue
-        annotation = model.model_fields[step].annotation
-        inner = next((a for a in get_args(annotation) if isinstance(a, type)), annotation)
-        if isinstance(inner, type) and issubclass(inner, BaseModel):
-            model = inner
+        if isinstance(step, str):
+            annotation = model.model_fields[step].annotation
+            model = next(a for a in (*get_args(annotation), annotation) if isinstance(a, type))
     return model
 
 

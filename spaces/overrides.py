@@ -1,7 +1,7 @@
 """Reading ``[space]``: ranges, choices and fixed values that a sweep puts over its preset.
 
 A name stands for the parameter of every owner in the sweep that has it; a table named after an
-owner (a loss, a target, a schedule or ``optimiser``) speaks for that owner alone::
+owner (a loss, a target, a schedule or ``optimiser``) speaks for that owner alone, and wins::
 
     [space]
     preset = "default"
@@ -12,121 +12,134 @@ owner (a loss, a target, a schedule or ``optimiser``) speaks for that owner alon
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, TypeAlias
 
 from spaces.domains import Choice, Domain, Fixed, Range
-from spaces.presets import OPTIMISER_OWNER, PRESETS, Domains, owners
-from trainable.catalog import (
-    LOSSES,
-    OPTIMISER,
-    SCHEDULES,
-    TARGETS,
-    Parameter,
-    Value,
-    unknown,
-)
+from spaces.presets import ALL_OWNERS, OPTIMISER_OWNER, PRESETS, Domains, options, owners
+from trainable.catalog import Parameter, Value, shown, unknown
+
+NONE = "none"
+"""How a sweep file writes that an optional parameter has no value: TOML has no word for it."""
 
 _RANGE_KEYS = ("low", "high", "log", "step")
+_DOMAIN_KEYS = {*_RANGE_KEYS, "choice"}
+Owned: TypeAlias = Mapping[str, Mapping[str, Parameter]]
+"""Parameters by owner, then by name."""
 
 
 def parse_space(table: Mapping[str, Any], losses: Sequence[str], preset: str) -> Domains:
     """``[space]`` without its ``preset`` key, as domains by owner.
 
     Raises ValueError for a name that nothing in the sweep has, a value out of its range, a range
-    upside down, or a name that means different things for two losses of the sweep.
+    upside down, or a name that means different things for two owners in the sweep.
     """
+    if preset not in PRESETS:
+        raise ValueError(unknown("preset", preset, PRESETS))
     every = {owner: p for loss in losses for owner, p in owners(loss).items()}
-    scoped = {k: v for k, v in table.items() if k in every and isinstance(v, Mapping)}
-    plain = {k: v for k, v in table.items() if k not in scoped}
+    scoped = {name: value for name, value in table.items() if name in ALL_OWNERS}
+    plain = {name: value for name, value in table.items() if name not in ALL_OWNERS}
+    for owner, values in scoped.items():
+        if not isinstance(values, Mapping):
+            raise ValueError(f"{owner} = {shown(values)} is not a table; write [space.{owner}]")
     active = _active(every, plain, scoped, losses, preset)
     result: dict[str, dict[str, Domain]] = {owner: {} for owner in active}
     for name, value in plain.items():
-        for owner in _owners_of(name, active, every):
-            result[owner][name] = parse_domain(name, value, active[owner][name])
+        found = {owner: active[owner][name] for owner in _owners_of(name, value, active, every)}
+        alike = len({parameter.valid for parameter in found.values()}) == 1
+        for owner, parameter in found.items():
+            label = name if alike else f"{owner}.{name}"
+            result[owner][name] = parse_domain(label, value, parameter)
     for owner, values in scoped.items():
-        if owner not in active:
-            raise ValueError(f"[space.{owner}]: no study of this sweep uses {owner!r}")
-        for name, value in values.items():
-            if name not in active[owner]:
-                raise ValueError(unknown(f"parameter of {owner}", name, active[owner]))
-            result[owner][name] = parse_domain(f"{owner}.{name}", value, active[owner][name])
+        result.setdefault(owner, {}).update(_parse_scoped(owner, values, active))
     return result
+
+
+def _parse_scoped(owner: str, values: Mapping[str, Any], active: Owned) -> dict[str, Domain]:
+    if owner not in active:
+        raise ValueError(f"[space.{owner}]: no study of this sweep uses {owner!r}")
+    for name in values:
+        if name not in active[owner]:
+            raise ValueError(unknown(f"parameter of {owner}", name, active[owner]))
+    return {
+        name: parse_domain(f"{owner}.{name}", value, active[owner][name])
+        for name, value in values.items()
+    }
 
 
 def parse_domain(name: str, value: Any, parameter: Parameter) -> Domain:
     """One entry: a fixed value, ``{ low, high, log, step }`` or ``{ choice = […] }``."""
     if not isinstance(value, Mapping):
-        return Fixed(parameter.check(name, _tupled(value)))
+        return Fixed(_value(name, value, parameter))
     if "choice" in value:
         _only(name, value, ("choice",))
         if not isinstance(value["choice"], list | tuple):
-            raise ValueError(f"{name}: choice = {value['choice']!r} is not a list")
-        options = tuple(parameter.check(name, _tupled(option)) for option in value["choice"])
-        return _named(name, Choice, options)
+            raise ValueError(f"{name}: choice = {shown(value['choice'])} is not a list")
+        choices = tuple(_value(name, option, parameter) for option in value["choice"])
+        return _single(_named(name, Choice, choices))
     _only(name, value, _RANGE_KEYS)
     if not {"low", "high"} <= set(value):
         raise ValueError(f"{name}: a range needs low and high, or write {{ choice = […] }}")
     if parameter.kind not in (int, float) or parameter.options is not None:
         raise ValueError(f"{name}: a range makes no sense for {parameter.valid}; use choice = […]")
-    low, high = (parameter.check(name, value[key]) for key in ("low", "high"))
+    low, high = (parameter.check(f"{name}: {key}", value[key]) for key in ("low", "high"))
     log, step = value.get("log", False), value.get("step")
     if not isinstance(log, bool):
-        raise ValueError(f"{name}: log = {log!r} is not true or false")
-    if step is not None and (isinstance(step, bool) or not isinstance(step, int | float)):
-        raise ValueError(f"{name}: step = {step!r} is not a number")
-    return _named(name, Range, low, high, log, step, parameter.kind is int)
+        raise ValueError(f"{name}: log = {shown(log)} is not true or false")
+    if step is not None:
+        step = Parameter(None, "", low=0.0, open_low=True).check(f"{name}: step", step)
+    return _single(_named(name, Range, low, high, log, step, parameter.kind is int))
+
+
+def _value(name: str, value: Any, parameter: Parameter) -> Value:
+    if value == NONE and parameter.optional:
+        return None
+    return parameter.check(name, tuple(value) if isinstance(value, list) else value)
+
+
+def _single(domain: Range | Choice) -> Domain:
+    """What leaves nothing to choose is no dimension of a search."""
+    if isinstance(domain, Choice):
+        return Fixed(domain.options[0]) if len(domain.options) == 1 else domain
+    return Fixed(domain.low) if domain.low == domain.high else domain
 
 
 def _active(
-    every: Mapping[str, Mapping[str, Parameter]],
+    every: Owned,
     plain: Mapping[str, Any],
-    scoped: Mapping[str, Any],
+    scoped: Mapping[str, Mapping[str, Any]],
     losses: Sequence[str],
     preset: str,
-) -> dict[str, Mapping[str, Parameter]]:
+) -> Owned:
     """The owners that a trial of this sweep can have: not every target, not every schedule."""
-    branches: set[str] = set()
-    if preset not in PRESETS:
-        raise ValueError(unknown("preset", preset, PRESETS))
+    active = {OPTIMISER_OWNER, *losses}
     for owner, name in [(OPTIMISER_OWNER, "lr_schedule"), *((loss, "target") for loss in losses)]:
         if name not in every[owner]:
             continue
         parameter = every[owner][name]
+        domain = PRESETS[preset].domains.get(owner, {}).get(name, Fixed(parameter.default))
         given = scoped.get(owner, {}).get(name, plain.get(name))
-        default = PRESETS[preset].domains.get(owner, {}).get(name, Fixed(parameter.default))
-        domain = default if given is None else parse_domain(name, given, parameter)
-        options = domain.options if isinstance(domain, Choice) else (domain.value,)  # type: ignore[union-attr]
-        branches |= set(map(str, options))
-    always = {OPTIMISER_OWNER, *losses}
-    return {o: p for o, p in every.items() if o in always | branches}
+        active |= set(options(domain if given is None else parse_domain(name, given, parameter)))
+    return {owner: parameters for owner, parameters in every.items() if owner in active}
 
 
-def _owners_of(
-    name: str,
-    active: Mapping[str, Mapping[str, Parameter]],
-    every: Mapping[str, Mapping[str, Parameter]],
-) -> list[str]:
+def _owners_of(name: str, value: Any, active: Owned, every: Owned) -> list[str]:
+    """Who in this sweep has a parameter of this name. Raises ValueError if nobody has."""
     found = [owner for owner, parameters in active.items() if name in parameters]
-    if not found:
-        idle = [owner for owner, parameters in every.items() if name in parameters]
-        if idle:
-            raise ValueError(
-                f"{name} belongs to {' and '.join(idle)}, which this sweep never uses"
-            )
-        known = [n for parameters in active.values() for n in parameters]
-        everywhere = {
-            n
-            for e in (*LOSSES.values(), *TARGETS.values(), *SCHEDULES.values(), OPTIMISER)
-            for n in e.parameters
-        }
-        if name in everywhere:
-            raise ValueError(f"{name}: no loss of this sweep has this parameter")
-        raise ValueError(unknown("parameter", name, dict.fromkeys(known)))
-    meanings = {active[owner][name].meaning for owner in found if owner in LOSSES}
-    if len(meanings) > 1:
-        tables = " or ".join(f"[space.{owner}]" for owner in found if owner in LOSSES)
+    if len({active[owner][name].meaning for owner in found}) > 1:
+        tables = " or ".join(f"[space.{owner}]" for owner in found)
         raise ValueError(f"{name} means different things here; write it under {tables}")
-    return found
+    if found:
+        return found
+    idle = [owner for owner, parameters in every.items() if name in parameters]
+    if idle:
+        raise ValueError(f"{name} belongs to {', '.join(idle)}: this sweep never uses it")
+    owning = [loss for loss in ALL_OWNERS if name in ALL_OWNERS[loss]]
+    if owning:
+        raise ValueError(f"{name} belongs to {', '.join(owning)}: no loss of this sweep has it")
+    if isinstance(value, Mapping) and not _DOMAIN_KEYS & set(value):
+        raise ValueError(unknown("table [space]", name, active))
+    known = dict.fromkeys(n for parameters in active.values() for n in parameters)
+    raise ValueError(unknown("parameter", name, known))
 
 
 def _only(name: str, value: Mapping[str, Any], valid: Sequence[str]) -> None:
@@ -135,12 +148,8 @@ def _only(name: str, value: Mapping[str, Any], valid: Sequence[str]) -> None:
             raise ValueError(f"{name}: {unknown('key', key, valid)}")
 
 
-def _named(name: str, kind: type[Choice] | type[Range], *arguments: Any) -> Domain:
+def _named(name: str, kind: type[Choice] | type[Range], *arguments: Any) -> Range | Choice:
     try:
         return kind(*arguments)
     except ValueError as error:
         raise ValueError(f"{name}: {error}") from None
-
-
-def _tupled(value: Any) -> Value:
-    return tuple(value) if isinstance(value, list) else value

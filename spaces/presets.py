@@ -16,24 +16,40 @@ OPTIMISER_OWNER = "optimiser"
 Domains = Mapping[str, Mapping[str, Domain]]
 """Domains by owner (loss, target, schedule or ``optimiser``), then by parameter."""
 
+REFINED: dict[str, Mapping[str, Parameter]] = {
+    name: {n: p for n, p in entry.parameters.items() if (name, n) != ("adam_literal", "beta2")}
+    for name, entry in TARGETS.items()
+    if name in LOSSES["adam_elr"].parameters["target"].options  # type: ignore[operator]
+}
+"""Parameters of adam_elr's targets. adam_literal has one beta: its beta2 could only repeat it."""
+
+ALL_OWNERS: dict[str, Mapping[str, Parameter]] = {
+    **{name: entry.parameters for name, entry in LOSSES.items()},
+    OPTIMISER_OWNER: OPTIMISER.parameters,
+    **REFINED,
+    **{name: entry.parameters for name, entry in SCHEDULES.items()},
+}
+"""Everything that has parameters: the tables a sweep file may write under ``[space]``."""
+
 _MOMENTS: dict[str, Domain] = {
     "beta1": Range(0.5, 0.95),
     "beta2": Choice((0.9, 0.99, 0.999)),
     "eps": Range(1e-8, 1e-3, log=True),
 }
+_LAM: dict[str, Domain] = {"lam": Range(0.5, 10.0, log=True)}
+_OPTIMISER: dict[str, Domain] = {
+    "lr": Range(0.005, 0.1, log=True),
+    "weight_decay": Range(1e-4, 5e-3, log=True),
+    "lr_schedule": Choice(("multistep", "cosine_warm_restarts")),
+}
 
-_SEARCHED: Domains = {
-    OPTIMISER_OWNER: {
-        "lr": Range(0.005, 0.1, log=True),
-        "weight_decay": Range(1e-4, 5e-3, log=True),
-        "lr_schedule": Choice(("multistep", "cosine_warm_restarts")),
-    },
+_LOSSES: Domains = {
     "bootstrap_soft": {"beta": Range(0.5, 0.99)},
     "bootstrap_hard": {"beta": Range(0.5, 0.99)},
     "gce": {"q": Range(0.1, 0.95)},
     "sce": {"alpha": Range(0.01, 10.0, log=True), "beta": Range(0.05, 5.0, log=True)},
-    "elr": {"lam": Range(0.5, 10.0, log=True), "beta": Range(0.5, 0.99)},
-    "adam_elr": {"lam": Range(0.5, 10.0, log=True)},
+    "elr": {**_LAM, "beta": Range(0.5, 0.99)},
+    "adam_elr": _LAM,
     "adam": _MOMENTS,
     "adam_literal": {"beta1": Range(0.5, 0.95), "eps": Range(1e-3, 0.1, log=True)},
     "adam_scalar": _MOMENTS,
@@ -42,6 +58,14 @@ _SEARCHED: Domains = {
     "adabelief": {**_MOMENTS, "eps": Range(1e-3, 0.1, log=True)},
     "ademamix": {**_MOMENTS, "beta3": Range(0.9, 0.99), "alpha": Range(0.1, 5.0, log=True)},
     "lion": {"beta1": Range(0.5, 0.95), "beta2": Range(0.5, 0.99)},
+}
+"""What is worth searching of each loss and target; cross-entropy and forward have nothing."""
+
+_SCHEDULES: Domains = {
+    "multistep": {"gamma": Range(0.01, 0.5, log=True)},
+    "cosine": {"eta_min": Range(1e-5, 1e-3, log=True)},
+    "cosine_warm_restarts": {"t_mult": Choice((1, 2)), "eta_min": Range(1e-5, 1e-3, log=True)},
+    "one_cycle": {"warm_up": Range(0.1, 0.5)},
 }
 
 
@@ -63,12 +87,30 @@ PRESETS: dict[str, Preset] = {
     "default": Preset(
         "the loss's own parameters, lr, weight decay and the two schedules of the paper",
         _STAR_EPOCHS,
-        _SEARCHED,
+        {**_LOSSES, OPTIMISER_OWNER: _OPTIMISER},
+    ),
+    "targets": Preset(
+        "as default, and which target adam_elr has, each with its own parameters",
+        _STAR_EPOCHS,
+        {
+            **_LOSSES,
+            OPTIMISER_OWNER: _OPTIMISER,
+            "adam_elr": {**_LAM, "target": Choice(tuple(REFINED))},
+        },
+    ),
+    "schedules": Preset(
+        "as default, but over every schedule, each with its own parameters",
+        _STAR_EPOCHS,
+        {
+            **_LOSSES,
+            **_SCHEDULES,
+            OPTIMISER_OWNER: {**_OPTIMISER, "lr_schedule": Choice(tuple(SCHEDULES))},
+        },
     ),
     "loss": Preset(
         "the loss's own parameters only, everything else as in paper_star",
         _STAR_EPOCHS,
-        {owner: d for owner, d in _SEARCHED.items() if owner != OPTIMISER_OWNER},
+        _LOSSES,
     ),
     "paper": Preset(
         "nothing varies: the paper's settings with MultiStepLR",
@@ -84,25 +126,23 @@ PRESETS: dict[str, Preset] = {
 
 
 def reference_setting(
-    loss: str, dataset: str, noise_kind: str, max_epochs: int
+    loss: str, dataset: str, noise_kind: str, max_epochs: int, target: str = "adam"
 ) -> dict[str, dict[str, Fixed]]:
     """The reference value of every parameter, by owner.
 
     The paper's: lr 0.02, momentum 0.9, weight decay 1e-3, batches of 128; GCE's own lr 0.01 and
     weight decay 1e-4. Milestones are ELR's, [40, 80] of 120 epochs (CIFAR-100: [80, 120] of 150),
-    in proportion to ``max_epochs``; T_0 is 10, or half of a budget under 20 epochs.
+    in proportion to ``max_epochs``; T_0 is 10, or half of a budget under 20 epochs. The weight
+    lam of adam_elr is that for ``target``.
     """
-    optimiser: dict[str, Value] = {"lr": 0.01, "weight_decay": 1e-4} if loss == "gce" else {}
     fractions = (8 / 15, 12 / 15) if dataset == "cifar100" else (1 / 3, 2 / 3)
     milestones = tuple(sorted({max(1, round(f * max_epochs)) for f in fractions}))
-    schedules: dict[str, dict[str, Value]] = {
+    given: dict[str, Mapping[str, Value]] = {
+        OPTIMISER_OWNER: {"lr": 0.01, "weight_decay": 1e-4} if loss == "gce" else {},
         "multistep": {"milestones": milestones},
         "cosine_warm_restarts": {"t_0": 10 if max_epochs >= 20 else max(1, max_epochs // 2)},
-    }
-    given: dict[str, Mapping[str, Value]] = {
-        OPTIMISER_OWNER: optimiser,
-        loss: reference_parameters(loss, dataset, noise_kind),
-        **schedules,
+        **{name: reference_parameters(loss, dataset, noise_kind, name) for name in REFINED},
+        loss: reference_parameters(loss, dataset, noise_kind, target),
     }
     return {
         owner: {
@@ -114,16 +154,17 @@ def reference_setting(
 
 
 def owners(loss: str) -> dict[str, Mapping[str, Parameter]]:
-    """Parameters of everything a study of ``loss`` may use, by owner."""
+    """Parameters of everything a study of ``loss`` may use, by owner. Raises ValueError."""
     if loss not in LOSSES:
         raise ValueError(unknown("loss", loss, LOSSES))
-    targets = TARGETS if "target" in LOSSES[loss].parameters else {}
-    return {
-        loss: LOSSES[loss].parameters,
-        OPTIMISER_OWNER: OPTIMISER.parameters,
-        **{name: entry.parameters for name, entry in targets.items() if name != "ema"},
-        **{name: entry.parameters for name, entry in SCHEDULES.items()},
-    }
+    targets = REFINED if "target" in LOSSES[loss].parameters else {}
+    return {name: ALL_OWNERS[name] for name in (loss, OPTIMISER_OWNER, *targets, *SCHEDULES)}
+
+
+def options(domain: Domain) -> tuple[str, ...]:
+    """The names that the domain of a branching parameter (a target, a schedule) can give."""
+    names = (domain.value,) if isinstance(domain, Fixed) else domain.points()
+    return tuple(map(str, names))
 
 
 def build_space(
@@ -134,24 +175,35 @@ def build_space(
     max_epochs: int,
     preset: str = "default",
     overrides: Domains | None = None,
-) -> Space:
-    """The space of one study: reference values, the preset over them, ``overrides`` on top.
+) -> tuple[Space, dict[str, Value]]:
+    """The space of one study, and the point in it that is nearest to the reference setting.
 
-    Owners that the study does not have are passed over in both. Raises ValueError for an unknown
-    loss or preset.
+    Reference values, the preset over them, ``overrides`` on top; owners that the study does not
+    have are passed over in both. Raises ValueError for an unknown loss or preset.
     """
     if preset not in PRESETS:
         raise ValueError(unknown("preset", preset, PRESETS))
-    reference = reference_setting(loss, dataset, noise_kind, max_epochs)
     layers = (PRESETS[preset].domains, overrides or {})
+    targets = options(_topmost(loss, "target", Fixed("adam"), layers))
+    target = "adam" if "adam" in targets else targets[0]
+    reference = reference_setting(loss, dataset, noise_kind, max_epochs, target)
     domains = {
         owner: {name: _topmost(owner, name, domain, layers) for name, domain in fixed.items()}
         for owner, fixed in reference.items()
     }
-    groups = [Group(loss, domains[loss]), Group(OPTIMISER_OWNER, domains[OPTIMISER_OWNER])]
-    groups += _branches(domains, loss, "target")
-    groups += _branches(domains, OPTIMISER_OWNER, "lr_schedule")
-    return Space(tuple(groups))
+    groups = (
+        Group(loss, domains[loss]),
+        Group(OPTIMISER_OWNER, domains[OPTIMISER_OWNER]),
+        *_branches(domains, loss, "target"),
+        *_branches(domains, OPTIMISER_OWNER, "lr_schedule"),
+    )
+    values = {
+        group.qualified(name): domain.value
+        for group in groups
+        for name, domain in reference[group.owner].items()
+    }
+    space = Space(groups)
+    return space, space.nearest(values)
 
 
 def _topmost(owner: str, name: str, domain: Domain, layers: tuple[Domains, ...]) -> Domain:
@@ -162,8 +214,6 @@ def _topmost(owner: str, name: str, domain: Domain, layers: tuple[Domains, ...])
 
 def _branches(domains: Domains, owner: str, name: str) -> list[Group]:
     """A group for each member that parameter ``name`` may take: a target, a schedule."""
-    domain = domains[owner].get(name)
-    if domain is None:
+    if name not in domains[owner]:
         return []
-    options = domain.options if isinstance(domain, Choice) else (domain.value,)  # type: ignore[union-attr]
-    return [Group(str(option), domains[str(option)], (name, str(option))) for option in options]
+    return [Group(o, domains[o], (name, o)) for o in options(domains[owner][name])]

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import optuna
 from optuna.distributions import BaseDistribution, CategoricalDistribution, IntDistribution
 
-from spaces.domains import Choice, Domain, Encoded, Fixed, Pick, Range
+from spaces.domains import MAX_GRID, Choice, Domain, Encoded, Fixed, Pick, Range
 from trainable.catalog import Value
 
 
@@ -36,6 +36,10 @@ class Space:
     """A conditional search space; a group may only depend on parameters of groups before it."""
 
     groups: tuple[Group, ...]
+
+    def domain(self, name: str) -> Domain:
+        """What a parameter that every trial has varies over. Raises KeyError if there is none."""
+        return {n: d for g in self.groups if not g.condition for n, d in g.domains.items()}[name]
 
     def walk(self, pick: Pick) -> dict[str, Value]:
         """One point: fixed values as they are, the others as ``pick`` chooses, in order."""
@@ -87,8 +91,14 @@ class Space:
         return parameters, distributions
 
     def grid(self) -> Iterator[dict[str, Value]]:
-        """Every point, first parameter slowest. Raises ValueError for a continuous range."""
-        yield from _points(self.groups, {})
+        """Every point, first parameter slowest.
+
+        Raises ValueError for a continuous range, and past ``MAX_GRID`` points.
+        """
+        for number, point in enumerate(_points(self.groups, {})):
+            if number == MAX_GRID:
+                raise ValueError(f"the grid has more than {MAX_GRID:,} points")
+            yield point
 
     @property
     def varies(self) -> dict[str, Range | Choice]:

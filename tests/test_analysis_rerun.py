@@ -54,12 +54,7 @@ def test_sweep_table_round_trips_every_loss_and_schedule(loss, schedule):
             network="small_cnn",
             max_epochs=31,
             seed=12,
-            parameters={
-                "lr_schedule": schedule,
-                "lr": 0.0123,
-                "averaging": 0.5,
-                **({"truncate_from": 12} if loss == "gce" else {}),
-            },
+            parameters={"lr_schedule": schedule, "lr": 0.0123, "averaging": 0.5},
         ),
         precision="float32",
     )
@@ -87,7 +82,7 @@ def test_sweep_table_round_trips_every_target(target):
     "noise", [NoiseConfig("none"), NoiseConfig("human", labels_file="/x.pt", labels_key="worse")]
 )
 def test_sweep_table_round_trips_noise_without_a_rate(noise):
-    config = replace(ELR, noise=noise)
+    config = replace(ELR, noise=noise, data=DataConfig("cifar10"))
     assert only_trial(SweepSpec.model_validate(sweep_table(config, "a", "val_accuracy"))) == config
 
 

@@ -47,6 +47,13 @@ class DataConfig:
             raise ValueError(
                 f"train_examples = {self.train_examples} is not in [{smallest}, {largest}]"
             )
+        examples = self.train_examples or largest
+        held_out = round(self.holdout * examples)
+        if not 0 < held_out < examples - 1:
+            raise ValueError(
+                f"holdout = {self.holdout} of {examples} examples leaves {held_out} to validate "
+                f"on and {examples - held_out} to train on"
+            )
 
 
 @dataclass(frozen=True)

@@ -56,7 +56,7 @@ class Parameter:
             raise error
         if self.options is not None:
             if value not in self.options:
-                raise error
+                raise ValueError(unknown(name, value, map(str, self.options)))
             return value
         if self.kind is tuple:
             return self._check_tuple(value, error)
