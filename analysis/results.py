@@ -152,7 +152,10 @@ def _load_epochs(
     parts = _settled_parts(folder, studies, schema, strict)
     table = pa.concat_tables([_with_study(schema.empty_table(), studies, 0), *parts])
     table = table.unify_dictionaries()
-    table = table.take(latest_rows(table, trial_ids)).select(wanted)
+    rows = latest_rows(table, trial_ids)
+    if not np.array_equal(rows, np.arange(len(table))):
+        table = table.take(rows)
+    table = table.select(wanted)
     epochs = cast(pd.DataFrame, table.to_pandas())
     others = epochs["trial_id"].cat.categories.difference(trial_ids)
     epochs["trial_id"] = epochs["trial_id"].cat.set_categories([*trial_ids, *others])

@@ -179,7 +179,7 @@ def read_table(folder: Folder, name: str, schema: pa.Schema, key: Sequence[str])
         for field in schema:
             if field.name not in there:
                 table = table.append_column(field, pa.nulls(len(table), field.type))
-        return table.select(schema.names).cast(schema)
+        return table if table.schema.equals(schema) else table.select(schema.names).cast(schema)
     except (pa.ArrowException, OSError) as error:
         reason = str(error).splitlines()[0]
         raise ResultsError(f"{folder}/{name} is damaged: {reason}") from error

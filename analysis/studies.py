@@ -33,6 +33,9 @@ STATES: dict[str, TrialState] = {
 ATTRIBUTES = ("trial_id", "status", "end_reason", "epochs", "seed", "test_accuracy", "duration_s")
 """Columns of a trial that its Optuna trial carries as user attributes."""
 
+ENOUGH_TRIALS = 4
+"""Completed trials below which an importance would be mere noise."""
+
 
 def optuna_studies(
     results: Results, storage: optuna.storages.BaseStorage | None = None
@@ -70,13 +73,13 @@ def importances(results: Results) -> pd.DataFrame:
 
     Columns: ``study``, ``parameter``, ``importance`` (fractions that add up to 1 in a study),
     ``trials`` (completed ones, which are all that Optuna looks at). Parameters that not every
-    completed trial has are left out, and so are studies with fewer than two different values.
-    Sorted by study, the most important first.
+    completed trial has are left out, and so are studies with fewer than :data:`ENOUGH_TRIALS`
+    completed trials or with equal values only. Sorted by study, the most important first.
     """
     rows: list[dict[str, Any]] = []
     for name, study in optuna_studies(results).items():
         complete = study.get_trials(states=[TrialState.COMPLETE])
-        if len({trial.value for trial in complete}) < 2:
+        if len(complete) < ENOUGH_TRIALS or len({trial.value for trial in complete}) < 2:
             continue
         found = optuna.importance.get_param_importances(study)
         rows += [
