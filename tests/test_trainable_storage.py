@@ -1,6 +1,7 @@
 import os
 import pickle
 import threading
+from types import SimpleNamespace
 
 import pytest
 
@@ -145,6 +146,25 @@ def test_unwritable_folder_says_where_and_why(tmp_path):
 def test_unknown_scheme_is_one_clear_line():
     with pytest.raises(StorageError, match=r"^cannot open nfs://host/x: Unrecognized"):
         Folder.open("nfs://host/x")
+
+
+def test_signs_in_a_uri_stay_in_its_path():
+    folder = Folder.open("mock:///a%23b#c") / "d#e?f"
+    assert str(folder) == "mock:///a#b#c/d#e?f"
+    assert Folder.open(folder.location)._path == folder._path == "a#b#c/d#e?f"
+
+
+def test_a_google_store_that_does_not_answer_is_an_error_soon(monkeypatch):
+    asked = []
+    opener = SimpleNamespace(from_uri=lambda uri: asked.append(uri) or (None, ""))
+    monkeypatch.setattr(storage, "fs", SimpleNamespace(FileSystem=opener))
+    for query in ("", "?retry_limit_seconds=5", "?scheme=http"):
+        storage._connect.__wrapped__(f"gs://bucket/{query}")
+    assert asked == [
+        "gs://bucket/?retry_limit_seconds=60",
+        "gs://bucket/?retry_limit_seconds=5",
+        "gs://bucket/?scheme=http&retry_limit_seconds=60",
+    ]
 
 
 def test_messages_hide_the_keys_in_a_uri():

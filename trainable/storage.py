@@ -7,6 +7,7 @@ sees either all of it or nothing. Torch-free.
 
 import os
 import re
+import textwrap
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cache
@@ -20,6 +21,9 @@ from pyarrow import fs
 
 OBJECT_STORES = ("s3", "gcs", "abfs")
 """File systems on which an object appears whole with its last byte, and folders are just names."""
+
+GCS_SECONDS = 60
+"""How long Google's client repeats a request; left alone, it hides a missing login for 15 min."""
 
 _URI = re.compile(r"[a-z][a-z0-9+.-]*://")
 _LEFTOVER = re.compile(r"\..+\.tmp")
@@ -54,7 +58,7 @@ class Folder:
         if not _URI.match(text):
             path = os.path.abspath(os.path.expanduser(text))
             return cls(path, _connect("file:///")[0], path)
-        parts = urlsplit(text)
+        parts = _split(text)
         try:
             filesystem, start = _connect(_uri(parts, "/"))
         except (pyarrow.ArrowException, OSError) as error:
@@ -67,7 +71,7 @@ class Folder:
         path = self._join(name)
         if not _URI.match(self.location):
             return Folder(path, self._filesystem, path)
-        parts = urlsplit(self.location)
+        parts = _split(self.location)
         location = _uri(parts, f"{parts.path.rstrip('/')}/{quote(name)}")
         return Folder(location, self._filesystem, path)
 
@@ -191,8 +195,14 @@ class Folder:
 @cache
 def _connect(root: str) -> tuple[fs.FileSystem, str]:
     """One connection a store, as opening one may ask the network for its region."""
+    if root.startswith(("gs:", "gcs:")) and "retry_limit_seconds" not in root:
+        root += ("&" if "?" in root else "?") + f"retry_limit_seconds={GCS_SECONDS}"
     filesystem, start = fs.FileSystem.from_uri(root)
     return filesystem, start
+
+
+def _split(location: str) -> SplitResult:
+    return urlsplit(location, allow_fragments=False)
 
 
 def _uri(parts: SplitResult, path: str) -> str:
@@ -203,7 +213,7 @@ def _shown(location: str) -> str:
     """The location without user, password and query, any of which may hold a key."""
     if not _URI.match(location):
         return location
-    parts = urlsplit(location)
+    parts = _split(location)
     return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{unquote(parts.path)}"
 
 
@@ -212,4 +222,4 @@ def _reason(error: BaseException) -> str:
         return _reason(error.__cause__)
     if isinstance(error, OSError) and error.errno:
         return os.strerror(error.errno)
-    return str(error).splitlines()[0]
+    return textwrap.shorten(str(error), 300, placeholder=" …")
