@@ -1,9 +1,11 @@
 import shutil
+import threading
 
 import pandas as pd
 import pytest
 
 from analysis import results as results_module
+from analysis import store
 from analysis.results import ResultsError, ResultsWarning, load_results
 from analysis.schema import EPOCH_COLUMNS, TRIAL_COLUMNS
 from analysis.store import ResultsWriter
@@ -216,3 +218,26 @@ def test_a_copied_folder_loads_the_same(folder, tmp_path):
     pd.testing.assert_frame_equal(
         load_results(folder).epochs, load_results(tmp_path / "elsewhere").epochs
     )
+
+
+def test_a_reader_beside_a_busy_writer_sees_every_epoch_once(tmp_path, monkeypatch):
+    monkeypatch.setattr(store, "PARTS_PER_LEVEL", 3)
+    monkeypatch.setattr(results_module, "_ATTEMPTS", 50)
+    folder = write_results(tmp_path, [trial_row(ELR, 0, status="running")])
+    writer = ResultsWriter(folder)
+
+    def write():
+        for epoch in range(1, 61):
+            writer.append_epochs(ELR, [epoch_row(f"{ELR}-0000", epoch, epoch)])
+        writer.compact()
+
+    thread = threading.Thread(target=write)
+    thread.start()
+    counts = []
+    while thread.is_alive():
+        epochs = load_results(tmp_path).epochs["epoch"].tolist()
+        assert epochs == list(range(1, len(epochs) + 1))
+        counts.append(len(epochs))
+    thread.join()
+    assert counts == sorted(counts)
+    assert len(load_results(tmp_path).epochs) == 60
