@@ -1,0 +1,88 @@
+import dataclasses
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from analysis.store import ResultsError
+from search.labels import LabelBook, labels_key
+from spaces.load import parse_sweep
+from trainable.storage import Folder
+
+SPEC = """
+name = "labels"
+losses = ["ce", "elr"]
+network = "tiny_cnn"
+data.name = "digits"
+data.train_examples = 200
+[[noise]]
+kind = "symmetric"
+rates = [0.2, 0.4]
+[budget]
+max_epochs = 2
+grace_epochs = 1
+"""
+
+
+@pytest.fixture
+def configs():
+    return [cell.trial(cell.reference, seed=0) for cell in parse_sweep(SPEC).cells()]
+
+
+@pytest.fixture
+def folder(tmp_path):
+    return Folder.open(tmp_path)
+
+
+def test_add_draws_the_labels_of_each_noise_setting_once(configs, folder):
+    book = LabelBook(folder)
+    book.add(configs)
+    assert sorted(book.noisy) == ["digits-symmetric-0.2-seed0", "digits-symmetric-0.4-seed0"]
+    assert (folder / "labels").names() == [f"{key}.parquet" for key in sorted(book.noisy)]
+
+
+def test_stored_labels_are_read_by_pandas_alone(configs, folder, tmp_path):
+    book = LabelBook(folder)
+    book.add(configs)
+    key = labels_key(configs[0])
+    table = pd.read_parquet(tmp_path / "labels" / f"{key}.parquet")
+    assert len(table) == 200
+    wrong = (table["given"] != table["true"]).mean()
+    assert wrong == book.describe(configs[0])["realised_rate"]
+
+
+def test_stored_labels_win_over_drawing_again(configs, folder, tmp_path):
+    """As on a machine whose generator or reference classifier differs."""
+    LabelBook(folder).add(configs)
+    path = tmp_path / "labels" / f"{labels_key(configs[0])}.parquet"
+    table = pd.read_parquet(path)
+    table["given"] = (table["true"] + 1) % 10
+    table.to_parquet(path)
+    again = LabelBook(folder)
+    again.add(configs)
+    assert again.describe(configs[0])["realised_rate"] == 1.0
+
+
+def test_another_seed_has_other_labels(configs, folder):
+    other = dataclasses.replace(configs[0], seed=1)
+    book = LabelBook(folder)
+    book.add([configs[0], other])
+    one, two = (book.noisy[labels_key(c)] for c in (configs[0], other))
+    assert one.fingerprint != two.fingerprint
+    assert not np.array_equal(one.labels, two.labels)
+
+
+def test_damaged_labels_are_named(configs, folder, tmp_path):
+    LabelBook(folder).add(configs)
+    path = tmp_path / "labels" / f"{labels_key(configs[0])}.parquet"
+    path.write_bytes(path.read_bytes()[:50])
+    with pytest.raises(ResultsError, match=rf"{path.name} is damaged"):
+        LabelBook(folder).add(configs)
+
+
+def test_labels_of_other_images_are_refused(configs, folder, tmp_path):
+    LabelBook(folder).add(configs)
+    path = tmp_path / "labels" / f"{labels_key(configs[0])}.parquet"
+    pd.read_parquet(path).assign(index=0).to_parquet(path)
+    with pytest.raises(ResultsError, match="labels of other images"):
+        LabelBook(folder).add(configs)
