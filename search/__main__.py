@@ -31,13 +31,24 @@ Name = Annotated[str | None, typer.Option(help="name of the sweep and of its fol
 
 
 @app.command()
-def run(spec: Spec, storage: Storage = "results", name: Name = None, set_: Set = None) -> None:
+def run(
+    spec: Spec,
+    storage: Storage = "results",
+    name: Name = None,
+    set_: Set = None,
+    warm_start: Annotated[
+        str | None, typer.Option(help="an earlier results folder whose best points go first")
+    ] = None,
+) -> None:
     """Run a sweep, or go on with it if its folder is there already."""
     with _clear_errors():
         from search import runner
 
         sweep = load_sweep(spec, set_ or (), name=name)
-        _end(lambda: runner.start(sweep, storage, out), Folder.open(storage) / sweep.name)
+        _end(
+            lambda: runner.start(sweep, storage, out, warm_start=warm_start),
+            Folder.open(storage) / sweep.name,
+        )
 
 
 @app.command()
@@ -76,6 +87,51 @@ def replicate(
 
         folder = Folder.open(results)
         _end(lambda: runner.replicate(folder, top, seeds, out), folder)
+
+
+@app.command()
+def plan(spec: Spec, storage: Storage = "results", name: Name = None, set_: Set = None) -> None:
+    """Say what a sweep will cost: epochs, hours, memory, disk. Runs a few training steps."""
+    with _clear_errors():
+        from search import plan as planning
+        from search.reports import print_plan
+
+        sweep = load_sweep(spec, set_ or (), name=name)
+        folder = Folder.open(storage) / sweep.name
+        with err.status("measuring a few training steps"):
+            made = planning.plan(sweep)
+        print_plan(made, out)
+        if folder.names():
+            out.print(Text(f"note: {folder} is there already; run would go on with it"))
+
+
+@app.command()
+def replay(
+    curves: Annotated[
+        str, typer.Argument(help="results of a sweep without early stopping, or a .parquet of one")
+    ],
+    strategy: Annotated[
+        list[str] | None, typer.Option(help="sampler+early_stopping, or stock; repeatable")
+    ] = None,
+    seeds: Annotated[int, typer.Option(min=1, help="runs of every strategy")] = 20,
+    slots: Annotated[int, typer.Option(min=1, help="trials at once")] = 1,
+    set_: Set = None,
+    export: Annotated[str | None, typer.Option(help="write the curves to this .parquet")] = None,
+) -> None:
+    """Compare search strategies on recorded full-length curves, in seconds."""
+    with _clear_errors():
+        from search.curves import load_curves, overridden, save_curves
+        from search.replay import STRATEGIES, summarise
+        from search.replay import replay as runs
+        from search.reports import print_replay
+
+        recorded = overridden(load_curves(curves), set_ or ())
+        if export is not None:
+            save_curves(recorded, export)
+        chosen = strategy or list(STRATEGIES)
+        with err.status("replaying"):
+            summaries = summarise(list(runs(recorded, chosen, seeds=seeds, slots=slots)))
+        print_replay(recorded, summaries, seeds, out)
 
 
 @app.command()
