@@ -9,10 +9,10 @@ import os
 import time
 from collections.abc import Callable
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 from ray import tune
-from ray.exceptions import RayActorError
 from ray.tune.callback import Callback
 from ray.tune.experiment import Trial as TuneTrial
 from ray.tune.logger import TBXLoggerCallback
@@ -195,7 +195,11 @@ def build_tuner(
 
 
 def _one_line(trial: TuneTrial) -> str:
-    """What went wrong, in one line: a traceback's last, an actor's end in Ray's own words."""
-    error = trial.get_pickled_error() or trial.get_error()
-    lines = [line.strip() for line in str(error or "unknown error").splitlines() if line.strip()]
-    return lines[0 if isinstance(error, RayActorError) else -1]
+    """What went wrong, in one line: a traceback's last, or an actor's end in Ray's own words.
+
+    Tune writes it to a file in its staging folder, and syncs that to its storage only later.
+    """
+    text = Path(trial.error_file).read_text() if trial.error_file else ""
+    lines = [line.strip() for line in text.rpartition("Failure # ")[2].splitlines()[1:]]
+    lines = [line for line in lines if line] or ["unknown error"]
+    return lines[-1 if "ray::" in lines[0] else 0]
