@@ -41,7 +41,7 @@ def _text(source: str) -> str:
     try:
         if path.suffix == ".toml" or path.is_file():
             return path.read_text(encoding="utf-8-sig")
-        folder = path.is_dir()
+        folder = bool(source) and path.is_dir()
     except (OSError, ValueError) as error:
         raise SpecError(f"{source}: cannot be read: {_reason(error)}") from None
     if folder:
@@ -61,7 +61,7 @@ def parse_sweep(
     except (ValueError, RecursionError) as error:
         raise SpecError(f"{where}: is not valid TOML: {error}") from None
     for override in overrides:
-        _override(table, " ".join(override.split()))
+        _override(table, override)
     if name is not None:
         table["name"] = name
     try:
@@ -99,39 +99,42 @@ def _flat(table: Any, prefix: str = "") -> dict[str, Any]:
 def _override(table: dict[str, Any], override: str) -> None:
     key, separator, text = override.partition("=")
     *path, last = key.strip().split(".")
-    if not separator or not all([*path, last]):
-        raise SpecError(f"--set {override}: is not key=value, such as budget.trials=4")
-    place: Any = table
-    for step in path:
-        place = _enter(place, step, override)
-    if isinstance(place, list):
-        _enter(place, last, override)
-        place[int(last)] = _parsed(text, override)
-    elif isinstance(place, dict):
-        place[last] = _parsed(text, override)
-    else:
-        raise SpecError(f"--set {override}: {'.'.join(path)} is not a table")
+    try:
+        if not separator or not all([*path, last]):
+            raise ValueError("is not key=value, such as budget.trials=4")
+        place: Any = table
+        for step in path:
+            place = _enter(place, step)
+        if isinstance(place, list):
+            _enter(place, last)
+            place[int(last)] = _parsed(text)
+        elif isinstance(place, dict):
+            place[last] = _parsed(text)
+        else:
+            raise ValueError(f"{'.'.join(path)} is not a table")
+    except ValueError as error:
+        raise SpecError(f"--set {shown(override)[1:-1]}: {error}") from None
 
 
-def _parsed(text: str, override: str) -> Any:
+def _enter(place: Any, step: str) -> Any:
+    if isinstance(place, dict):
+        return place.setdefault(step, {})
+    if isinstance(place, list) and step.isdecimal() and int(step) < len(place):
+        return place[int(step)]
+    raise ValueError(f"there is no {step!r} to set")
+
+
+def _parsed(text: str) -> Any:
     """A TOML value; a bare word is a text, so that names need no quotes."""
     try:
         return tomllib.loads(f"value = {text}")["value"]
     except (ValueError, RecursionError) as error:
         if text.lstrip().startswith(("[", "{", '"', "'")):
-            raise SpecError(
-                f"--set {override}: is not valid TOML: {error}; texts in it need quotes, and "
-                'the shell needs quotes around it all: --set \'losses=["ce", "elr"]\''
+            raise ValueError(
+                f"is not valid TOML: {error}; texts in it need quotes, and the shell needs "
+                'quotes around it all: --set \'losses=["ce", "elr"]\''
             ) from None
         return text.strip()
-
-
-def _enter(place: Any, step: str, override: str) -> Any:
-    if isinstance(place, dict):
-        return place.setdefault(step, {})
-    if isinstance(place, list) and step.isdecimal() and int(step) < len(place):
-        return place[int(step)]
-    raise SpecError(f"--set {override}: there is no {step!r} to set")
 
 
 def _explain(error: Any) -> str:

@@ -157,15 +157,15 @@ class TrainingSpec(Section):
 class ResourcesSpec(Section):
     """``[resources]``: what a trial gets. Empty: a GPU each where there are any, else a core."""
 
-    cpus_per_trial: float | None = Field(default=None, ge=0.01)
-    gpus_per_trial: float | None = None
+    cpus_per_trial: float | None = Field(default=None, ge=0.01, le=1e6)
+    gpus_per_trial: float | None = Field(default=None, ge=0, le=1e6)
     max_concurrent: int | None = Field(default=None, ge=1)
     max_failures: int = Field(default=3, ge=0)
 
     @field_validator("gpus_per_trial")
     @classmethod
     def _gpus(cls, gpus: float | None) -> float | None:
-        if gpus is None or (gpus >= 0 and gpus == int(gpus)) or 0.01 <= gpus < 1:
+        if gpus is None or gpus == int(gpus) or 0.01 <= gpus < 1:
             return gpus
         raise ValueError(f"{gpus:g} is neither a part of a GPU in [0.01, 1) nor a whole number")
 

@@ -1,0 +1,167 @@
+"""Presets: the published settings, and spaces that keep to what the catalogue allows."""
+
+import itertools
+
+import pytest
+
+from spaces.domains import Choice, Fixed
+from spaces.presets import ALL_OWNERS, PRESETS, REFINED, build_space, reference_setting
+from trainable.catalog import DATASETS, LOSSES, NOISE_KINDS, SCHEDULES, TARGETS
+from trainable.config import DataConfig, NoiseConfig, TrialConfig
+
+
+def build(loss="elr", preset="default", dataset="cifar10", noise="symmetric", overrides=None):
+    return build_space(
+        loss,
+        dataset=dataset,
+        noise_kind=noise,
+        max_epochs=PRESETS[preset].max_epochs[dataset],
+        preset=preset,
+        overrides=overrides,
+    )
+
+
+def only_point(loss: str, preset: str, dataset: str, noise: str) -> dict[str, object]:
+    space, reference = build(loss, preset, dataset, noise)
+    assert not space.varies
+    return reference
+
+
+@pytest.mark.parametrize("preset", ["paper", "paper_star"])
+@pytest.mark.parametrize("loss", ["ce", "elr", "adam_elr"])
+@pytest.mark.parametrize("dataset", ["cifar10", "cifar100"])
+def test_paper_presets_have_the_paper_s_optimiser(preset, loss, dataset):
+    point = only_point(loss, preset, dataset, "symmetric")
+    assert (point["lr"], point["momentum"], point["weight_decay"]) == (0.02, 0.9, 1e-3)
+    assert point["batch_size"] == 128
+    assert point["averaging"] == 0
+
+
+def test_paper_preset_drops_lr_where_elr_does():
+    assert PRESETS["paper"].max_epochs["cifar10"] == 120
+    assert PRESETS["paper"].max_epochs["cifar100"] == 150
+    point = only_point("elr", "paper", "cifar10", "symmetric")
+    assert (point["lr_schedule"], point["milestones"]) == ("multistep", (40, 80))
+    assert point["gamma"] == 0.01
+    assert only_point("elr", "paper", "cifar100", "symmetric")["milestones"] == (80, 120)
+
+
+@pytest.mark.parametrize("dataset", ["cifar10", "cifar100"])
+def test_paper_star_preset_has_the_star_s_schedule(dataset):
+    assert PRESETS["paper_star"].max_epochs[dataset] == 150
+    point = only_point("elr", "paper_star", dataset, "symmetric")
+    assert point["lr_schedule"] == "cosine_warm_restarts"
+    assert (point["t_0"], point["t_mult"], point["eta_min"]) == (10, 1, 0.001)
+
+
+@pytest.mark.parametrize(
+    ("dataset", "noise", "beta", "lam"),
+    [
+        ("cifar10", "symmetric", 0.7, 3),
+        ("cifar10", "asymmetric", 0.9, 1),
+        ("cifar100", "symmetric", 0.9, 7),
+        ("cifar100", "asymmetric", 0.9, 7),
+        ("digits", "symmetric", 0.7, 3),
+    ],
+)
+def test_paper_presets_have_elr_s_beta_and_lam(dataset, noise, beta, lam):
+    for preset in ("paper", "paper_star"):
+        elr = only_point("elr", preset, dataset, noise)
+        assert (elr["beta"], elr["lam"]) == (beta, lam)
+        refined = only_point("adam_elr", preset, dataset, noise)
+        assert (refined["beta1"], refined["lam"], refined["target"]) == (beta, lam, "adam")
+
+
+def test_gce_has_its_own_optimiser_and_truncation():
+    point = only_point("gce", "paper", "cifar10", "symmetric")
+    assert (point["lr"], point["weight_decay"]) == (0.01, 1e-4)
+    assert (point["q"], point["k"], point["truncate_from"]) == (0.7, 0.5, 40)
+    assert only_point("gce", "paper", "cifar100", "symmetric")["truncate_from"] == 80
+
+
+@pytest.mark.parametrize("target", REFINED)
+def test_reference_weight_of_adam_elr_is_that_of_its_target(target):
+    overrides = {"adam_elr": {"target": Fixed(target)}}
+    _, reference = build("adam_elr", "paper_star", overrides=overrides)
+    expected = reference_setting("adam_elr", "cifar10", "symmetric", 150, target)
+    assert reference["lam"] == expected["adam_elr"]["lam"].value
+    assert reference["beta1"] == 0.7
+
+
+def test_milestones_and_cycles_keep_their_proportion_in_a_short_budget():
+    setting = reference_setting("elr", "digits", "symmetric", 12)
+    assert setting["multistep"]["milestones"] == Fixed((4, 8))
+    assert setting["cosine_warm_restarts"]["t_0"] == Fixed(6)
+    setting = reference_setting("elr", "digits", "symmetric", 1)
+    assert setting["multistep"]["milestones"] == Fixed((1,))
+    assert setting["cosine_warm_restarts"]["t_0"] == Fixed(1)
+
+
+def test_default_preset_searches_the_loss_and_lr_and_schedule():
+    space, _ = build("elr")
+    assert list(space.varies) == ["lam", "beta", "lr", "lr_schedule", "weight_decay"]
+    space, _ = build("adam_elr")
+    assert set(space.varies) == {
+        "lam", "adam.beta1", "adam.beta2", "adam.eps", "lr", "lr_schedule", "weight_decay",
+    }  # fmt: skip
+
+
+def test_loss_preset_searches_the_loss_alone():
+    assert list(build("elr", "loss")[0].varies) == ["lam", "beta"]
+    assert not build("ce", "loss")[0].varies
+
+
+def test_targets_preset_searches_every_target_with_its_own_parameters():
+    space, reference = build("adam_elr", "targets")
+    assert space.domain("target") == Choice(tuple(REFINED))
+    assert reference["target"] == "adam"
+    branches = {name.partition(".")[0] for name in space.varies if "." in name}
+    assert branches == set(REFINED) == set(TARGETS) - {"ema"}
+
+
+def test_schedules_preset_searches_every_schedule_with_its_own_parameters():
+    space, _ = build("elr", "schedules")
+    assert space.domain("lr_schedule") == Choice(tuple(SCHEDULES))
+    branches = {name.partition(".")[0] for name in space.varies if "." in name}
+    assert branches == set(SCHEDULES) - {"constant"}
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+@pytest.mark.parametrize("loss", LOSSES)
+def test_every_point_of_every_preset_makes_a_trial(preset, loss):
+    for dataset, noise in itertools.product(DATASETS, NOISE_KINDS):
+        space, reference = build(loss, preset, dataset, noise)
+        corners = [space.at(dict.fromkeys(space.varies, f)) for f in (0.0, 0.35, 0.7, 0.9999)]
+        for values in (reference, *corners):
+            config = TrialConfig.build(
+                data=DataConfig(dataset),
+                noise=NoiseConfig(noise),
+                loss=loss,
+                network="tiny_cnn",
+                max_epochs=PRESETS[preset].max_epochs[dataset],
+                seed=0,
+                parameters=values,
+            )
+            assert values.items() <= config.parameters.items()
+
+
+def test_adam_literal_has_one_beta_in_every_space():
+    overrides = {"adam_elr": {"target": Fixed("adam_literal")}}
+    space, reference = build("adam_elr", overrides=overrides)
+    assert "beta2" not in reference
+    assert set(space.varies) >= {"adam_literal.beta1", "adam_literal.eps"}
+
+
+def test_owners_and_parameters_never_share_a_name():
+    parameters = {name for owned in ALL_OWNERS.values() for name in owned}
+    assert not parameters & set(ALL_OWNERS)
+    assert len(ALL_OWNERS) == len(LOSSES) + len(REFINED) + len(SCHEDULES) + 1
+
+
+@pytest.mark.parametrize(
+    ("loss", "preset", "message"),
+    [("elrr", "default", "unknown loss 'elrr'"), ("elr", "papr", "unknown preset 'papr'")],
+)
+def test_build_space_refuses_unknown_names(loss, preset, message):
+    with pytest.raises(ValueError, match=f"{message}: did you mean"):
+        build_space(loss, dataset="digits", noise_kind="none", max_epochs=2, preset=preset)
