@@ -1,18 +1,28 @@
-"""``python -m search``: run, resume and look at sweeps."""
+"""``python -m search``: run, resume and look at sweeps.
+
+What takes seconds to import (torch, Ray, pandas) is imported by the commands that need it, once
+their arguments are checked.
+"""
 
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
 from rich.text import Text
 
+from analysis.store import ResultsError
 from spaces.load import SpecError, load_sweep, shipped
 from spaces.presets import PRESETS
+from trainable.dataset_files import DataError
+from trainable.noise_kinds import NoiseError
 from trainable.storage import Folder, StorageError
+
+if TYPE_CHECKING:
+    from search.runner import Finished
 
 app = typer.Typer(
     help="Search hyperparameters of losses for noisy labels.",
@@ -42,9 +52,10 @@ def run(
 ) -> None:
     """Run a sweep, or go on with it if its folder is there already."""
     with _clear_errors():
+        sweep = load_sweep(spec, set_ or (), name=name)
+
         from search import runner
 
-        sweep = load_sweep(spec, set_ or (), name=name)
         _end(
             lambda: runner.start(sweep, storage, out, warm_start=warm_start),
             Folder.open(storage) / sweep.name,
@@ -93,10 +104,11 @@ def replicate(
 def plan(spec: Spec, storage: Storage = "results", name: Name = None, set_: Set = None) -> None:
     """Say what a sweep will cost: epochs, hours, memory, disk. Runs a few training steps."""
     with _clear_errors():
+        sweep = load_sweep(spec, set_ or (), name=name)
+
         from search import plan as planning
         from search.reports import print_plan
 
-        sweep = load_sweep(spec, set_ or (), name=name)
         folder = Folder.open(storage) / sweep.name
         with err.status("measuring a few training steps"):
             made = planning.plan(sweep)
@@ -145,7 +157,7 @@ def presets() -> None:
         out.print(Text(f"  {name:<16}{preset.summary}"), soft_wrap=True)
 
 
-def _end(go: "Callable[[], object]", folder: Folder) -> None:
+def _end(go: "Callable[[], Finished]", folder: Folder) -> None:
     """Run, then say how it ended: exit code 0, 1 for failed trials, 130 when interrupted."""
     from search import runner
     from search.summary import print_summary
@@ -156,7 +168,6 @@ def _end(go: "Callable[[], object]", folder: Folder) -> None:
         err.print(Text(f"{interruption}. Go on with:"), soft_wrap=True)
         err.print(Text(f"  python -m search resume {folder}"), soft_wrap=True)
         raise typer.Exit(1 if interruption.__cause__ else 130) from None
-    assert isinstance(finished, runner.Finished)
     print_summary(finished.spec, finished.folder, out)
     for trial in finished.failed:
         err.print(Text(f"failed: {trial.trial_id}: {trial.end_reason}"), soft_wrap=True)
@@ -167,10 +178,6 @@ def _end(go: "Callable[[], object]", folder: Folder) -> None:
 @contextmanager
 def _clear_errors() -> Iterator[None]:
     """A person's mistake is one clear line and exit code 2, never a traceback."""
-    from analysis.results import ResultsError
-    from trainable.data import DataError
-    from trainable.noise import NoiseError
-
     try:
         yield
     except (SpecError, StorageError, ResultsError, DataError, NoiseError) as error:

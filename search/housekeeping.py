@@ -4,7 +4,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from search.study import ENDED
+from search.trial import ENDED
 from trainable.checkpoints import CHECKPOINTS
 from trainable.storage import Folder
 

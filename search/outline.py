@@ -13,8 +13,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from search.simulate import simulate
-from search.study import Study, Trial
+from search.study import Study
 from search.sweep import Sweep
+from search.trial import Trial
 from spaces.sweep import Cell, SweepSpec
 from trainable.config import derive_seed
 from trainable.metrics import TEST_METRICS, VALIDATION_METRICS, EpochMetrics

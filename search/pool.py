@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 from optuna.storages import BaseStorage
 
 from search.curves import Curve
-from search.study import Study, Trial
+from search.study import Study
+from search.trial import Trial
 from spaces.domains import Choice, Range
 from spaces.space import Space
 from spaces.sweep import Cell

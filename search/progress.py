@@ -10,8 +10,9 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from search.study import Study, Trial
+from search.study import Study
 from search.sweep import Sweep
+from search.trial import Trial
 from trainable.catalog import Value
 
 LIVE_SECONDS = 0.5

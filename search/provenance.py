@@ -9,7 +9,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from search.study import Trial
+from search.trial import Trial
 from spaces.sweep import SweepSpec
 from trainable.storage import Folder, MissingError
 

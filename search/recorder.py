@@ -14,8 +14,8 @@ from functools import partial
 from typing import Any
 
 from analysis.store import ResultsWriter
-from search.study import Trial
 from search.sweep import Sweep
+from search.trial import Trial
 from trainable.metrics import METRIC_COLUMNS, EpochMetrics
 from trainable.patience import patiently
 from trainable.storage import Folder

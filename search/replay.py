@@ -15,8 +15,8 @@ import numpy as np
 from search.curves import Curve, Curves
 from search.pool import Pool, PoolCell, PoolStudy
 from search.simulate import Dealer, simulate
-from search.study import Trial
 from search.sweep import Sweep
+from search.trial import Trial
 from spaces.load import SpecError
 from spaces.strategies import EARLY_STOPPING, SAMPLERS
 from spaces.sweep import Cell, SweepSpec

@@ -8,8 +8,8 @@ import pandas as pd
 
 from analysis.results import Results, ResultsError
 from search.recorder import Recorder
-from search.study import Trial
 from search.sweep import Sweep
+from search.trial import Trial
 from trainable.config import TrialConfig
 from trainable.metrics import METRIC_COLUMNS, EpochMetrics
 

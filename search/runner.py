@@ -10,17 +10,20 @@ from typing import Any
 
 import ray
 from rich.console import Console
+from rich.text import Text
 
 from analysis.best import top_configs
 from analysis.results import load_results
 from search import provenance, resources
 from search.housekeeping import Housekeeping
 from search.labels import LabelBook
+from search.outline import outline
 from search.progress import Progress
 from search.recorder import Recorder
+from search.reports import one_line
 from search.restore import restore
-from search.study import Trial
 from search.sweep import Sweep
+from search.trial import Trial
 from search.tuner import build_tuner
 from search.warm_start import WARM_START, read_points, warm_points, write_points
 from spaces.load import SpecError, differences, dump_sweep, parse_sweep
@@ -151,6 +154,8 @@ def _fit(
         share = resources.trial_resources(sweep.spec.resources)
         slots = resources.Slots(share, sweep.spec.resources)
         provenance.record_start(folder, resources.nodes())
+        if not any(sweep.trials):
+            console.print(Text(one_line(outline(sweep.spec, slots()))), soft_wrap=True)
         with _signals(), Progress(sweep, console, slots) as progress:
             build_tuner(
                 sweep,

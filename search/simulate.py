@@ -4,7 +4,8 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from typing import Protocol
 
-from search.study import Outcome, Trial
+from search.study import Outcome
+from search.trial import Trial
 from trainable.metrics import EpochMetrics
 
 

@@ -13,7 +13,8 @@ from ray.tune.schedulers import ASHAScheduler
 from ray.tune.search.optuna import OptunaSearch
 
 from search.pool import PoolCell, correct
-from search.study import GOES_ON, Outcome, Trial
+from search.study import GOES_ON, Outcome
+from search.trial import Trial
 from spaces.sweep import BudgetSpec
 from trainable.metrics import EpochMetrics
 

@@ -10,22 +10,18 @@ import math
 from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal
 
 import optuna
 from optuna.trial import TrialState, create_trial
 
 from search.samplers import build_sampler, sequence
 from search.stopping import Rule, build_rule, rung_epochs
+from search.trial import ENDED, Status, Trial
 from spaces.sweep import BudgetSpec, Cell, SearchSpec
 from trainable.catalog import Value
-from trainable.config import TrialConfig, derive_seed
+from trainable.config import derive_seed
 from trainable.metrics import EpochMetrics
 from trainable.schedules import cycle_ends
-
-Phase = Literal["search", "replicate"]
-Status = Literal["running", "paused", "completed", "stopped", "diverged", "failed"]
-ENDED: frozenset[Status] = frozenset({"completed", "stopped", "diverged", "failed"})
 
 _STATES = {
     "completed": TrialState.COMPLETE,
@@ -33,47 +29,6 @@ _STATES = {
     "diverged": TrialState.FAIL,
     "failed": TrialState.FAIL,
 }
-
-
-@dataclass
-class Trial:
-    """One trial as the driver sees it.
-
-    ``attempt`` counts its starts (first run, after a failure, after a pause, on resume).
-    ``last`` is its latest epoch and ``best_val`` its best validation accuracy.
-    """
-
-    study: str
-    trial_id: str
-    number: int
-    config: TrialConfig
-    phase: Phase = "search"
-    source_trial_id: str = ""
-    status: Status = "running"
-    end_reason: str = ""
-    attempt: int = 0
-    failures: int = 0
-    last: EpochMetrics | None = None
-    best_val: float = math.nan
-    seconds: float = 0.0
-
-    @property
-    def epochs(self) -> int:
-        """Epochs reported so far."""
-        return self.last.epoch if self.last else 0
-
-    @property
-    def ended(self) -> bool:
-        """Whether its status is final."""
-        return self.status in ENDED
-
-    def hear(self, metrics: EpochMetrics) -> None:
-        """Take in one epoch; one that comes again after a recovery counts once."""
-        if metrics.epoch > self.epochs:
-            self.seconds += metrics.epoch_seconds
-        self.last = metrics
-        if not metrics.val_accuracy <= self.best_val:
-            self.best_val = metrics.val_accuracy
 
 
 @dataclass(frozen=True)

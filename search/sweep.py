@@ -3,7 +3,8 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from search.study import Outcome, Study, Trial
+from search.study import Outcome, Study
+from search.trial import Trial
 from spaces.sweep import SweepSpec
 from trainable.catalog import Value
 from trainable.metrics import EpochMetrics

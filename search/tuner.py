@@ -23,8 +23,8 @@ from search.labels import LabelBook, labels_key
 from search.progress import Progress
 from search.recorder import Recorder
 from search.resources import TrialResources
-from search.study import Trial
 from search.sweep import Sweep
+from search.trial import Trial
 from trainable.ray_trainable import Assignment, TrialTrainable, metrics_of
 from trainable.storage import Folder
 

@@ -4,8 +4,8 @@ import math
 import pytest
 from optuna.trial import TrialState
 
-from search.study import Trial
 from search.sweep import Sweep
+from search.trial import Trial
 from simulated import Driver, curve, spec, table
 from spaces.strategies import EARLY_STOPPING, SAMPLERS
 from trainable.metrics import EpochMetrics
