@@ -1,0 +1,53 @@
+"""One trial as the driver sees it."""
+
+import math
+from dataclasses import dataclass
+from typing import Literal
+
+from trainable.config import TrialConfig
+from trainable.metrics import EpochMetrics
+
+Phase = Literal["search", "replicate"]
+Status = Literal["running", "paused", "completed", "stopped", "diverged", "failed"]
+ENDED: frozenset[Status] = frozenset({"completed", "stopped", "diverged", "failed"})
+
+
+@dataclass
+class Trial:
+    """Where a trial stands.
+
+    ``attempt`` counts its starts (first run, after a failure, after a pause, on resume).
+    ``last`` is its latest epoch and ``best_val`` its best validation accuracy.
+    """
+
+    study: str
+    trial_id: str
+    number: int
+    config: TrialConfig
+    phase: Phase = "search"
+    source_trial_id: str = ""
+    status: Status = "running"
+    end_reason: str = ""
+    attempt: int = 0
+    failures: int = 0
+    last: EpochMetrics | None = None
+    best_val: float = math.nan
+    seconds: float = 0.0
+
+    @property
+    def epochs(self) -> int:
+        """Epochs reported so far."""
+        return self.last.epoch if self.last else 0
+
+    @property
+    def ended(self) -> bool:
+        """Whether its status is final."""
+        return self.status in ENDED
+
+    def hear(self, metrics: EpochMetrics) -> None:
+        """Take in one epoch; one that comes again after a recovery counts once."""
+        if metrics.epoch > self.epochs:
+            self.seconds += metrics.epoch_seconds
+        self.last = metrics
+        if not metrics.val_accuracy <= self.best_val:
+            self.best_val = metrics.val_accuracy
