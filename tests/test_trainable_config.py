@@ -1,0 +1,194 @@
+"""The configuration of a trial: complete, checked, the same after a trip through JSON."""
+
+import dataclasses
+import json
+import math
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from trainable.catalog import DATASETS, LOSSES, NOISE_KINDS, OPTIMISER, SCHEDULES, TARGETS
+from trainable.config import (
+    DataConfig,
+    NoiseConfig,
+    TrialConfig,
+    complete_loss,
+    derive_seed,
+    loss_owners,
+)
+
+REFINED = [name for name in TARGETS if name != "ema"]
+
+
+def build(**changes):
+    arguments = {
+        "data": DataConfig("digits"),
+        "noise": NoiseConfig("symmetric", 0.4),
+        "loss": "adam_elr",
+        "network": "tiny_cnn",
+        "max_epochs": 20,
+        "seed": 0,
+    }
+    return TrialConfig.build(**(arguments | changes))
+
+
+def test_build_completes_every_parameter_from_the_references():
+    config = build()
+    assert config.parameters == {
+        "lam": 3.0,
+        "target": "adam",
+        "beta1": 0.7,
+        "beta2": 0.999,
+        "eps": 1e-8,
+        "lr": 0.02,
+        "lr_schedule": "cosine_warm_restarts",
+        "momentum": 0.9,
+        "weight_decay": 1e-3,
+        "batch_size": 128,
+        "averaging": 0.0,
+        "t_0": 10,
+        "t_mult": 1,
+        "eta_min": 0.001,
+    }
+
+
+@pytest.mark.parametrize("schedule", SCHEDULES)
+@pytest.mark.parametrize("loss", LOSSES)
+def test_build_has_the_parameters_of_its_loss_and_schedule_only(loss, schedule):
+    config = build(loss=loss, parameters={"lr_schedule": schedule})
+    expected = {*LOSSES[loss].parameters, *OPTIMISER.parameters, *SCHEDULES[schedule].parameters}
+    if loss == "adam_elr":
+        expected |= set(TARGETS["adam"].parameters)
+    assert set(config.parameters) == expected
+
+
+@pytest.mark.parametrize("target", REFINED)
+def test_build_brings_the_parameters_of_the_target(target):
+    config = build(parameters={"target": target, "beta1": 0.8})
+    assert set(config.loss_parameters) == {"lam", "target", *TARGETS[target].parameters}
+    assert config.loss_parameters["beta1"] == 0.8
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"loss": "elrr"}, "unknown loss 'elrr': did you mean 'elr'"),
+        ({"network": "resnet43"}, "unknown network 'resnet43': did you mean"),
+        ({"max_epochs": 0}, "max_epochs = 0 is not a whole number above 0"),
+        ({"precision": "half"}, "unknown precision 'half'"),
+        ({"parameters": {"target": "adan"}}, "unknown target 'adan': did you mean 'adam'"),
+        ({"parameters": {"q": 0.7}}, "unknown parameter of a trial with adam_elr 'q'"),
+        ({"parameters": {"gamma": 0.1}}, "unknown parameter of a trial with adam_elr 'gamma'"),
+        ({"parameters": {"lam": -1}}, r"lam = -1 is not a number in \[0, inf\)"),
+        ({"parameters": {"lr": 0}}, r"lr = 0 is not a number in \(0, inf\)"),
+        ({"parameters": {"lr_schedule": "cosin"}}, "unknown lr_schedule 'cosin': did you mean"),
+        ({"parameters": {"batch_size": 1}}, "batch_size = 1 is not"),
+        ({"parameters": {"t_0": 2.5}}, "t_0 = 2.5 is not a whole number"),
+    ],
+)
+def test_build_refuses_what_no_trial_can_be(changes, message):
+    with pytest.raises(ValueError, match=message):
+        build(**changes)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"name": "cifar11"}, "unknown data set 'cifar11': did you mean 'cifar10'"),
+        ({"name": "digits", "holdout": 0.0}, r"holdout = 0.0 is not a number in \(0, 1\)"),
+        ({"name": "digits", "holdout": math.nan}, "holdout = nan is not"),
+        ({"name": "digits", "holdout": 0.9999}, "leaves 1437 to validate on and 0 to train on"),
+        ({"name": "digits", "holdout": 0.0001}, "leaves 0 to validate on and 1437 to train on"),
+        ({"name": "digits", "train_examples": 99}, r"train_examples = 99 is not in \[100, 1437\]"),
+        ({"name": "cifar100", "train_examples": 99}, r"is not in \[1000, 50000\]"),
+    ],
+)
+def test_data_config_refuses_what_no_data_can_be(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        DataConfig(**arguments)
+
+
+@pytest.mark.parametrize("name", DATASETS)
+def test_data_config_takes_all_of_any_data_set_or_its_smallest_part(name):
+    DataConfig(name)
+    DataConfig(name, train_examples=10 * DATASETS[name].num_classes)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"kind": "symetric"}, "unknown noise kind 'symetric': did you mean 'symmetric'"),
+        ({"kind": "symmetric", "rate": 1.0}, r"rate = 1.0 is not a number in \[0, 1\)"),
+        ({"kind": "symmetric", "rate": math.nan}, "rate = nan is not"),
+        ({"kind": "asymmetric", "ring": "superclas"}, "unknown ring 'superclas': did you mean"),
+    ],
+)
+def test_noise_config_refuses_what_no_noise_can_be(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        NoiseConfig(**arguments)
+
+
+@pytest.mark.parametrize(
+    ("noise", "setting"),
+    [
+        (NoiseConfig("none"), "none"),
+        (NoiseConfig("symmetric", 0.4), "symmetric-0.4"),
+        (NoiseConfig("symmetric", 0.4, include_true=False), "symmetric-exclusive-0.4"),
+        (NoiseConfig("asymmetric", 0.3, ring="contiguous"), "asymmetric-contiguous-0.3"),
+        (NoiseConfig("asymmetric", 0.3, legacy_sequential=True), "asymmetric-sequential-0.3"),
+        (NoiseConfig("human", labels_file="x", labels_key="worse_label"), "human-worse_label"),
+    ],
+)
+def test_noise_setting_is_a_short_name_for_each(noise, setting):
+    assert noise.setting == setting
+
+
+@pytest.mark.parametrize("kind", NOISE_KINDS)
+@pytest.mark.parametrize("loss", LOSSES)
+def test_config_is_the_same_after_json(loss, kind):
+    parameters = {"lr_schedule": "multistep", "milestones": (3, 7)}
+    noise = NoiseConfig(kind, labels_key="worse_label" if kind == "human" else None)
+    config = build(loss=loss, noise=noise, parameters=parameters)
+    again = TrialConfig.from_dict(json.loads(json.dumps(config.as_dict())))
+    assert again == config
+    assert again.fingerprint == config.fingerprint
+
+
+def test_fingerprint_differs_with_anything():
+    config = build(data=DataConfig("digits", train_examples=500))
+    others = [
+        dataclasses.replace(config, seed=1),
+        dataclasses.replace(config, lr=0.021),
+        dataclasses.replace(config, compile=True),
+        dataclasses.replace(config, noise=NoiseConfig("symmetric", 0.41)),
+        dataclasses.replace(config, data=DataConfig("digits", train_examples=501)),
+        build(data=config.data, parameters={"eps": 1e-7}),
+    ]
+    prints = {c.fingerprint for c in [config, *others]}
+    assert len(prints) == len(others) + 1
+    assert all(len(p) == 16 and int(p, 16) >= 0 for p in prints)
+
+
+def test_loss_owners_are_the_loss_and_its_target():
+    assert loss_owners("elr", {}) == [LOSSES["elr"]]
+    assert loss_owners("adam_elr", {"target": "lion"}) == [LOSSES["adam_elr"], TARGETS["lion"]]
+    assert set(complete_loss("adam_elr", {"target": "lion"})) == {
+        "lam",
+        "target",
+        "beta1",
+        "beta2",
+    }
+
+
+@given(st.integers(0, 2**63), st.text(max_size=20))
+def test_derive_seed_is_a_63_bit_number_of_seed_and_purpose(seed, purpose):
+    derived = derive_seed(seed, purpose)
+    assert 0 <= derived < 2**63
+    assert derived == derive_seed(seed, purpose)
+    assert derived != derive_seed(seed + 1, purpose)
+    assert derived != derive_seed(seed, f"{purpose} ")
+
+
+def test_derive_seed_is_the_same_on_every_machine():
+    assert derive_seed(0, "noise") == 5127903134280592399  # of sha256sum
