@@ -164,8 +164,9 @@ def _end(go: "Callable[[], Finished]", folder: Folder) -> None:
 
     try:
         finished = go()
-    except runner.Interrupted as interruption:
-        err.print(Text(f"{interruption}. Go on with:"), soft_wrap=True)
+    except (runner.Interrupted, KeyboardInterrupt) as interruption:
+        what = str(interruption) or "interrupted before the first trial"
+        err.print(Text(f"{what}. Go on with:"), soft_wrap=True)
         err.print(Text(f"  python -m search resume {folder}"), soft_wrap=True)
         raise typer.Exit(1 if interruption.__cause__ else 130) from None
     print_summary(finished.spec, finished.folder, out)

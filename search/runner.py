@@ -3,7 +3,7 @@
 import logging
 import signal
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -171,6 +171,10 @@ def _fit(
         raise Interrupted("interrupted; everything so far is saved") from None
     except StorageError as error:
         raise Interrupted(f"stopped: {error}") from error
+    except BaseException:
+        with suppress(StorageError):
+            recorder.close()
+        raise
     finally:
         if ours:
             ray.shutdown()
