@@ -75,10 +75,10 @@ class Progress:
     at first and every minute later, so that a night's log reads in one screen.
     """
 
-    def __init__(self, sweep: Sweep, console: Console, slots: Callable[[], int]) -> None:
+    def __init__(self, sweep: Sweep, console: Console, occupancy: Callable[[int], str]) -> None:
         self._sweep = sweep
         self._console = console
-        self._slots = slots
+        self._occupancy = occupancy
         self._start = time.monotonic()
         self._epochs_before = sum(trial.epochs for trial in sweep.trials)
         self._drawn = self._start
@@ -149,7 +149,7 @@ class Progress:
         running = sum(state.running for state in states)
         parts = [
             f"{ended}/{planned} trials",
-            f"{running} running on {self._slots()} slots",
+            self._occupancy(running),
             f"{sum(s.stopped for s in states)} stopped early",
         ]
         for name in ("paused", "diverged", "failed"):

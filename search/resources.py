@@ -9,9 +9,13 @@ from typing import Any
 
 import ray
 from ray._private import ray_constants
+from ray.exceptions import RayError
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from spaces.load import SpecError
 from spaces.sweep import ResourcesSpec
+from trainable.patience import SWEEP_FILE
+from trainable.storage import Folder, StorageError
 
 
 def connect(**options: Any) -> None:
@@ -63,6 +67,42 @@ def nodes() -> list[dict[str, float]]:
     return [node["Resources"] for node in ray.nodes() if node["Alive"]]
 
 
+def check_storage(results: Folder) -> None:
+    """Make sure that every node can use the results folder, before a trial needs it there.
+
+    Raises SpecError naming a node that cannot: it does not mount the path, say, or has no
+    credentials for the URI.
+    """
+    there = [node for node in ray.nodes() if node["Alive"]]
+    if len(there) < 2:
+        return
+    check = ray.remote(num_cpus=0, max_retries=0)(_why_unusable)
+    answers = []
+    for node in there:
+        here = NodeAffinitySchedulingStrategy(node["NodeID"], soft=False)
+        answers.append(check.options(scheduling_strategy=here).remote(results))
+    for node, answer in zip(there, answers, strict=True):
+        try:
+            reason = ray.get(answer)
+        except RayError as error:
+            reason = str(error).strip().splitlines()[-1]
+        if reason:
+            raise SpecError(
+                f"node {node['NodeManagerAddress']}: {reason}; the storage must be a path that "
+                "every node mounts, or a URI that every node may write to"
+            )
+
+
+def _why_unusable(results: Folder) -> str:
+    try:
+        if not results.exists(SWEEP_FILE):
+            return f"{results} is not there"
+        results.check_writable()
+    except StorageError as error:
+        return str(error)
+    return ""
+
+
 def trial_resources(spec: ResourcesSpec) -> TrialResources:
     """What a trial gets: as asked, else a GPU where there are any and a fair share of the cores.
 
@@ -103,13 +143,24 @@ class Slots:
         self._resources = resources
         self._limit = spec.max_concurrent
         self._asked = -math.inf
-        self._there = 0
+        self._there: list[dict[str, float]] = []
 
     def __call__(self) -> int:
         """The number, asked of the cluster at most once a second."""
         if self._limit is not None:
             return self._limit
+        return sum(self._resources.fit(node) for node in self._nodes())
+
+    def occupancy(self, running: int) -> str:
+        """What ``running`` trials take, in words."""
+        text = f"{running} running on {self()} slots"
+        if self._resources.gpus:
+            gpus = sum(node.get("GPU", 0.0) for node in self._nodes())
+            text += f", {running * self._resources.gpus:g} of {gpus:g} GPUs busy"
+        return text
+
+    def _nodes(self) -> list[dict[str, float]]:
         if time.monotonic() - self._asked >= 1.0:
-            self._there = sum(self._resources.fit(node) for node in nodes())
+            self._there = nodes()
             self._asked = time.monotonic()
         return self._there

@@ -55,7 +55,7 @@ def start(
     stopped by a signal.
     """
     folder = Folder.open(storage) / spec.name
-    folder.check_writable()
+    _check_lasting(folder)
     if folder.exists(SWEEP_FILE):
         if warm_start is not None and not folder.exists(WARM_START):
             raise SpecError(f"{folder} has started without --warm-start; give a --name")
@@ -73,6 +73,15 @@ def start(
             write_points(folder, warm_points(spec, load_results(warm_start, columns=[])))
         folder.write(SWEEP_FILE, dump_sweep(spec).encode())
     return execute(spec, folder, console)
+
+
+def _check_lasting(folder: Folder) -> None:
+    """Refuse results in the working directory of a submitted job, which Ray deletes."""
+    if "runtime_resources" in Path(folder.location).parts:
+        raise SpecError(
+            "--storage: a submitted job's working directory is deleted after it; give an absolute "
+            "path that every node mounts, or a URI such as s3://bucket/sweeps"
+        )
 
 
 def read_spec(folder: Folder) -> SweepSpec:
@@ -125,6 +134,7 @@ def execute(
     prepare: Callable[[Sweep], None] = lambda sweep: None,
 ) -> Finished:
     """Run what is left of a sweep in its folder, and what ``prepare`` adds to it."""
+    folder.check_writable()
     sweep = Sweep.build(spec, read_points(folder))
     book = LabelBook(folder)
     recorder = Recorder(
@@ -152,11 +162,12 @@ def _fit(
     resources.connect()
     try:
         share = resources.trial_resources(sweep.spec.resources)
+        resources.check_storage(folder)
         slots = resources.Slots(share, sweep.spec.resources)
         provenance.record_start(folder, resources.nodes())
         if not any(sweep.trials):
             console.print(Text(one_line(outline(sweep.spec, slots()))), soft_wrap=True)
-        with _signals(), Progress(sweep, console, slots) as progress:
+        with _signals(), Progress(sweep, console, slots.occupancy) as progress:
             build_tuner(
                 sweep,
                 folder=folder,

@@ -168,6 +168,7 @@ def build_tuner(
             recorded_epochs=trial.epochs,
             rungs=tuple(sweep.studies[trial.study].rungs(trial)),
             threads=resources.threads,
+            gpus=resources.gpus,
         )
 
     def find(trial: TuneTrial) -> Trial:

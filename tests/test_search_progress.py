@@ -20,7 +20,7 @@ def shown(sweep, *, terminal, width=100, height=40):
     console = Console(
         file=io.StringIO(), force_terminal=terminal, width=width, height=height, color_system=None
     )
-    progress = Progress(sweep, console, lambda: 8)
+    progress = Progress(sweep, console, lambda running: f"{running} running on 8 slots")
     progress._drawn = float("-inf")
     with progress:
         progress.tick()

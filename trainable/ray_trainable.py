@@ -3,6 +3,7 @@
 The only module of this package that imports Ray.
 """
 
+import platform
 import time
 from collections import deque
 from collections.abc import Mapping
@@ -33,6 +34,7 @@ class Assignment:
     ``labels``: key of the given labels. ``results``: location of the results folder.
     ``recorded_epochs``: epochs the driver has; a checkpoint's epochs beyond it are reported again.
     ``rungs``: epochs after which a checkpoint is due. ``threads``: CPU threads for torch.
+    ``gpus``: what Ray gave the trial; without any it trains on the CPU, whatever torch sees.
     """
 
     study: str
@@ -43,6 +45,7 @@ class Assignment:
     recorded_epochs: int
     rungs: tuple[int, ...]
     threads: int
+    gpus: float
 
 
 class TrialTrainable(tune.Trainable):
@@ -58,6 +61,7 @@ class TrialTrainable(tune.Trainable):
         """Start the actor's first trial."""
         self._datasets, self._labels = datasets, labels
         self._data: tuple[tuple[Any, ...], TrialData] | None = None
+        self._said_no_gpu = False
         self._start(config)
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
@@ -91,12 +95,22 @@ class TrialTrainable(tune.Trainable):
         self._assignment = Assignment(**config)
         self._config = TrialConfig.from_dict(self._assignment.config)
         torch.set_num_threads(self._assignment.threads)
-        self._trainer = Trainer(self._config, self._trial_data())
+        device = None if self._assignment.gpus else "cpu"
+        self._trainer = Trainer(self._config, self._trial_data(), device)
         self._results = Folder.open(self._assignment.results)
         self._store = CheckpointStore(
             self._results, self._assignment.trial_id, self._config.fingerprint
         )
+        self._say_if_no_gpu()
         self._restore()
+
+    def _say_if_no_gpu(self) -> None:
+        """A GPU that only Ray believes in: drivers missing, or a torch built without CUDA."""
+        if self._assignment.gpus and self._trainer.device.type == "cpu" and not self._said_no_gpu:
+            self._store.notes.append(
+                f"torch sees no GPU on {platform.node()}, so it trains on the CPU"
+            )
+            self._said_no_gpu = True
 
     def _restore(self) -> None:
         self._curve: list[EpochMetrics] = []
