@@ -5,6 +5,7 @@ import platform
 import subprocess
 from datetime import UTC, datetime
 from functools import cache
+from hashlib import sha256
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -31,14 +32,29 @@ def versions() -> dict[str, str]:
 
 @cache
 def git_sha() -> str:
-    """Commit of the code that runs, ``-dirty`` if it has changes; empty outside a checkout."""
+    """Commit of the code that runs, ``-dirty`` if it has changes.
+
+    Outside a checkout, as in a submitted job's copy of it: ``files-`` and the digest of the code.
+    """
     here = Path(__file__).parent
     try:
         head = _git("rev-parse", "HEAD", cwd=here)
         dirty = bool(_git("status", "--porcelain", "--untracked-files=no", cwd=here))
     except (OSError, subprocess.CalledProcessError):
-        return ""
+        return f"files-{code_digest()}"
     return f"{head}-dirty" if dirty else head
+
+
+@cache
+def code_digest() -> str:
+    """A short SHA-256 of the packages' Python files: the same code has the same, anywhere."""
+    root = Path(__file__).parents[1]
+    digest = sha256()
+    for package in ("trainable", "spaces", "analysis", "search"):
+        for path in sorted((root / package).rglob("*.py")):
+            digest.update(f"{path.relative_to(root).as_posix()}\0".encode())
+            digest.update(path.read_bytes() + b"\0")
+    return digest.hexdigest()[:12]
 
 
 def describe(trial: Trial, spec: SweepSpec) -> dict[str, Any]:
@@ -77,6 +93,7 @@ def record_start(results: Folder, nodes: list[dict[str, float]]) -> None:
         {
             "at": datetime.now(UTC).isoformat(timespec="seconds"),
             "git_sha": git_sha(),
+            "code": code_digest(),
             "versions": versions(),
             "platform": platform.platform(),
             "nodes": [
