@@ -197,6 +197,8 @@ def latest_rows(table: pa.Table, trial_ids: Sequence[str] = ()) -> np.ndarray:
     rank = np.array([ranks.setdefault(name, len(ranks)) for name in names], dtype=np.int64)
     trial = rank[column.indices.to_numpy()]
     epoch, attempt, seq = (table[name].to_numpy() for name in ("epoch", "attempt", "seq"))
+    if (np.diff(trial * (epoch.max(initial=0) + 1) + epoch) > 0).all():
+        return np.arange(len(table))
     order = np.lexsort((seq, attempt, epoch, trial))
     trial, epoch = trial[order], epoch[order]
     last = np.ones(len(order), dtype=bool)
