@@ -1,0 +1,173 @@
+"""Ray clusters of our own on one machine, with token authentication and pretended GPUs.
+
+Every node is `ray start --block` in a process group of its own; folder, home and ports are apart
+from anybody else's, and the user's ~/.ray is not touched.
+"""
+
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+RAY = Path(sys.executable).with_name("ray")
+PATIENCE = 300.0
+"""Seconds that anything may take on a busy machine before a test gives up."""
+
+
+def free_port() -> int:
+    """A port below those that the system gives out by itself, and above Ray's workers'."""
+    for port in range(20_000 + os.getpid() % 1000 * 12, 32_767):
+        with socket.socket() as probe:
+            try:
+                probe.bind(("0.0.0.0", port))
+            except OSError:
+                continue
+            if port not in _given:
+                _given.add(port)
+                return port
+    raise RuntimeError("no free port")
+
+
+_given: set[int] = set()
+
+
+def until(condition: Callable[[], object], what: str, seconds: float = PATIENCE) -> float:
+    """Wait for ``condition``; the seconds it took. Raises AssertionError when it never comes."""
+    begin = time.monotonic()
+    while not condition():
+        if time.monotonic() > begin + seconds:
+            raise AssertionError(f"waited {seconds:g} s for {what}")
+        time.sleep(0.2)
+    return time.monotonic() - begin
+
+
+class Node:
+    """One `ray start --block` and all that it started."""
+
+    def __init__(self, arguments: list[str], environment: dict[str, str], log: Path) -> None:
+        self._log = log
+        with log.open("w") as stream:
+            self._process = subprocess.Popen(
+                [RAY, "start", "--block", "--disable-usage-stats", *arguments],
+                env=environment,
+                stdout=stream,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+        until(self._started, f"the node of {log}")
+
+    def kill(self, name: str = "raylet") -> None:
+        """SIGKILL to this node's process ``name``: raylet, or gcs_server on a head."""
+        found = subprocess.run(
+            ["pgrep", "-P", str(self._process.pid), name],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        for pid in found.stdout.split():
+            os.kill(int(pid), signal.SIGKILL)
+
+    def end(self) -> None:
+        """SIGTERM, as a service manager sends it; SIGKILL if that does not help."""
+        if self._process.poll() is None:
+            self._process.terminate()
+            try:
+                self._process.wait(60)
+            except subprocess.TimeoutExpired:
+                os.killpg(self._process.pid, signal.SIGKILL)
+                self._process.wait()
+
+    def _started(self) -> bool:
+        text = self._log.read_text()
+        if self._process.poll() is not None:
+            raise AssertionError(text[-3000:])
+        return "Ray runtime started" in text
+
+
+class Cluster:
+    """A head node and whatever joins it."""
+
+    def __init__(self, *, cpus: float, gpus: float = 0) -> None:
+        self._folder = tempfile.TemporaryDirectory(prefix="elr", dir="/tmp")
+        self.folder = Path(self._folder.name)
+        self.home = self.folder / "home"
+        self.home.mkdir()
+        self.environment = self._environment() | {"RAY_AUTH_MODE": "token"}
+        self.ray("get-auth-token", "--generate")
+        port, self._dashboard = free_port(), free_port()
+        head = ["--head", f"--port={port}", f"--dashboard-port={self._dashboard}"]
+        head += [f"--ray-client-server-port={free_port()}", f"--temp-dir={self.folder / 't'}"]
+        self.nodes: list[Node] = []
+        self.head = self._start(head, cpus, gpus)
+        address = re.search(r"--address='(\S+)'", (self.folder / "node-0.log").read_text())
+        assert address is not None
+        self.address = address[1]
+
+    @property
+    def url(self) -> str:
+        """Where jobs are submitted."""
+        return f"http://127.0.0.1:{self._dashboard}"
+
+    def add_node(self, *, cpus: float, gpus: float = 0) -> Node:
+        """Another node."""
+        return self._start([f"--address={self.address}"], cpus, gpus)
+
+    def ray(
+        self, *arguments: str, cwd: Path = ROOT, **environment: str
+    ) -> subprocess.CompletedProcess[str]:
+        """The `ray` command as somebody with the token runs it."""
+        return subprocess.run(
+            [RAY, *arguments],
+            env=self.environment | environment,
+            cwd=cwd,
+            capture_output=True,
+            text=True,
+            timeout=2 * PATIENCE,
+            check=False,
+        )
+
+    def drive(self, *arguments: object, **environment: str) -> subprocess.Popen[str]:
+        """A driver on this cluster: ``python ARGUMENTS``; its output goes to driver.log."""
+        with (self.folder / "driver.log").open("w") as stream:
+            return subprocess.Popen(
+                [sys.executable, *map(str, arguments)],
+                env=self.environment
+                | {"RAY_ADDRESS": self.address, "PYTHONPATH": str(ROOT)}
+                | environment,
+                cwd=self.folder,
+                stdout=stream,
+                stderr=subprocess.STDOUT,
+                text=True,
+            )
+
+    @property
+    def driver_log(self) -> str:
+        """What the latest driver printed."""
+        return (self.folder / "driver.log").read_text()
+
+    def close(self) -> None:
+        """End all nodes and remove every trace."""
+        for node in reversed(self.nodes):
+            node.end()
+        self._folder.cleanup()
+
+    def _start(self, arguments: list[str], cpus: float, gpus: float) -> Node:
+        arguments += [f"--num-cpus={cpus:g}", f"--num-gpus={gpus:g}"]
+        arguments += [f"--dashboard-agent-listen-port={free_port()}"]
+        arguments += [f"--object-store-memory={200 * 2**20}"]
+        log = self.folder / f"node-{len(self.nodes)}.log"
+        node = Node(arguments, self.environment, log)
+        self.nodes.append(node)
+        return node
+
+    def _environment(self) -> dict[str, str]:
+        kept = {k: v for k, v in os.environ.items() if not k.startswith(("RAY_", "CUDA_"))}
+        path = f"{RAY.parent}{os.pathsep}{kept.get('PATH', '')}"
+        return kept | {"HOME": str(self.home), "PATH": path, "OMP_NUM_THREADS": "1"}
