@@ -94,6 +94,7 @@ EPOCH_COLUMNS: tuple[Column, ...] = (
     Column("attempt", "int", "start of the trial that this row comes from, from 1"),
     Column("seq", "int", "order in which the rows of the sweep arrived, from 0"),
     Column("recorded_at", "time", "when the row arrived"),
+    Column("device", "category", "what the epoch was trained on"),
     *(
         Column(
             metric.name,

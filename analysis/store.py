@@ -19,6 +19,7 @@ from urllib.parse import quote, unquote
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from analysis.schema import EPOCH_COLUMNS, PARAM, arrow_schema, trial_schema
@@ -31,8 +32,12 @@ PARTS_PER_LEVEL = 32
 COMPACTED_LEVEL = 9
 """Level of the one part that the end of a sweep leaves; merging does not reach it before."""
 
-EPOCH_SCHEMA = arrow_schema(column for column in EPOCH_COLUMNS if column.name != "study").set(
-    0, pa.field("trial_id", pa.dictionary(pa.int32(), pa.string()))
+REPEATED = ("trial_id", "device")
+"""Text columns of the epochs that hold few values many times: stored and read as categories."""
+
+EPOCH_SCHEMA = pa.schema(
+    field.with_type(pa.dictionary(pa.int32(), pa.string())) if field.name in REPEATED else field
+    for field in arrow_schema(column for column in EPOCH_COLUMNS if column.name != "study")
 )
 EPOCH_KEY = ("trial_id", "epoch", "attempt", "seq")
 _PART = re.compile(r"part-(\d+)-(\d+)\.parquet")
@@ -91,6 +96,17 @@ class ResultsWriter:
                 continue
             self._replace(study, sorted(known), COMPACTED_LEVEL)
 
+    def truncate(self, seq: int) -> None:
+        """Drop the rows that arrived as number ``seq`` or later, in every study."""
+        for study, known in self._parts.items():
+            folder = self._epochs / partition(study)
+            for level, number in sorted(known):
+                name = part_name(level, number)
+                table = read_table(folder, name, EPOCH_SCHEMA, EPOCH_KEY)
+                kept = table.filter(pc.less(table["seq"], seq))
+                if len(kept) < len(table):
+                    folder.write(name, _parquet(kept, REPEATED))
+
     def _ended_trials(self, rows: Sequence[Mapping[str, Any]], schema: pa.Schema) -> pa.Table:
         """The rows that have ended, in the order in which they did; only new ones cost time."""
         ended = {row["trial_id"]: row for row in rows if row.get("ended_at") is not None}
@@ -130,7 +146,7 @@ class ResultsWriter:
         known = self._parts.setdefault(study, set())
         number = max((number for _, number in known), default=-1) + 1
         name = part_name(level, number)
-        (self._epochs / partition(study)).write(name, _parquet(table, ("trial_id",)))
+        (self._epochs / partition(study)).write(name, _parquet(table, REPEATED))
         known.add((level, number))
         if level == 0:
             self._fresh.setdefault(study, {})[level, number] = table

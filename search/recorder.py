@@ -67,18 +67,25 @@ class Recorder:
         self._writing: Future[None] | None = None
 
     def restore(
-        self, trials: Mapping[str, Mapping[str, Any]], seqs: Mapping[str, list[int]], next_seq: int
+        self,
+        trials: Mapping[str, Mapping[str, Any]],
+        seqs: Mapping[str, list[int]],
+        devices: Mapping[str, str],
+        next_seq: int,
     ) -> None:
         """Go on where a results folder stops.
 
-        ``trials``: the recorded rows by trial_id; ``seqs``: per unfinished trial the seq of each
-        of its epochs, so that one that comes again keeps its place; ``next_seq``: the first new.
+        ``trials``: the recorded rows by trial_id; ``seqs``: per trial the seq of each of its
+        epochs, so that one that comes again keeps its place; ``devices``: what each last trained
+        on; ``next_seq``: the first new one, rows from which on are dropped.
         """
         self._kept = {trial_id: dict(row) for trial_id, row in trials.items()}
         self._durable = dict(self._kept)
         self._seqs = {trial_id: list(numbers) for trial_id, numbers in seqs.items()}
         self._repeated.update({t: int(row["repeated_epochs"] or 0) for t, row in trials.items()})
+        self._devices = dict(devices)
         self._seq = next_seq
+        self._writer.truncate(next_seq)
         self._changed = True
 
     def epoch(self, trial: Trial, metrics: EpochMetrics, device: str) -> None:
@@ -89,6 +96,7 @@ class Recorder:
             "attempt": trial.attempt,
             "seq": self._place(trial.trial_id, metrics.epoch),
             "recorded_at": self._now(),
+            "device": device,
         }
         self._pending[trial.study].append(row)
         self._devices[trial.trial_id] = device

@@ -29,19 +29,33 @@ def restore(sweep: Sweep, recorder: Recorder, results: Results) -> None:
         trials[row["study"]].append(_trial(row))
     epochs: dict[str, list[tuple[str, int, EpochMetrics]]] = defaultdict(list)
     seqs: dict[str, list[int]] = defaultdict(list)
-    for record in results.epochs.sort_values("seq").to_dict("records"):
+    devices: dict[str, str] = {}
+    arrived = _gapless(results.epochs)
+    for record in arrived.to_dict("records"):
         trial_id = str(record["trial_id"])
         if trial_id in rows:
             metrics = EpochMetrics(**{name: record[name] for name in METRIC_COLUMNS})
             epochs[rows[trial_id]["study"]].append((trial_id, int(record["attempt"]), metrics))
             seqs[trial_id].append(int(record["seq"]))
+            devices[trial_id] = str(record["device"])
     for name, study in sweep.studies.items():
         try:
             study.restore(trials[name], epochs[name])
         except ValueError as error:
             raise ResultsError(f"{results.folder}: {error}") from None
-    next_seq = int(results.epochs["seq"].max()) + 1 if len(results.epochs) else 0
-    recorder.restore(rows, seqs, next_seq)
+    recorder.restore(rows, seqs, devices, len(arrived))
+
+
+def _gapless(epochs: pd.DataFrame) -> pd.DataFrame:
+    """The rows in their order of arrival, up to the first that is missing.
+
+    A driver that dies while it writes leaves the epochs of some studies and not of others. What
+    arrived after a lost row may have followed from it, so it is not built upon: its trials
+    continue from their checkpoints.
+    """
+    epochs = epochs.sort_values("seq", ignore_index=True)
+    there = (epochs["seq"] == epochs.index).to_numpy()
+    return epochs if there.all() else epochs.iloc[: there.argmin()]
 
 
 def _trial(row: dict[str, Any]) -> Trial:

@@ -84,14 +84,14 @@ class Study:
         return len(self._running)
 
     @property
-    def interrupted(self) -> bool:
-        """Whether a trial waits that goes before any new one."""
-        return bool(self._waiting)
+    def interrupted(self) -> Sequence[Trial]:
+        """Trials that go before any new one, the first first."""
+        return self._waiting
 
     @property
     def has_work(self) -> bool:
         """Whether :meth:`deal` would give a trial now."""
-        return self.interrupted or self._has_new or self._promotable() is not None
+        return bool(self._waiting) or self._has_new or self._promotable() is not None
 
     @property
     def finished(self) -> bool:

@@ -14,8 +14,8 @@ from trainable.metrics import EpochMetrics
 class Sweep:
     """The studies of one sweep, by name, in the order of the grid.
 
-    Trials are dealt so that no slot waits while any study has work: interrupted trials first, then
-    the study that has had the fewest turns.
+    Trials are dealt so that no slot waits while any study has work: interrupted trials first, by
+    number, as they were dealt before; then the study that has had the fewest turns.
     """
 
     spec: SweepSpec
@@ -50,7 +50,9 @@ class Sweep:
         studies = list(self.studies.values())
         for study in studies:
             study.settle()
-        ready = [s for s in studies if s.interrupted] or [s for s in studies if s.has_work]
+        if interrupted := [study for study in studies if study.interrupted]:
+            return min(interrupted, key=lambda study: study.interrupted[0].number).deal()
+        ready = [study for study in studies if study.has_work]
         return min(ready, key=lambda study: study.turns).deal() if ready else None
 
     def report(self, trial: Trial, metrics: EpochMetrics) -> Outcome:

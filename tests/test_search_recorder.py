@@ -8,6 +8,7 @@ from analysis.results import load_results
 from search import provenance
 from search.housekeeping import Housekeeping
 from search.recorder import Recorder
+from search.restore import restore
 from search.sweep import Sweep
 from simulated import curve, spec
 from spaces.load import dump_sweep
@@ -171,3 +172,23 @@ def test_housekeeping_removes_a_model_that_is_overtaken(folder, checkpoints):
         )
     )
     assert checkpoints.names() == ["b", "c", "d", "e", "f", "g"]
+
+
+def test_resume_builds_on_no_row_that_came_after_a_lost_one(folder):
+    """A driver killed while it wrote a batch: one study's rows of it are there, others are not."""
+    sweep = Sweep.build(spec())
+    recorder = recorder_of(sweep, folder)
+    one, two = sweep.deal(), sweep.deal()
+    for trial, epoch in ((one, 1), (two, 1), (one, 2)):
+        report(sweep, recorder, trial, epoch)
+    recorder._pending.pop(two.study)
+    recorder.close()
+    again = Sweep.build(spec())
+    resumed = recorder_of(again, folder)
+    restore(again, resumed, load_results(folder))
+    assert [again.deal().epochs for _ in range(2)] == [1, 0]
+    assert list(load_results(folder).epochs["epoch"]) == [1]
+    report(again, resumed, again.studies[two.study].trials[two.trial_id], 1)
+    resumed.close()
+    assert sorted(load_results(folder).epochs["seq"]) == [0, 1]
+    assert set(load_results(folder).epochs["device"]) == {"cpu"}
