@@ -3,6 +3,7 @@
 import logging
 import math
 import os
+import socket
 import time
 from dataclasses import dataclass
 from typing import Any
@@ -22,16 +23,31 @@ def connect(**options: Any) -> None:
     """Join the cluster that RAY_ADDRESS names (a submitted job's), or start Ray on this machine.
 
     A Ray of our own listens on loopback only and has no dashboard; ``options`` go to ``ray.init``.
+    Raises SpecError if no cluster answers at RAY_ADDRESS.
     """
     if ray.is_initialized():
         return
+    address = os.environ.get("RAY_ADDRESS", "")
+    if address not in ("", "auto", "local"):
+        _check_answers(address)
     settings: dict[str, Any] = {"logging_level": logging.ERROR, "log_to_driver": False}
-    if not os.environ.get("RAY_ADDRESS"):
+    if not address:
         # Ray's default on macOS and Windows; on Linux it has no public switch for it, and its
         # servers would listen on every interface.
         ray_constants.ENABLE_RAY_CLUSTER = False
         settings["include_dashboard"] = False
     ray.init(**(settings | options))
+
+
+def _check_answers(address: str) -> None:
+    """Ray itself would try for minutes and log about it."""
+    host, _, port = address.rpartition("://")[2].rpartition(":")
+    if not port.isdecimal():
+        raise SpecError(f"RAY_ADDRESS={address}: is not host:port, such as 10.0.0.1:6379")
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), timeout=10).close()
+    except (OSError, OverflowError) as error:
+        raise SpecError(f"RAY_ADDRESS={address}: no Ray cluster answers there: {error}") from None
 
 
 @dataclass(frozen=True)

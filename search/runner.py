@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.text import Text
 
 from analysis.best import top_configs
-from analysis.results import load_results
+from analysis.results import ResultsError, load_results
 from search import provenance, resources
 from search.housekeeping import Housekeeping
 from search.labels import LabelBook
@@ -28,6 +28,8 @@ from search.tuner import build_tuner
 from search.warm_start import WARM_START, read_points, warm_points, write_points
 from spaces.load import SpecError, differences, dump_sweep, parse_sweep
 from spaces.sweep import SweepSpec
+from trainable.dataset_files import DataError
+from trainable.noise_kinds import NoiseError
 from trainable.patience import SWEEP_FILE
 from trainable.storage import Folder, StorageError
 
@@ -56,6 +58,7 @@ def start(
     """
     folder = Folder.open(storage) / spec.name
     _check_lasting(folder)
+    folder.check_writable()
     if folder.exists(SWEEP_FILE):
         if warm_start is not None and not folder.exists(WARM_START):
             raise SpecError(f"{folder} has started without --warm-start; give a --name")
@@ -66,13 +69,14 @@ def start(
                 f"{folder} holds another sweep of this name; give it a --name, or use extend:\n"
                 f"{lines}"
             )
-    elif folder.names():
+        return execute(spec, folder, console)
+    if folder.names():
         raise SpecError(f"{folder} is not empty and holds no {SWEEP_FILE}: not a results folder")
-    else:
+    with _undone_if_refused(lambda: Folder.open(storage).delete(spec.name)):
         if warm_start is not None:
             write_points(folder, warm_points(spec, load_results(warm_start, columns=[])))
         folder.write(SWEEP_FILE, dump_sweep(spec).encode())
-    return execute(spec, folder, console)
+        return execute(spec, folder, console)
 
 
 def _check_lasting(folder: Folder) -> None:
@@ -88,7 +92,7 @@ def read_spec(folder: Folder) -> SweepSpec:
     """The sweep file of a results folder. Raises SpecError if there is none."""
     if not folder.exists(SWEEP_FILE):
         raise SpecError(f"{folder} is not a results folder: it has no {SWEEP_FILE}")
-    return parse_sweep(folder.read(SWEEP_FILE).decode(), where=f"{folder}/{SWEEP_FILE}")
+    return parse_sweep(folder.read(SWEEP_FILE), where=f"{folder}/{SWEEP_FILE}")
 
 
 def extend(folder: Folder, trials: int, console: Console) -> Finished:
@@ -102,8 +106,9 @@ def extend(folder: Folder, trials: int, console: Console) -> Finished:
     longer = SweepSpec.model_validate(table)
     if Sweep.build(longer).planned == Sweep.build(spec).planned:
         raise SpecError(f"{folder}: every point of the space is planned already")
-    folder.write(SWEEP_FILE, dump_sweep(longer).encode())
-    return execute(longer, folder, console)
+    with _undone_if_refused(lambda: folder.write(SWEEP_FILE, dump_sweep(spec).encode())):
+        folder.write(SWEEP_FILE, dump_sweep(longer).encode())
+        return execute(longer, folder, console)
 
 
 def replicate(folder: Folder, top: int, seeds: int, console: Console) -> Finished:
@@ -189,6 +194,19 @@ def _fit(
     finally:
         if ours:
             ray.shutdown()
+
+
+@contextmanager
+def _undone_if_refused(undo: Callable[[], None]) -> Iterator[None]:
+    """What is wrong with data, noise, resources or results is found before any trial starts.
+
+    Then nothing is left behind, so that the mended sweep file finds no other sweep there.
+    """
+    try:
+        yield
+    except (SpecError, DataError, NoiseError, ResultsError):
+        undo()
+        raise
 
 
 @contextmanager

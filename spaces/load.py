@@ -34,13 +34,13 @@ def load_sweep(
     return parse_sweep(_text(source), overrides, name=name, where=source)
 
 
-def _text(source: str) -> str:
+def _text(source: str) -> str | bytes:
     if source in shipped():
         return shipped()[source]
     path = Path(source)
     try:
         if path.suffix == ".toml" or path.is_file():
-            return path.read_text(encoding="utf-8-sig")
+            return path.read_bytes()
         folder = bool(source) and path.is_dir()
     except (OSError, ValueError) as error:
         raise SpecError(f"{source}: cannot be read: {_reason(error)}") from None
@@ -53,11 +53,17 @@ def _text(source: str) -> str:
 
 
 def parse_sweep(
-    text: str, overrides: Sequence[str] = (), *, name: str | None = None, where: str = "sweep"
+    text: str | bytes,
+    overrides: Sequence[str] = (),
+    *,
+    name: str | None = None,
+    where: str = "sweep",
 ) -> SweepSpec:
-    """The same from TOML text; ``where`` begins each line of a SpecError."""
+    """The same from TOML, a text or the bytes of a file; ``where`` begins a SpecError's lines."""
     try:
-        table = tomllib.loads(text)
+        table = tomllib.loads(text if isinstance(text, str) else text.decode("utf-8-sig"))
+    except UnicodeDecodeError as error:
+        raise SpecError(f"{where}: is no text in UTF-8: byte {error.start}") from None
     except (ValueError, RecursionError) as error:
         raise SpecError(f"{where}: is not valid TOML: {error}") from None
     for override in overrides:
