@@ -1,5 +1,6 @@
 """One Ray for the whole test session, on loopback, with its own short temporary folder."""
 
+import os
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -8,6 +9,10 @@ from io import StringIO
 import optuna
 import pytest
 from rich.console import Console
+
+
+# Small networks gain nothing from a second thread, and lose much on a busy machine.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 
 @pytest.fixture(scope="session", autouse=True)
