@@ -410,6 +410,22 @@ def test_batch_loop_that_waited_would_be_noticed(wait):
         fake._train(torch.arange(108), epoch=1)
 
 
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+@pytest.mark.parametrize("loss", LOSSES)
+def test_batch_loop_never_waits_for_a_gpu(loss):
+    built = Trainer(trial(loss, averaging=0.9), tiny_data(), "cuda")
+    built.run_epoch()
+    built._start_epoch(2)
+    order = torch.arange(108, device="cuda")
+    batches = list(built.batches(order, epoch=2))
+    torch.cuda.set_sync_debug_mode("error")
+    try:
+        for batch in batches:
+            built.step(batch)
+    finally:
+        torch.cuda.set_sync_debug_mode("default")
+
+
 def test_bfloat16_autocasts_the_network_and_not_the_loss():
     built = trainer("adam_elr", precision="bfloat16")
     kinds = []

@@ -23,6 +23,13 @@ def device_name(device: torch.device) -> str:
     return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
 
 
+def start_trial(device: torch.device) -> None:
+    """Let ``device`` forget the memory peak of the trial before, and try its kernels out."""
+    if device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats(device)
+        torch.backends.cudnn.benchmark = True  # the shapes of batches recur
+
+
 def autocast_dtype(precision: str, device: torch.device) -> torch.dtype | None:
     """The dtype that ``precision`` (``config.PRECISIONS``) autocasts to on ``device``, if any."""
     if precision == "auto":
@@ -61,7 +68,7 @@ def _shared(array: NDArray[Any]) -> Tensor:
 
 
 def peak_memory_mb(device: torch.device) -> float:
-    """Most memory in use so far, in MiB: of the CUDA device, else of this process."""
+    """Most memory in use, in MiB: of the CUDA device in this trial, else of this process ever."""
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device) / 2**20
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss

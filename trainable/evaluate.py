@@ -95,3 +95,9 @@ def memorisation(predictions: Tensor, given: Tensor, true: Tensor) -> dict[str, 
 
 def _share(hits: Tensor, part: Tensor) -> Tensor:
     return (hits & part).sum() / part.sum()
+
+
+def read(columns: dict[str, Tensor]) -> dict[str, float]:
+    """The values of 0-dim tensors, fetched from the device at once."""
+    values = torch.stack([value.double() for value in columns.values()]).tolist()
+    return dict(zip(columns, values, strict=True))

@@ -6,7 +6,7 @@ after it. One code path serves CPU and GPU.
 """
 
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -20,8 +20,14 @@ from trainable.averaging import WeightAverage
 from trainable.catalog import DATASETS
 from trainable.config import TrialConfig, derive_seed
 from trainable.data import TrialData, normalisation
-from trainable.device import autocast_dtype, choose_device, peak_memory_mb, upload
-from trainable.evaluate import Evaluator, autocast, memorisation
+from trainable.device import (
+    autocast_dtype,
+    choose_device,
+    peak_memory_mb,
+    start_trial,
+    upload,
+)
+from trainable.evaluate import Evaluator, autocast, memorisation, read
 from trainable.losses import Loss, build_loss
 from trainable.metrics import EpochMetrics
 from trainable.networks import build_network, initialise
@@ -70,6 +76,7 @@ class Trainer:
         self.data = data
         self.device = choose_device(device)
         self.epoch = 0
+        start_trial(self.device)
         self._place_data()
         self._build_model()
 
@@ -158,23 +165,24 @@ class Trainer:
 
     def _train(self, order: Tensor, epoch: int) -> Outcome:
         """One step a batch, over the training set in ``order``."""
-        starts = self._augmentation.draw(len(order), self._generator(f"augmentation {epoch}"))
-        steps = number_of_steps(len(order), self.config.batch_size)
-        columns = (order, self._rows[order], self._given[order], starts.to(self.device))
-        batches = zip(*(column.tensor_split(steps) for column in columns), strict=True)
-        outcomes = [self.step(Batch(*batch)) for batch in batches]
+        outcomes = [self.step(batch) for batch in self.batches(order, epoch)]
         losses, predictions, clipped = zip(*outcomes, strict=True)
         none_clipped = clipped[0] is None
         return Outcome(
             torch.cat(losses), torch.cat(predictions), None if none_clipped else torch.cat(clipped)
         )
 
+    def batches(self, order: Tensor, epoch: int) -> Iterator[Batch]:
+        """The training set in ``order``, cut into batches, with the augmentation of ``epoch``."""
+        starts = self._augmentation.draw(len(order), self._generator(f"augmentation {epoch}"))
+        steps = number_of_steps(len(order), self.config.batch_size)
+        columns = (order, self._rows[order], self._given[order], starts.to(self.device))
+        return map(Batch, *(column.tensor_split(steps) for column in columns))
+
     def step(self, batch: Batch) -> Outcome:
         """Learn from one batch. Nothing here waits for the device."""
-        images = self._images.index_select(0, batch.rows)
-        images = self._normalisation.apply(self._augmentation.apply(images, batch.starts))
         with autocast(self.device, self._dtype):
-            logits = self._forward(images)
+            logits = self._forward(self.inputs(batch))
         losses = self.loss(logits, batch.given, batch.places)
         self._optimiser.zero_grad()
         losses.mean().backward()
@@ -182,6 +190,11 @@ class Trainer:
         if self._average is not None:
             self._average.update()
         return Outcome(losses.detach(), logits.argmax(1), self.loss.last_clipped)
+
+    def inputs(self, batch: Batch) -> Tensor:
+        """What the network sees of a batch: augmented, normalised, float32 [B, channels, H, W]."""
+        images = self._images.index_select(0, batch.rows)
+        return self._normalisation.apply(self._augmentation.apply(images, batch.starts))
 
     def _training_columns(self, outcome: Outcome, order: Tensor) -> dict[str, float]:
         true = self._true[order]
@@ -283,9 +296,3 @@ def number_of_steps(examples: int, batch_size: int) -> int:
     nothing to compare it with.
     """
     return max(1, min(-(-examples // batch_size), examples // 2))
-
-
-def read(columns: dict[str, Tensor]) -> dict[str, float]:
-    """The values of 0-dim tensors, fetched from the device at once."""
-    values = torch.stack([value.double() for value in columns.values()]).tolist()
-    return dict(zip(columns, values, strict=True))

@@ -1,0 +1,83 @@
+"""What the benchmarks share: sides timed in turns, a table of medians and ratios, the machine."""
+
+import os
+import platform
+import statistics
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from trainable.catalog import DATASETS
+from trainable.data import TrialData
+
+
+def in_turns(sides: Mapping[str, Callable[[], object]], repeats: int) -> dict[str, float]:
+    """Median CPU seconds of each side on one thread.
+
+    CPU time, so that other programs on the machine count little; in turns, so that what they do
+    to the caches and clocks meets every side.
+    """
+    torch.set_num_threads(1)
+    for call in sides.values():
+        call()  # warm
+    times: dict[str, list[float]] = {name: [] for name in sides}
+    for _ in range(repeats):
+        for name, call in sides.items():
+            begin = time.process_time()
+            call()
+            times[name].append(time.process_time() - begin)
+    return {name: statistics.median(seconds) for name, seconds in times.items()}
+
+
+def print_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """Print a Markdown table."""
+    widths = [max(map(len, column)) for column in zip(header, *rows, strict=True)]
+    lines = [header, ["-" * width for width in widths], *rows]
+    for line in lines:
+        print("| " + " | ".join(c.ljust(w) for c, w in zip(line, widths, strict=True)) + " |")
+
+
+def machine() -> str:
+    """Processor, cores, GPU and versions, in a line."""
+    gpu = f", {torch.cuda.get_device_name()}" if torch.cuda.is_available() else ""
+    return (
+        f"{_processor()}, {os.cpu_count()} cores{gpu}; Python {platform.python_version()}, "
+        f"torch {torch.__version__}, {torch.get_num_threads()} thread(s)"
+    )
+
+
+def _processor() -> str:
+    info = Path("/proc/cpuinfo")
+    names = (
+        [line for line in info.read_text().splitlines() if line.startswith("model name")]
+        if (info.exists())
+        else []
+    )
+    return names[0].partition(":")[2].strip() if names else platform.processor()
+
+
+def random_data(dataset: str, examples: int) -> TrialData:
+    """Random images and labels shaped like ``dataset``; one image to evaluate on."""
+    info = DATASETS[dataset]
+    random = np.random.default_rng(0)
+    shape = (examples + 1, info.channels, info.size, info.size)
+    images = random.integers(0, 256, shape, dtype=np.uint8)
+    labels = random.integers(0, info.num_classes, examples + 1)
+    last = slice(examples, None)
+    return TrialData(
+        dataset=dataset,
+        num_classes=info.num_classes,
+        images=images,
+        train_index=np.arange(examples),
+        train_given=labels[:examples],
+        train_true=labels[:examples],
+        val_index=np.array([examples]),
+        val_given=labels[last],
+        val_true=labels[last],
+        test_images=images[last],
+        test_labels=labels[last],
+        transition=np.eye(info.num_classes),
+    )
