@@ -180,25 +180,44 @@ def read_table(folder: Folder, name: str, schema: pa.Schema, key: Sequence[str])
 
     Of ``param_*`` columns, only those that the file has.
 
-    Raises MissingError if it is not there, ResultsError with its path if it is damaged or has no
-    column of ``key``.
+    Raises MissingError if it is not there, ResultsError with its path if it is damaged, or if a
+    column of ``key`` is missing or empty in some row.
     """
     data = folder.read(name)
     try:
-        file = pq.ParquetFile(pa.BufferReader(data))
-        there = set(file.schema_arrow.names)
-        for column in key:
-            if column not in there:
-                raise ResultsError(f"{folder}/{name} is no table of results: no {column!r} in it")
-        schema = pa.schema(f for f in schema if f.name in there or not f.name.startswith(PARAM))
-        table = file.read([n for n in schema.names if n in there], use_threads=False)
-        for field in schema:
-            if field.name not in there:
-                table = table.append_column(field, pa.nulls(len(table), field.type))
-        return table if table.schema.equals(schema) else table.select(schema.names).cast(schema)
-    except (pa.ArrowException, OSError) as error:
-        reason = str(error).splitlines()[0]
-        raise ResultsError(f"{folder}/{name} is damaged: {reason}") from error
+        table = _fitted(pq.ParquetFile(pa.BufferReader(data)), schema, key)
+        table.validate(full=True)
+    except _ForeignError as error:
+        raise ResultsError(f"{folder}/{name} is no table of results: {error}") from None
+    except (pa.ArrowException, OSError, ValueError) as error:
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise ResultsError(f"{folder}/{name} is damaged: {reason:.200}") from error
+    return table
+
+
+class _ForeignError(Exception):
+    """Sound Parquet, but not what this package writes."""
+
+
+def _fitted(file: pq.ParquetFile, schema: pa.Schema, key: Sequence[str]) -> pa.Table:
+    """The columns of ``schema`` in a file."""
+    names = file.schema_arrow.names
+    for column in {n for n in names if names.count(n) > 1}:
+        raise _ForeignError(f"{column!r} twice in it")
+    for column in key:
+        if column not in names:
+            raise _ForeignError(f"no {column!r} in it")
+    schema = pa.schema(f for f in schema if f.name in names or not f.name.startswith(PARAM))
+    table = file.read([n for n in schema.names if n in names], use_threads=False)
+    for field in schema:
+        if field.name not in names:
+            table = table.append_column(field, pa.nulls(len(table), field.type))
+    if not table.schema.equals(schema):
+        table = table.select(schema.names).cast(schema)
+    for column in key:
+        if table[column].null_count:
+            raise _ForeignError(f"rows without {column!r} in it")
+    return table
 
 
 def latest_rows(table: pa.Table, trial_ids: Sequence[str] = ()) -> np.ndarray:
