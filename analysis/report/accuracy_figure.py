@@ -1,0 +1,108 @@
+"""The whole sweep in one figure: test accuracy of every method under every noise setting."""
+
+import pandas as pd
+import plotly.graph_objects as go
+
+from analysis.report.chart import Chart, axis, by_loss, figure, look, plain
+from analysis.report.style import MUTED, loss_name, noise_name, sentence
+from analysis.text import mean_std, percent
+
+ROW_HEIGHT, METHOD_HEIGHT = 26, 15
+
+
+def accuracy_charts(table: pd.DataFrame) -> list[Chart]:
+    """A figure for each data set and network of ``accuracy.accuracy_table``."""
+    groups = table.groupby(["dataset", "model"], sort=True)
+    return [_accuracy(f"{data}, {model}", rows) for (data, model), rows in groups]
+
+
+def _accuracy(title: str, rows: pd.DataFrame) -> Chart:
+    rows = rows.assign(setting=[sentence(noise_name(noise)) for noise in rows["noise"]])
+    settings = list(dict.fromkeys(rows["setting"]))
+    own = rows[rows["study"].notna()]
+    printed = own[own["published"].notna()]
+    traces = [_measured(loss, group) for loss, group in by_loss(own)]
+    traces += [_published(loss, group) for loss, group in by_loss(printed)]
+    if len(printed):
+        traces.append(_entry())
+    plot = figure(
+        traces,
+        axis("Test accuracy (%)", range=_range(own)),
+        axis(categoryarray=[plain(name) for name in settings], autorange="reversed"),
+        scattermode="group",
+        scattergap=0.35,
+    )
+    behind = pd.DataFrame(
+        {
+            "noise": own["setting"],
+            "method": own["loss"].map(loss_name),
+            "test accuracy (%)": [
+                mean_std(*values)
+                for values in zip(own["test"], own["test_std"], own["n"], strict=True)
+            ],
+            "published (%)": own["published"].map(percent),
+        }
+    )
+    says = "Dots are means over the seeds, whiskers one standard deviation."
+    if (own["n"] == 1).any():
+        says += " A dot without whiskers is a single trial."
+    if len(printed):
+        says += " Open marks are what papers print for the same method."
+    height = 90 + len(settings) * (ROW_HEIGHT + METHOD_HEIGHT * own["loss"].nunique())
+    return Chart(f"Test accuracy: {title}", plot, says, behind, height)
+
+
+def _range(rows: pd.DataFrame) -> list[float]:
+    """All dots and whiskers, with a little room."""
+    spread = rows["test_std"].fillna(0)
+    low = min((rows["test"] - spread).min(), rows["published"].min())
+    high = max((rows["test"] + spread).max(), rows["published"].max())
+    room = 0.05 * (high - low) + 0.005
+    return [100 * (low - room), 100 * (high + room)]
+
+
+def _measured(loss: str, rows: pd.DataFrame) -> go.Scatter:
+    style = look(loss)
+    return go.Scatter(
+        x=(100 * rows["test"]).round(3).tolist(),
+        y=rows["setting"].map(plain).tolist(),
+        error_x={
+            "type": "data",
+            "array": (100 * rows["test_std"].fillna(0)).round(3).tolist(),
+            "thickness": 1.5,
+            "width": 4,
+            "color": style.light,
+        },
+        orientation="h",
+        offsetgroup=loss,
+        mode="markers",
+        name=plain(loss_name(loss)),
+        marker={"color": style.light, "symbol": style.symbol, "size": 10},
+        hovertemplate="%{x:.2f}%<extra>%{fullData.name}</extra>",
+    )
+
+
+def _published(loss: str, rows: pd.DataFrame) -> go.Scatter:
+    style = look(loss)
+    return go.Scatter(
+        x=(100 * rows["published"]).round(3).tolist(),
+        y=rows["setting"].map(plain).tolist(),
+        orientation="h",
+        offsetgroup=loss,
+        mode="markers",
+        name=plain(f"{loss_name(loss)}, published"),
+        showlegend=False,
+        marker={"color": style.light, "symbol": f"{style.symbol}-open", "size": 10},
+        hovertemplate="%{x:.2f}%<extra>%{fullData.name}</extra>",
+    )
+
+
+def _entry() -> go.Scatter:
+    """What the legend says about open marks: there is one of them for each method."""
+    return go.Scatter(
+        x=[None],
+        y=[None],
+        mode="markers",
+        name="published",
+        marker={"color": MUTED.light, "symbol": "circle-open", "size": 10},
+    )

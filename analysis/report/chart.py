@@ -1,0 +1,77 @@
+"""What every figure of the report has: a title, words, a table, and one look per loss."""
+
+import html
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+import plotly.graph_objects as go
+
+from analysis.report.style import INK, LOOKS, Look, in_order
+
+
+@dataclass(frozen=True)
+class Chart:
+    """One figure of the report.
+
+    ``says`` is the figure in words, for those who cannot see it; ``table`` has the same data,
+    ready to be printed. ``height`` is in CSS pixels.
+    """
+
+    title: str
+    plot: go.Figure
+    says: str
+    table: pd.DataFrame
+    height: int = 320
+
+
+def plain(text: object) -> str:
+    """Text that Plotly shows as it is: it would read markup in it otherwise."""
+    return html.escape(str(text), quote=False)
+
+
+def axis(title: str = "", **settings: Any) -> dict[str, Any]:
+    """An axis that keeps still under a finger and makes room for its labels."""
+    return {"title": {"text": title}, "fixedrange": True, "automargin": True, **settings}
+
+
+def categories(names: Sequence[str]) -> dict[str, Any]:
+    """A vertical axis of ``names`` from top to bottom, each with the same room."""
+    order = [plain(name) for name in reversed(names)]
+    return axis(categoryarray=order, range=[-0.6, len(order) - 0.4])
+
+
+def figure(
+    traces: list[Any], xaxis: dict[str, Any], yaxis: dict[str, Any], **layout: Any
+) -> go.Figure:
+    """A figure with its legend above it."""
+    left = 56 if yaxis["title"]["text"] else 8
+    below = 48 if xaxis["title"]["text"] else 16
+    whole = {
+        "template": "none",
+        "dragmode": False,
+        "hovermode": "closest",
+        "margin": {"l": left, "r": 16, "t": 12, "b": below},
+        "legend": {"orientation": "h", "x": 0, "y": 1.02, "yanchor": "bottom"},
+        "xaxis": xaxis,
+        "yaxis": yaxis,
+    }
+    return go.Figure(traces, whole | layout)
+
+
+def look(loss: str) -> Look:
+    """The look of a loss; ink for one that has none of its own."""
+    return LOOKS.get(loss, INK)
+
+
+def by_setting(table: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:
+    """The rows of each noise setting, under its title."""
+    for title, group in table.groupby("title", sort=False):
+        yield str(title), group
+
+
+def by_loss(table: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:
+    """The rows of each loss, in the papers' order."""
+    for loss in in_order(table["loss"]):
+        yield loss, table[table["loss"] == loss]

@@ -1,0 +1,84 @@
+"""A figure's legend as HTML: it folds with the page, where Plotly's would push the figure down."""
+
+from typing import Any
+
+import plotly.graph_objects as go
+
+from analysis.report.page import Markup, tag
+from analysis.report.style import dark_colours
+
+SYMBOLS: dict[str, str] = {
+    "circle": "M15 1.5a4.5 4.5 0 1 0 .01 0z",
+    "square": "M10.5 1.5h9v9h-9z",
+    "diamond": "M15 0l5 6-5 6-5-6z",
+    "triangle-up": "M15 1l5 9.5h-10z",
+    "triangle-down": "M15 11l5-9.5h-10z",
+    "cross": "M13 1h4v3h3v4h-3v3h-4v-3h-3v-4h3z",
+    "x": "M12 1l3 3 3-3 2 2-3 3 3 3-2 2-3-3-3 3-2-2 3-3-3-3z",
+    "x-thin": "M12 3l6 6m0-6l-6 6",
+    "star": "M15 0l1.6 4.2 4.4.2-3.4 2.8 1.2 4.3-3.8-2.4-3.8 2.4 1.2-4.3L9 4.4l4.4-.2z",
+}
+"""Outlines of the markers, in a box 30 wide and 12 high."""
+
+DASHES: dict[str, str] = {
+    "solid": "",
+    "dot": "2 3",
+    "dash": "7 4",
+    "longdash": "11 4",
+    "dashdot": "7 3 2 3",
+    "longdashdot": "11 3 2 3",
+}
+BAR = '<path d="M3 1h24v10h-24z" fill="{}" stroke="currentColor"/>'
+HATCH = '<path d="M7 11l10-10M14 11l10-10" stroke="currentColor" stroke-width="2"/>'
+
+
+def legend(plot: go.Figure) -> Markup:
+    """An entry for each named trace, nothing for a figure without. Plotly's names are HTML."""
+    if plot.layout.showlegend is False:
+        return Markup()
+    named = [trace for trace in plot.data if trace.name and trace.showlegend is not False]
+    named.sort(key=lambda trace: trace.legendrank or 0)
+    entries = [tag("li", _swatch(trace), Markup(trace.name)) for trace in named]
+    return tag("ul", *entries, class_="legend") if entries else Markup()
+
+
+def _swatch(trace: Any) -> Markup:
+    if trace.type == "bar":
+        hatched = bool(trace.marker.pattern.shape)
+        shapes = BAR.format("none" if hatched else "currentColor") + (HATCH if hatched else "")
+        return drawing(shapes, trace.marker.pattern.fgcolor if hatched else trace.marker.color)
+    shapes = ""
+    if "lines" in trace.mode:
+        shapes += line(trace.line.dash or "solid", trace.line.width or 2)
+    if "markers" in trace.mode:
+        shapes += _marker(trace.marker.symbol or "circle")
+    return drawing(shapes, trace.line.color or trace.marker.color)
+
+
+def line(dash: str, width: float) -> str:
+    """A line across the box, in a dash of Plotly's."""
+    array = DASHES.get(dash, dash.replace("px", ""))
+    return (
+        f'<path d="M0 6h30" stroke="currentColor" stroke-width="{width}" '
+        f'stroke-dasharray="{array}"/>'
+    )
+
+
+def _marker(symbol: str) -> str:
+    fill = "none" if symbol.endswith("open") else "currentColor"
+    outline = SYMBOLS[symbol.removesuffix("-open")]
+    return f'<path d="{outline}" fill="{fill}" stroke="currentColor"/>'
+
+
+def drawing(shapes: str, colour: str) -> Markup:
+    """A picture of 30 by 12 pixels in the colour that the page has for ``colour``."""
+    dark = dark_colours().get(colour, colour)
+    return tag(
+        "svg",
+        Markup(shapes),
+        viewBox="0 0 30 12",
+        width="30",
+        height="12",
+        aria_hidden="true",
+        style=f"color: {colour}; color: light-dark({colour}, {dark})",
+    )

@@ -1,0 +1,108 @@
+"""The end of the report: what went wrong, and where every number comes from."""
+
+import json
+from collections.abc import Mapping
+
+import pandas as pd
+
+from analysis.report.page import Markup, join, paragraph, scrolling, table, tag
+from analysis.report.style import named, study_names
+from analysis.results import SPEC_FILE, Results
+from analysis.schema import DIVERGED, FAILED
+from analysis.text import percent
+
+LISTED = 30
+"""Broken trials that are listed at most."""
+
+
+def failures(results: Results) -> Markup:
+    """Trials that diverged or failed, with the reason."""
+    trials = results.trials
+    broken = trials[trials["status"].isin([DIVERGED, FAILED])]
+    if broken.empty:
+        return paragraph("None: no trial diverged or failed.")
+    shown = broken.head(LISTED)[["trial_id", "status", "epochs", "end_reason"]]
+    shown = shown.astype({"end_reason": "str"})
+    names = {"trial_id": "trial", "end_reason": "why"}
+    caption = f"{len(broken)} of {len(trials)} trials diverged or failed"
+    more = f"; the first {LISTED} of them" if len(broken) > LISTED else ""
+    return table(shown.rename(columns=names), caption + more, words=["why"])
+
+
+def provenance(results: Results) -> Markup:
+    """Code, versions, machines, labels, and the sweep file itself."""
+    return join([_code(results.trials), _starts(results), _labels(results), _spec(results)])
+
+
+def _code(trials: pd.DataFrame) -> Markup:
+    columns = ["git_sha", "versions", "device"]
+    groups = trials[columns].astype("str").value_counts(sort=False).rename("trials").reset_index()
+    shown = pd.DataFrame(
+        {
+            "commit": groups["git_sha"].map(_short_sha),
+            "trials": groups["trials"],
+            "trained on": groups["device"],
+            "versions": groups["versions"].map(_versions),
+        }
+    )
+    return table(shown, "Code, devices and versions of the trials", words=["versions"])
+
+
+def _short_sha(sha: str) -> str:
+    """12 digits, and whether the code had changes."""
+    commit, *dirty = sha.split("-", 1)
+    return "-".join([commit[:12], *dirty]) or "unknown"
+
+
+def _versions(text: str) -> str:
+    try:
+        return ", ".join(f"{name} {version}" for name, version in json.loads(text).items())
+    except (ValueError, AttributeError):
+        return text
+
+
+def _starts(results: Results) -> Markup:
+    starts = results.provenance.get("starts", [])
+    rows = [
+        {
+            "started": str(start.get("at", "")).replace("T", " ").replace("+00:00", " UTC"),
+            "commit": _short_sha(str(start.get("git_sha", ""))),
+            "machines": "; ".join(_machine(node) for node in start.get("nodes", [])),
+            "system": start.get("platform", ""),
+        }
+        for start in starts
+    ]
+    caption = "Every start of the sweep"
+    return table(pd.DataFrame(rows), caption, words=["system"]) if rows else Markup()
+
+
+def _machine(node: Mapping[str, float]) -> str:
+    """``4 CPU, 1 GPU``."""
+    return ", ".join(f"{node[kind]:g} {kind}" for kind in ("CPU", "GPU") if kind in node)
+
+
+def _labels(results: Results) -> Markup:
+    columns = ["study", "seed", "realised_rate", "labels_fingerprint"]
+    trials = named(results.trials[columns], study_names(results.trials))
+    rows = trials.drop_duplicates(["title", "seed", "labels_fingerprint"])
+    rows = rows.sort_values(["title", "seed"], kind="stable")
+    shown = pd.DataFrame(
+        {
+            "noise": rows["title"],
+            "seed": rows["seed"],
+            "labels really wrong (%)": rows["realised_rate"].map(percent),
+            "fingerprint of the labels": rows["labels_fingerprint"].astype("str"),
+        }
+    )
+    return table(shown, "Noisy labels: one draw a setting and seed, shared by all losses")
+
+
+def _spec(results: Results) -> Markup:
+    if not results.folder.exists(SPEC_FILE):
+        return Markup()
+    text = results.folder.read(SPEC_FILE).decode()
+    return tag(
+        "details",
+        tag("summary", "The sweep file"),
+        tag("div", scrolling(tag("pre", text), "The sweep file"), class_="sheet"),
+    )

@@ -1,0 +1,189 @@
+"""Figures of how the search went: who survived, what mattered, what it cost, and its luck."""
+
+from typing import Any
+
+import pandas as pd
+import plotly.graph_objects as go
+
+from analysis.report.chart import Chart, axis, by_loss, by_setting, categories, figure, look, plain
+from analysis.report.space_figures import parameter_name
+from analysis.report.style import INK, LOST, SAVED, SPENT, in_order, loss_name, signed
+from analysis.text import percent
+
+BAR, ROOM = 34, 110
+"""Height of a bar and of all around the bars, in pixels."""
+
+
+def survival_charts(table: pd.DataFrame) -> list[Chart]:
+    """Share of the search trials still training, over the epochs (``survival.survival``)."""
+    return [_survival(title, rows) for title, rows in by_setting(table)]
+
+
+def _survival(title: str, rows: pd.DataFrame) -> Chart:
+    traces, said = list[go.Scatter](), []
+    for rank, (loss, group) in enumerate(by_loss(rows)):
+        traces.append(
+            go.Scatter(
+                legendrank=rank,
+                x=group["epoch"].tolist(),
+                y=(100 * group["share"]).round(2).tolist(),
+                customdata=group["trials"].tolist(),
+                mode="lines",
+                name=plain(loss_name(loss)),
+                line={"color": look(loss).light, "dash": look(loss).dash, "shape": "hv"},
+                hovertemplate="epoch %{x}: %{customdata} trials, %{y:.0f}%"
+                "<extra>%{fullData.name}</extra>",
+            )
+        )
+        first, last = group["trials"].iloc[0], group["trials"].iloc[-1]
+        said.append(f"{loss_name(loss)} {last} of {first}")
+    yaxis = axis("Trials still training (%)", range=[0, 104])
+    plot = figure(traces[::-1], axis("Epoch"), yaxis)  # dashes over solid lines
+    steps = rows[rows["trials"] != rows.groupby("loss")["trials"].shift(-1)]
+    behind = pd.DataFrame(
+        {
+            "loss": steps["loss"].map(loss_name),
+            "until epoch": steps["epoch"],
+            "trials": steps["trials"],
+            "share (%)": steps["share"].map(percent),
+        }
+    )
+    return Chart(title, plot, f"Trained to the end: {', '.join(said)} trials.", behind)
+
+
+def importance_charts(table: pd.DataFrame) -> list[Chart]:
+    """Which hyperparameters the accuracy depends on (``studies.importances``)."""
+    return [_importances(title, rows) for title, rows in by_setting(table)]
+
+
+def _importances(title: str, rows: pd.DataFrame) -> Chart:
+    rows = rows.assign(parameter=rows["parameter"].map(parameter_name))
+    order = rows.groupby("parameter")["importance"].max().sort_values().index.tolist()
+    traces, said = [], []
+    for loss, group in by_loss(rows):
+        traces.append(
+            go.Bar(
+                y=group["parameter"].map(plain).tolist(),
+                x=(100 * group["importance"]).round(2).tolist(),
+                orientation="h",
+                name=plain(loss_name(loss)),
+                marker={"color": look(loss).light},
+                hovertemplate="%{y}: %{x:.0f}%<extra>%{fullData.name}</extra>",
+            )
+        )
+        top = group.loc[group["importance"].idxmax()]
+        said.append(f"{loss_name(loss)} {top['parameter']} ({100 * top['importance']:.0f}%)")
+    share = axis("Share of the differences in accuracy (%)")
+    plot = figure(traces, share, categories(order[::-1]), bargap=0.3)
+    behind = pd.DataFrame(
+        {
+            "loss": rows["loss"].map(loss_name),
+            "parameter": rows["parameter"],
+            "importance (%)": rows["importance"].map(percent),
+            "completed trials": rows["trials"],
+        }
+    )
+    height = ROOM + 30 + 12 * len(rows) + 12 * len(order)
+    return Chart(title, plot, f"Most important: {', '.join(said)}.", behind, height)
+
+
+def budget_charts(table: pd.DataFrame) -> list[Chart]:
+    """Epochs trained, saved and lost (``effort.budget``)."""
+    return [_budget(title, rows) for title, rows in by_setting(table)]
+
+
+def _budget(title: str, rows: pd.DataFrame) -> Chart:
+    counts = ["epochs", "saved_epochs", "lost_epochs"]
+    sums = rows.groupby("loss")[counts].sum().loc[in_order(rows["loss"])]
+    useful = (sums["epochs"] - sums["lost_epochs"]).clip(lower=0)
+    bars = [
+        ("trained", useful, SPENT, ""),
+        ("saved by early stopping", sums["saved_epochs"], SAVED, "/"),
+        ("lost to failures and restarts", sums["lost_epochs"], LOST, "x"),
+    ]
+    names = [loss_name(loss) for loss in sums.index]
+    traces = [
+        go.Bar(
+            y=[plain(name) for name in names],
+            x=values.tolist(),
+            orientation="h",
+            name=name,
+            marker={"color": style.light, "pattern": {"shape": shape, "fgcolor": SPENT.light}},
+            hovertemplate="%{x} epochs " + name + "<extra>%{y}</extra>",
+        )
+        for name, values, style, shape in bars
+        if values.sum()
+    ]
+    plot = figure(traces, axis("Epochs"), categories(names), barmode="stack", bargap=0.35)
+    says = (
+        f"{sums['epochs'].sum():,} epochs trained in {rows['hours'].sum():.2f} slot hours, "
+        f"{sums['saved_epochs'].sum():,} saved, {sums['lost_epochs'].sum():,} lost."
+    )
+    behind = pd.DataFrame(
+        {
+            "loss": rows["loss"].map(loss_name),
+            "phase": rows["phase"].astype("str"),
+            **{n: rows[n] for n in ("trials", "completed", "stopped", "diverged", "failed")},
+            **{n.replace("_", " "): rows[n] for n in counts},
+            "hours": rows["hours"].map("{:.2f}".format),
+            "saved hours": rows["saved_hours"].map("{:.2f}".format),
+        }
+    )
+    return Chart(title, plot, says, behind, ROOM + 20 + BAR * len(names))
+
+
+def gap_charts(table: pd.DataFrame) -> list[Chart]:
+    """What the search promised against what fresh seeds gave (``effort.selection_gap``)."""
+    return [
+        _gap(title, rows) for title, rows in by_setting(table.dropna(subset="replicated_value"))
+    ]
+
+
+def _gap(title: str, rows: pd.DataFrame) -> Chart:
+    names = rows["loss"].map(loss_name).tolist()
+    values = {
+        "in the search": (100 * rows["selection_value"]).round(3).tolist(),
+        "again, mean over fresh seeds": (100 * rows["replicated_value"]).round(3).tolist(),
+    }
+    marks = [
+        {"symbol": "circle-open", "color": INK.light, "size": 11, "line_width": 2},
+        {"symbol": "circle", "color": SPENT.light, "size": 11},
+    ]
+    bridge: list[Any] = [
+        go.Scatter(
+            x=list(ends),
+            y=[plain(name), plain(name)],
+            mode="lines",
+            line={"color": SPENT.light, "width": 2},
+            hoverinfo="skip",
+            showlegend=False,
+        )
+        for name, *ends in zip(names, *values.values(), strict=True)
+    ]
+    traces = bridge + [
+        go.Scatter(
+            x=x,
+            y=[plain(name) for name in names],
+            mode="markers",
+            name=name,
+            marker=mark,
+            hovertemplate="%{x:.2f}%<extra>%{fullData.name}</extra>",
+        )
+        for (name, x), mark in zip(values.items(), marks, strict=True)
+    ]
+    plot = figure(traces, axis("Accuracy on the noisy hold-out (%)"), categories(names))
+    said = [
+        f"{loss_name(loss)} {signed(-gap)}"
+        for loss, gap in zip(rows["loss"], rows["gap"], strict=True)
+    ]
+    behind = pd.DataFrame(
+        {
+            "loss": rows["loss"].map(loss_name),
+            "in the search (%)": rows["selection_value"].map(percent),
+            "again (%)": rows["replicated_value"].map(percent),
+            "seeds": rows["replicates"],
+            "rank correlation": rows["rank_correlation"].map("{:.2f}".format),
+        }
+    )
+    says = f"From the search to fresh seeds, in points: {', '.join(said)}."
+    return Chart(title, plot, says, behind, ROOM + 20 + BAR * len(names))

@@ -1,0 +1,230 @@
+"""The sections of the report that are figures, in the order of the page."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import optuna
+import pandas as pd
+
+from analysis.accuracy import SETTING, accuracy_table
+from analysis.best import best_configs
+from analysis.curves import convergence, final_curves, memorization, response_curve
+from analysis.effort import budget, selection_gap
+from analysis.report import curve_figures, search_figures, space_figures
+from analysis.report.accuracy_figure import accuracy_charts
+from analysis.report.chart import Chart
+from analysis.report.style import named, study_names
+from analysis.results import Results, ResultsError
+from analysis.studies import importances, optuna_studies
+from analysis.survival import survival
+from analysis.text import varied_parameters
+
+REPLICATE = "`python -m search replicate DIR` runs the best trials again on fresh seeds."
+EXTEND = "`python -m search extend DIR --trials N` gives every study more."
+
+
+@dataclass(frozen=True)
+class Section:
+    """A heading, how to read what is below it, and the figures.
+
+    ``missing`` says what would fill a section without figures. Text may have `code` in it.
+    """
+
+    name: str
+    title: str
+    intro: str
+    missing: str
+    charts: list[Chart] = field(default_factory=list)
+
+
+class Numbers:
+    """The DataFrames that several sections draw, each computed once."""
+
+    def __init__(self, results: Results) -> None:
+        self.results = results
+        self.names = study_names(results.trials)
+
+    @cached_property
+    def best(self) -> pd.DataFrame:
+        """``best_configs``, named."""
+        return self.named(best_configs(self.results))
+
+    @cached_property
+    def studies(self) -> Mapping[str, optuna.Study]:
+        """The studies as Optuna has them."""
+        return optuna_studies(self.results)
+
+    def named(self, table: pd.DataFrame) -> pd.DataFrame:
+        """``table`` with what its studies are about."""
+        return named(table, self.names)
+
+
+@dataclass(frozen=True)
+class _Plan:
+    """A section before anything is computed."""
+
+    name: str
+    title: str
+    intro: str
+    missing: str
+    draw: Callable[[Numbers], list[Chart]]
+
+
+def figure_sections(results: Results) -> list[Section]:
+    """All sections, computed and drawn. One that cannot be computed says why instead."""
+    numbers = Numbers(results)
+    return [_filled(plan, numbers) for plan in PLANS]
+
+
+def _filled(plan: _Plan, numbers: Numbers) -> Section:
+    missing, charts = plan.missing, list[Chart]()
+    try:
+        charts = plan.draw(numbers)
+    except ResultsError as error:
+        missing = f"This could not be computed: {error}."
+    return Section(plan.name, plan.title, plan.intro, missing, charts)
+
+
+def _accuracy(numbers: Numbers) -> list[Chart]:
+    return accuracy_charts(accuracy_table(numbers.results))
+
+
+def _response(numbers: Numbers) -> list[Chart]:
+    if "param_lam" not in numbers.results.trials:
+        return []
+    varied = varied_parameters(numbers.results)
+    curve = numbers.named(response_curve(numbers.results, "lam"))
+    alone = all(varied[study] <= {"lam"} for study in curve["study"].unique())
+    return curve_figures.response_charts(curve, "lam", alone=alone)
+
+
+def _learning(numbers: Numbers) -> list[Chart]:
+    return curve_figures.learning_charts(numbers.named(final_curves(numbers.results)))
+
+
+def _memorization(numbers: Numbers) -> list[Chart]:
+    return curve_figures.memorization_charts(numbers.named(memorization(numbers.results)))
+
+
+def _survival(numbers: Numbers) -> list[Chart]:
+    return search_figures.survival_charts(numbers.named(survival(numbers.results)))
+
+
+def _parallel(numbers: Numbers) -> list[Chart]:
+    """The winner of each setting first, then the second best, and so on."""
+    places = numbers.best.groupby(SETTING)["selection_value"].rank(method="first", ascending=False)
+    best = numbers.best.assign(place=places).sort_values("place", kind="stable")
+    return space_figures.parallel_charts(numbers.studies, best)
+
+
+def _contour(numbers: Numbers) -> list[Chart]:
+    return space_figures.contour_charts(numbers.studies, numbers.best)
+
+
+def _importances(numbers: Numbers) -> list[Chart]:
+    return search_figures.importance_charts(numbers.named(importances(numbers.results)))
+
+
+def _convergence(numbers: Numbers) -> list[Chart]:
+    return curve_figures.convergence_charts(numbers.named(convergence(numbers.results)))
+
+
+def _budget(numbers: Numbers) -> list[Chart]:
+    return search_figures.budget_charts(numbers.named(budget(numbers.results)))
+
+
+def _gap(numbers: Numbers) -> list[Chart]:
+    return search_figures.gap_charts(numbers.named(selection_gap(numbers.results)))
+
+
+PLANS: tuple[_Plan, ...] = (
+    _Plan(
+        "accuracy",
+        "Accuracy",
+        "Test accuracy at the last epoch of the configuration that each method ended up with.",
+        "Filled by the first trial that uses its full budget.",
+        _accuracy,
+    ),
+    _Plan(
+        "response",
+        "Accuracy over lambda",
+        "Search trials that used their full budget, over the weight lambda (lam) of the "
+        "regulariser. The dotted line is ELR at its best, as in figure 3 of the paper.",
+        "Filled by trials that use their full budget, of a loss in which lam is a parameter: "
+        "elr or adam_elr.",
+        _response,
+    ),
+    _Plan(
+        "learning",
+        "Learning curves",
+        "The chosen configurations on true test labels. Lines are means over the seeds, bands "
+        "one standard deviation; a line without a band is one trial.",
+        "Filled by the first trial that uses its full budget.",
+        _learning,
+    ),
+    _Plan(
+        "memorisation",
+        "Memorisation of wrong labels",
+        "What the network predicts for the images it trains on. High is good for the first two, "
+        "low for the third: there it has learned the wrong label by heart.",
+        "Filled by the first trial with wrong labels that uses its full budget.",
+        _memorization,
+    ),
+    _Plan(
+        "survival",
+        "Early stopping",
+        "How many of the search trials were still training, epoch by epoch. Each step down is a "
+        "rung at which the weakest were stopped.",
+        "Filled by the first epoch of the search.",
+        _survival,
+    ),
+    _Plan(
+        "parallel",
+        "Where the search looked",
+        "Each line is a trial: through its hyperparameters, down to the accuracy on the noisy "
+        "hold-out with which it ended. The thick one was chosen.",
+        f"Filled by two trials of a study whose hyperparameters vary. {EXTEND}",
+        _parallel,
+    ),
+    _Plan(
+        "contour",
+        "beta1 against beta2",
+        "The two decays of the refined target. Coloured: accuracy on the noisy hold-out with the "
+        "full budget; crosses: stopped early.",
+        "Filled by trials of adam_elr in which beta1 and beta2 vary.",
+        _contour,
+    ),
+    _Plan(
+        "importances",
+        "What mattered",
+        "How much of the differences in accuracy between trials each hyperparameter explains, by "
+        "Optuna's estimate from the trials that used their full budget.",
+        f"Filled once a study has enough trials that used their full budget. {EXTEND}",
+        _importances,
+    ),
+    _Plan(
+        "convergence",
+        "Speed of convergence",
+        "How soon the chosen configurations come close to the accuracy of ELR at its best. A "
+        "mark is a seed, the bar their mean.",
+        "Filled by the first trial that uses its full budget.",
+        _convergence,
+    ),
+    _Plan(
+        "budget",
+        "Budget",
+        "What the sweep has cost, what early stopping has saved, and what was lost. Two trials "
+        "side by side for an hour are two slot hours.",
+        "Filled by the first epoch.",
+        _budget,
+    ),
+    _Plan(
+        "gap",
+        "The winner's luck",
+        "The best of many trials is partly lucky. What the search saw, and what the same "
+        "configuration reached on fresh seeds, both on noisy hold-out labels.",
+        f"Filled by replicates: {REPLICATE}",
+        _gap,
+    ),
+)

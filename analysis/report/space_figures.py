@@ -1,0 +1,272 @@
+"""Figures of where the search looked: all hyperparameters of a study, and beta1 against beta2."""
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import optuna
+import pandas as pd
+import plotly.graph_objects as go
+from optuna.distributions import BaseDistribution, CategoricalDistribution
+from optuna.trial import FrozenTrial, TrialState
+
+from analysis.report.chart import Chart, axis, figure, look, plain
+from analysis.report.style import CARD, FAINT, INK, MUTED, loss_name
+from analysis.text import percent, short
+
+ENOUGH_TRIALS = 8
+"""Completed trials from which on contours are drawn between them."""
+
+FEW_LEVELS = 4
+"""Different values up to which an axis gives each the same room."""
+
+TABLE_ROWS = 10
+"""Trials that the table behind a figure lists at most, the best ones."""
+
+ROW_HEIGHT = 46
+
+
+def parallel_charts(studies: Mapping[str, optuna.Study], best: pd.DataFrame) -> list[Chart]:
+    """A line for each trial through its hyperparameters, down to the accuracy it ended with.
+
+    ``best``: the chosen trial of each study (``best.best_configs``, named).
+    """
+    return [
+        _parallel(
+            f"{row.title}: {loss_name(row.loss)}", trials, row.trial_id, look(row.loss).light
+        )
+        for row in best.itertuples()
+        if len(trials := _ended(studies[row.study])) > 1 and _axes(trials)
+    ]
+
+
+def _ended(study: optuna.Study) -> list[FrozenTrial]:
+    """Trials that ended with an accuracy: the stopped ones, then the others, each by accuracy."""
+    states = (TrialState.PRUNED, TrialState.COMPLETE)
+    ended = [t for t in study.get_trials(states=states) if t.value is not None]
+    return sorted(ended, key=lambda trial: (trial.state.value == 1, trial.value, -trial.number))
+
+
+def _axes(trials: list[FrozenTrial]) -> dict[str, BaseDistribution]:
+    """What varies, in the order of the space."""
+    return {name: domain for t in trials for name, domain in t.distributions.items()}
+
+
+def _parallel(title: str, trials: list[FrozenTrial], best: object, colour: str) -> Chart:
+    axes = _axes(trials)
+    values = [_value(trial) for trial in trials]
+    low, high = min(values), max(values)
+    groups: dict[str, list[FrozenTrial]] = {"stopped early": [], "full budget": [], "chosen": []}
+    for trial in trials:
+        full = "full budget" if trial.state == TrialState.COMPLETE else "stopped early"
+        groups["chosen" if trial.user_attrs["trial_id"] == best else full].append(trial)
+    looks = [(FAINT.light, 1.0), (MUTED.light, 1.5), (colour, 3.5)]
+    traces = [
+        _lines(name, group, axes, (low, high), {"color": shade, "width": width})
+        for (name, group), (shade, width) in zip(groups.items(), looks, strict=True)
+        if group
+    ]
+    rows = [*map(parameter_name, axes), "accuracy"]
+    yaxis = axis(
+        tickvals=list(range(len(rows))),
+        ticktext=[plain(row) for row in rows],
+        range=[len(rows) - 0.45, -0.15],
+        gridcolor=FAINT.light,
+    )
+    marks = [_marks(domain) for domain in axes.values()]
+    marks.append({0.0: f"{percent(low)}%", 1.0: f"{percent(high)}%"})
+    labels = [_label(x, y, text) for y, mark in enumerate(marks) for x, text in mark.items()]
+    xaxis = axis(visible=False, range=[-0.04, 1.04])
+    plot = figure(traces, xaxis, yaxis, annotations=labels)
+    says = f"{len(trials)} trials."
+    for trial in groups["chosen"]:
+        chosen = ", ".join(f"{parameter_name(k)} {short(v)}" for k, v in trial.params.items())
+        says += f" The chosen one has {chosen}: {percent(_value(trial))}%."
+    return Chart(title, plot, says, _behind(trials, axes), 70 + ROW_HEIGHT * len(rows))
+
+
+def _lines(
+    name: str,
+    trials: list[FrozenTrial],
+    axes: Mapping[str, BaseDistribution],
+    accuracies: tuple[float, float],
+    line: dict[str, Any],
+) -> go.Scatter:
+    """The lines of several trials in one trace, a gap after each."""
+    x: list[float | None] = []
+    y: list[int | None] = []
+    texts: list[str] = []
+    low, high = accuracies
+    for trial in trials:
+        points = [
+            (_position(trial.params[axis], domain), row, f"{parameter_name(axis)} {text}")
+            for row, (axis, domain) in enumerate(axes.items())
+            if axis in trial.params and (text := short(trial.params[axis])) is not None
+        ]
+        end = (_value(trial) - low) / (high - low) if high > low else 0.5
+        points.append((end, len(axes), f"accuracy {percent(_value(trial))}%"))
+        x += [*(point[0] for point in points), None]
+        y += [*(point[1] for point in points), None]
+        texts += [*(plain(f"trial {trial.number}: {point[2]}") for point in points), ""]
+    return go.Scatter(
+        x=x,
+        y=y,
+        text=texts,
+        mode="lines",
+        name=name,
+        line=line,
+        hovertemplate="%{text}<extra></extra>",
+    )
+
+
+def _position(value: Any, domain: BaseDistribution) -> float:
+    """Where a value lies on its axis, from 0 to 1."""
+    if isinstance(domain, CategoricalDistribution):
+        last = len(domain.choices) - 1
+        return domain.choices.index(value) / last if last else 0.5
+    low, high = domain.low, domain.high  # type: ignore[attr-defined]
+    if high == low:
+        return 0.5
+    if domain.log:  # type: ignore[attr-defined]
+        return math.log(value / low) / math.log(high / low)
+    return float((value - low) / (high - low))
+
+
+def _marks(domain: BaseDistribution) -> dict[float, str]:
+    """What is written along an axis: its ends, or all of its choices."""
+    if isinstance(domain, CategoricalDistribution):
+        return {_position(choice, domain): short(choice) for choice in domain.choices}
+    return {_position(end, domain): short(end) for end in (domain.low, domain.high)}  # type: ignore[attr-defined]
+
+
+def _label(x: float, row: int, text: str) -> dict[str, Any]:
+    """Small text below the line of a row."""
+    return {
+        "x": x,
+        "y": row,
+        "text": plain(text),
+        "showarrow": False,
+        "yshift": -11,
+        "xanchor": "left" if x == 0 else "right" if x == 1 else "center",
+        "font": {"size": 11, "color": MUTED.light},
+        "bgcolor": CARD.light,
+        "borderpad": 0,
+    }
+
+
+def _behind(trials: list[FrozenTrial], axes: Mapping[str, BaseDistribution]) -> pd.DataFrame:
+    """The best trials, those with their full budget first."""
+    rows = [
+        {
+            "trial": trial.number,
+            **{parameter_name(name): short(trial.params.get(name, "")) for name in axes},
+            "accuracy (%)": percent(_value(trial)),
+            "ended": "full budget" if trial.state == TrialState.COMPLETE else "stopped early",
+        }
+        for trial in trials[: -TABLE_ROWS - 1 : -1]
+    ]
+    return pd.DataFrame(rows)
+
+
+def contour_charts(studies: Mapping[str, optuna.Study], best: pd.DataFrame) -> list[Chart]:
+    """Accuracy over beta1 and beta2, for the studies in which both vary."""
+    charts = []
+    for row in best.itertuples():
+        trials = _ended(studies[row.study])
+        names = {parameter_name(name): name for name in _axes(trials)}
+        if {"beta1", "beta2"} <= names.keys():
+            title = f"{row.title}: {loss_name(row.loss)}"
+            charts.append(_contour(title, trials, names["beta1"], names["beta2"]))
+    return charts
+
+
+def _contour(title: str, trials: list[FrozenTrial], one: str, two: str) -> Chart:
+    there = [t for t in trials if one in t.params and two in t.params]
+    table = pd.DataFrame(
+        {
+            "trial": [t.number for t in there],
+            "beta1": [float(t.params[one]) for t in there],
+            "beta2": [float(t.params[two]) for t in there],
+            "accuracy": [_value(t) for t in there],
+            "full": [t.state == TrialState.COMPLETE for t in there],
+        }
+    )
+    full, stopped = table[table["full"]], table[~table["full"]]
+    levels = sorted(set(table["beta2"]))
+    few = len(levels) <= FEW_LEVELS
+    traces = [_looked_at(stopped)] if len(stopped) else []
+    if len(full) >= ENOUGH_TRIALS and not few:
+        traces.insert(0, _between(full))
+    traces.append(_measured(full))
+    if few:
+        for trace in traces:
+            trace.y = [short(value) for value in trace.y]
+    even = {"type": "category", "categoryarray": [short(v) for v in levels]} if few else {}
+    plot = figure(traces, axis("beta1"), axis("beta2", **even))
+    says = f"{len(full)} trials with their full budget, {len(stopped)} stopped early."
+    if len(full):
+        top = full.loc[full["accuracy"].idxmax()]
+        says += f" Highest: {percent(top['accuracy'])}% at beta1 {top['beta1']:.3g}, "
+        says += f"beta2 {top['beta2']:.4g}."
+    behind = full.sort_values("accuracy", ascending=False).head(TABLE_ROWS)
+    behind = behind.assign(accuracy=behind["accuracy"].map(percent)).drop(columns="full")
+    return Chart(title, plot, says, behind.rename(columns={"accuracy": "accuracy (%)"}))
+
+
+def _looked_at(trials: pd.DataFrame) -> go.Scatter:
+    return go.Scatter(
+        x=trials["beta1"].tolist(),
+        y=trials["beta2"].tolist(),
+        mode="markers",
+        name="stopped early",
+        marker={"color": MUTED.light, "symbol": "x-thin-open", "size": 6},
+        hovertemplate="beta1 %{x:.3g}, beta2 %{y:.4g}<extra>stopped early</extra>",
+    )
+
+
+def _measured(trials: pd.DataFrame) -> go.Scatter:
+    return go.Scatter(
+        x=trials["beta1"].tolist(),
+        y=trials["beta2"].tolist(),
+        mode="markers",
+        name="full budget",
+        marker={
+            "color": (100 * trials["accuracy"]).round(3).tolist(),
+            "colorscale": "Viridis",
+            "size": 12,
+            "line": {"color": INK.light, "width": 1},
+            "colorbar": {"thickness": 10, "outlinewidth": 0, "ticksuffix": "%"},
+        },
+        hovertemplate="beta1 %{x:.3g}, beta2 %{y:.4g}: %{marker.color:.2f}%<extra></extra>",
+    )
+
+
+def _between(trials: pd.DataFrame) -> go.Contour:
+    """Contours interpolated between the trials, and nothing outside of them."""
+    from scipy.interpolate import griddata  # slow to import, needed here only
+
+    points = trials[["beta1", "beta2"]].to_numpy()
+    x, y = (np.linspace(column.min(), column.max(), 40) for column in points.T)
+    z = griddata(points, 100 * trials["accuracy"].to_numpy(), np.meshgrid(x, y)[::1], rescale=True)
+    return go.Contour(
+        x=x.round(4).tolist(),
+        y=y.round(4).tolist(),
+        z=[[None if np.isnan(v) else round(float(v), 2) for v in line] for line in np.asarray(z)],
+        colorscale="Viridis",
+        opacity=0.6,
+        contours={"coloring": "heatmap"},
+        line={"width": 0.5, "color": INK.light},
+        showscale=False,
+        hoverinfo="skip",
+    )
+
+
+def parameter_name(qualified: str) -> str:
+    """``beta1`` of ``adam.beta1``: two branches of a space never meet in one trial."""
+    return qualified.rpartition(".")[2]
+
+
+def _value(trial: FrozenTrial) -> float:
+    """The accuracy a trial ended with, a fraction."""
+    return math.nan if trial.value is None else trial.value

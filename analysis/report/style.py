@@ -1,0 +1,109 @@
+"""How figures look: what things are called, and one colour, dash and marker for each loss."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import pandas as pd
+
+from analysis.accuracy import SETTING
+from analysis.tables import METHODS
+from trainable.config import NoiseConfig
+
+
+@dataclass(frozen=True)
+class Look:
+    """A colour on a light and on a dark page, with a dash and a marker for those who see none.
+
+    Colours are Okabe and Ito's, made darker or lighter until they stand out at 3:1 or more.
+    """
+
+    light: str
+    dark: str
+    dash: str = "solid"
+    symbol: str = "circle"
+
+
+LOOKS: dict[str, Look] = {
+    "adam_elr": Look("#d05a00", "#ff9442"),
+    "elr": Look("#0072b2", "#59b4f0", "dash", "square"),
+    "ce": Look("#5c5c5c", "#b4b4b4", "dashdot", "diamond"),
+    "forward": Look("#008a64", "#2fcf9f", "longdash", "triangle-up"),
+    "gce": Look("#b8588c", "#e79ac3", "longdashdot", "cross"),
+    "sce": Look("#2d8fc9", "#9ad6f7", "8px 3px 2px 3px", "x"),
+    "bootstrap_soft": Look("#b07800", "#f2b630", "4px 2px", "triangle-down"),
+    "bootstrap_hard": Look("#857a00", "#f0e442", "2px 2px 8px 2px", "star"),
+}
+INK = Look("#1b1f24", "#eceef1")
+MUTED = Look("#767d87", "#8f96a1")
+FAINT = Look("#c3c8cf", "#4a515b")
+SPENT = Look("#4477aa", "#77aadd")
+SAVED = Look("#c9dcee", "#2f4a68")
+LOST = Look("#b8323c", "#ff7b84")
+CARD = Look("#ffffff", "#171b21")
+
+
+def dark_colours() -> dict[str, str]:
+    """What each colour of a figure becomes on a dark page."""
+    looks = (*LOOKS.values(), INK, MUTED, FAINT, SPENT, SAVED, LOST, CARD)
+    return {look.light: look.dark for look in looks}
+
+
+def loss_name(loss: str) -> str:
+    """A loss as papers call it."""
+    return METHODS.get(loss, loss)
+
+
+def in_order(losses: Iterable[str]) -> list[str]:
+    """Different losses in the order of the papers' tables."""
+    names = list(METHODS)
+    return sorted(set(losses), key=lambda loss: names.index(loss) if loss in names else len(names))
+
+
+def noise_name(noise: str) -> str:
+    """A noise setting in words: ``symmetric-exclusive-0.4`` is ``symmetric, exclusive, 40%``."""
+    if noise == NoiseConfig("none").setting:
+        return "no noise"
+    kind, *options = noise.split("-")
+    if kind == "human":
+        return f"human labels, {'-'.join(options)}"
+    return ", ".join([kind.replace("_", " "), *map(_percent, options)])
+
+
+def _percent(text: str) -> str:
+    try:
+        return f"{100 * float(text):g}%"
+    except ValueError:
+        return text
+
+
+def study_names(trials: pd.DataFrame) -> pd.DataFrame:
+    """What each study is about, in the order in which a reader wants them.
+
+    Columns: ``study``, those of its setting, ``loss``, and ``title``: the setting in words, with
+    data set and network where ``trials`` have several. Sorted by setting, then loss.
+    """
+    studies = trials.drop_duplicates("study")[["study", *SETTING, "loss"]]
+    studies = studies.astype(dict.fromkeys(studies.select_dtypes("category"), "str"))
+    several = [name for name in ("dataset", "model") if studies[name].nunique() > 1]
+    titles = studies["noise"].map(noise_name).map(sentence)
+    for name in several:
+        titles += " · " + studies[name]
+    ranks = {loss: rank for rank, loss in enumerate(in_order(studies["loss"]))}
+    studies = studies.assign(title=titles, rank=studies["loss"].map(ranks))
+    return studies.sort_values([*SETTING, "rank"], ignore_index=True).drop(columns="rank")
+
+
+def named(table: pd.DataFrame, names: pd.DataFrame) -> pd.DataFrame:
+    """The rows of ``table`` with the columns of :func:`study_names`, in its order."""
+    own = table.drop(columns=names.columns.drop("study"), errors="ignore")
+    return names.merge(own.astype({"study": "str"}), on="study", how="inner")
+
+
+def signed(fraction: float) -> str:
+    """A difference of fractions in points, ``+1.23`` or ``−1.23``."""
+    return f"{100 * fraction:+.2f}".replace("-", "−")
+
+
+def sentence(text: str) -> str:
+    """``text`` with a capital first letter."""
+    return text[:1].upper() + text[1:]

@@ -1,0 +1,136 @@
+"""The top of the report: what must not be missed, and the best configuration of each setting."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import pandas as pd
+
+from analysis.best import parameters, records, selected_on_test
+from analysis.overview import AGAINST
+from analysis.report.chart import look
+from analysis.report.legend import drawing, line
+from analysis.report.page import Markup, join, paragraph, tag
+from analysis.report.style import loss_name, named, signed, study_names
+from analysis.results import Results
+from analysis.schema import PAUSED, RUNNING, SEARCH
+from analysis.text import LEAK, percent, short, varied_parameters
+
+FEW_SEEDS = 5
+"""Seeds below which a standard deviation is itself a guess."""
+
+
+def headline(results: Results) -> str:
+    """What was run, in one line."""
+    trials = results.trials
+    search = int((trials["phase"] == SEARCH).sum())
+    again = len(trials) - search
+    data, models = (", ".join(sorted(set(trials[c].astype("str")))) for c in ("dataset", "model"))
+    parts = [
+        data,
+        models,
+        _count(trials["noise"].nunique(), "noise setting"),
+        _count(trials["loss"].nunique(), "loss", "losses"),
+        _count(search, "search trial"),
+        *([_count(again, "replicate")] if again else []),
+    ]
+    return " · ".join(part for part in parts if part)
+
+
+def _count(number: int, one: str, many: str = "") -> str:
+    return f"{number:,} {one if number == 1 else many or one + 's'}"
+
+
+def marks(results: Results, best: pd.DataFrame) -> Markup:
+    """What a reader has to know before any number: a leak, a sweep still running, few seeds."""
+    notes = []
+    if selected_on_test(results):
+        notes.append(tag("p", LEAK, class_="note leak"))
+    if results.running:
+        notes.append(paragraph(_progress(results.trials), "note info"))
+    if not best["confirmed"].all():
+        notes.append(paragraph(_UNCONFIRMED, "note warn"))
+    elif best["n"].min() < FEW_SEEDS:
+        notes.append(paragraph(_FEW.format(best["n"].min()), "note warn"))
+    return join(notes)
+
+
+_UNCONFIRMED = (
+    "Not confirmed: the winner of a search is partly lucky. "
+    "`python -m search replicate DIR` runs it again on fresh seeds."
+)
+_FEW = (
+    "Few seeds: some of these numbers rest on {:.0f}. "
+    f"`python -m search replicate DIR --seeds {FEW_SEEDS}` adds more."
+)
+
+
+def _progress(trials: pd.DataFrame) -> str:
+    left = int(trials["status"].isin([RUNNING, PAUSED]).sum())
+    return f"Still running: {len(trials) - left} of {len(trials)} started trials have ended."
+
+
+def cards(results: Results, best: pd.DataFrame) -> Markup:
+    """A card for each noise setting, from ``overview``."""
+    varied = varied_parameters(results)
+    rows = records(named(best, study_names(results.trials)))
+    return tag("div", *(_card(row, varied[row["study"]]) for row in rows), class_="cards")
+
+
+def _card(row: Mapping[str, Any], varied: set[str]) -> Markup:
+    values = [f"{k} {short(v)}" for k, v in parameters(row).items() if k in varied]
+    facts = [
+        *((f"vs {loss_name(loss)}", _difference(row, loss)) for loss in AGAINST),
+        ("vs the paper", _published(row)),
+    ]
+    return tag(
+        "article",
+        tag("h3", row["title"], _badge(row)),
+        tag("p", swatch(row["loss"]), loss_name(row["loss"]), class_="winner"),
+        _number(row),
+        tag("dl", *(join([tag("dt", k), tag("dd", v)]) for k, v in facts if v)),
+        tag("p", *(tag("code", value) for value in values), class_="settings"),
+        class_="card",
+    )
+
+
+def _badge(row: Mapping[str, Any]) -> Markup:
+    if not row["confirmed"]:
+        return tag("span", "not confirmed", class_="badge unsure")
+    few = row["n"] < FEW_SEEDS
+    text = f"confirmed on {_count(int(row['n']), 'seed')}"
+    return tag("span", text, class_="badge " + ("unsure" if few else "good"))
+
+
+def _number(row: Mapping[str, Any]) -> Markup:
+    spread = "" if pd.isna(row["test_std"]) else f" ± {percent(row['test_std'])}"
+    note = tag("small", f"{spread} test accuracy".strip())
+    return tag("p", f"{percent(row['test'])}%", note, class_="number")
+
+
+def _difference(row: Mapping[str, Any], loss: str) -> Markup:
+    """Points more or less than another loss, and what that is worth."""
+    names = ("difference", "difference_low", "difference_high")
+    difference, low, high = (row[f"{loss}_{name}"] for name in names)
+    if pd.isna(difference):
+        return Markup()
+    points = f"{signed(difference)} points"
+    if pd.isna(low):
+        return join([f"{points}, on one seed"])
+    verdict, class_ = "could be chance", ""
+    if low > 0 or high < 0:
+        verdict, class_ = ("better", "better") if low > 0 else ("worse", "worse")
+    interval = tag("small", f"95%: {signed(low)} to {signed(high)}")
+    return join([tag("span", f"{points}, {verdict}", class_=class_), interval])
+
+
+def _published(row: Mapping[str, Any]) -> Markup:
+    if pd.isna(row["published"]):
+        return tag("small", "no number for this setting")
+    spread = "" if pd.isna(row["published_std"]) else f" ± {percent(row['published_std'])}"
+    printed = tag("small", f"{loss_name(row['loss'])} there: {percent(row['published'])}%{spread}")
+    return join([f"{signed(row['test'] - row['published'])} points", printed])
+
+
+def swatch(loss: str) -> Markup:
+    """The loss's line as figures draw it."""
+    return drawing(line(look(loss).dash, 4), look(loss).light)

@@ -1,0 +1,72 @@
+"""Writing the report into the results folder, once or again and again."""
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from analysis.report.build import build_report
+from analysis.results import Results, load_results
+from analysis.schema import SEARCH
+from spaces.sweep import SweepSpec
+from trainable.storage import Folder
+
+REPORT = "report.html"
+
+
+def write_report(directory: str | Path | Folder, out: str | Path | None = None) -> str:
+    """Write the report of a results folder; returns where it is.
+
+    Args:
+        directory: the results folder, a path or a URI.
+        out: the file to write; None: ``report.html`` in the folder.
+
+    Raises:
+        ResultsError: the folder cannot be read as results, or may not be shown: its trials were
+            selected on the test set although the sweep file does not allow it.
+        StorageError: the file cannot be written.
+    """
+    return _write(load_results(directory), out)
+
+
+def watch_report(
+    directory: str | Path | Folder,
+    out: str | Path | None = None,
+    *,
+    seconds: float = 30.0,
+    written: Callable[[str], None] = lambda place: None,
+    sleep: Callable[[float], None] = time.sleep,
+) -> None:
+    """Write the report every so many ``seconds`` until the sweep has ended.
+
+    ``written`` hears of every report with its place. Raises as :func:`write_report`.
+    """
+    while True:
+        results = load_results(directory)
+        written(_write(results, out))
+        if has_ended(results):
+            return
+        sleep(seconds)
+
+
+def has_ended(results: Results) -> bool:
+    """Whether every study has had all trials that its sweep file asks for, and none still runs."""
+    if results.running:
+        return False
+    try:
+        spec = SweepSpec.model_validate(results.spec)
+    except ValidationError:
+        return True
+    search = results.trials[results.trials["phase"] == SEARCH]
+    counts = search["study"].value_counts()
+    return all(counts.get(cell.study, 0) >= spec.budget.trials for cell in spec.cells())
+
+
+def _write(results: Results, out: str | Path | None) -> str:
+    folder, name = results.folder, REPORT
+    if out is not None:
+        parent, _, name = str(out).rpartition("/")
+        folder = Folder.open(parent or ("/" if str(out).startswith("/") else "."))
+    folder.write(name, build_report(results).encode())
+    return f"{folder}/{name}"
