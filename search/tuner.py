@@ -147,11 +147,7 @@ def build_tuner(
     slots: Callable[[], int],
 ) -> tune.Tuner:
     """The one Tuner of a sweep. Its ``fit()`` returns when the sweep has nothing left to run."""
-    # All free slots ask for their actors at once; the searcher itself keeps to the slots.
-    os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = "100000"
-    os.environ["TUNE_DISABLE_AUTO_CALLBACK_LOGGERS"] = "1"
-    os.environ["TUNE_DISABLE_SIGINT_HANDLER"] = "1"
-    os.environ["RAY_AIR_NEW_OUTPUT"] = "0"  # the old output engine is silent when told to be
+    _configure_tune()
     trainable = tune.with_parameters(
         TrialTrainable,
         datasets=book.datasets,
@@ -159,17 +155,8 @@ def build_tuner(
     )
 
     def assign(trial: Trial) -> Assignment:
-        return Assignment(
-            study=trial.study,
-            trial_id=trial.trial_id,
-            config=trial.config.as_dict(),
-            labels=labels_key(trial.config),
-            results=folder.location,
-            recorded_epochs=trial.epochs,
-            rungs=tuple(sweep.studies[trial.study].rungs(trial)),
-            threads=resources.threads,
-            gpus=resources.gpus,
-        )
+        rungs = tuple(sweep.studies[trial.study].rungs(trial))
+        return _assignment(trial, rungs, folder, resources)
 
     def find(trial: TuneTrial) -> Trial:
         return sweep.studies[trial.config["study"]].trials[trial.config["trial_id"]]
@@ -192,6 +179,31 @@ def build_tuner(
             callbacks=[RecorderCallback(sweep, recorder, progress, find), TBXLoggerCallback()],
             verbose=0,
         ),
+    )
+
+
+def _configure_tune() -> None:
+    """Set what Tune reads from the environment only."""
+    # All free slots ask for their actors at once; the searcher itself keeps to the slots.
+    os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = "100000"
+    os.environ["TUNE_DISABLE_AUTO_CALLBACK_LOGGERS"] = "1"
+    os.environ["TUNE_DISABLE_SIGINT_HANDLER"] = "1"
+    os.environ["RAY_AIR_NEW_OUTPUT"] = "0"  # the old output engine is silent when told to be
+
+
+def _assignment(
+    trial: Trial, rungs: tuple[int, ...], folder: Folder, resources: TrialResources
+) -> Assignment:
+    return Assignment(
+        study=trial.study,
+        trial_id=trial.trial_id,
+        config=trial.config.as_dict(),
+        labels=labels_key(trial.config),
+        results=folder.location,
+        recorded_epochs=trial.epochs,
+        rungs=rungs,
+        threads=resources.threads,
+        gpus=resources.gpus,
     )
 
 

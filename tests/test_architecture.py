@@ -1,0 +1,152 @@
+"""What must hold between the packages, read off the sources and seen in fresh processes."""
+
+import ast
+import subprocess
+import sys
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+PACKAGES = ("trainable", "spaces", "analysis", "search")
+MODULES = [path for package in PACKAGES for path in sorted((ROOT / package).rglob("*.py"))]
+NAMES = [str(path.relative_to(ROOT)) for path in MODULES]
+RAY_MAY_BE_IN = ("trainable/ray_trainable.py", "search/")
+TORCH_MAY_BE_IN = ("trainable/", "search/")
+
+WITHOUT = """
+import sys
+
+class Blocker:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in {blocked}:
+            raise ImportError(f"{{name}} is not to be imported here")
+
+sys.meta_path.insert(0, Blocker())
+"""
+IMPORT_ALL = """
+import importlib, pkgutil
+for package in {packages}:
+    module = importlib.import_module(package)
+    for found in pkgutil.walk_packages(module.__path__, f"{{package}}."):
+        if not found.name.endswith("__main__"):
+            importlib.import_module(found.name)
+"""
+
+
+def tree(path: Path) -> ast.Module:
+    return ast.parse(path.read_text(encoding="utf-8"))
+
+
+def imports(path: Path) -> Iterator[tuple[str, int]]:
+    """Every module imported anywhere in a file, with its line."""
+    for node in ast.walk(tree(path)):
+        if isinstance(node, ast.Import):
+            yield from ((alias.name, node.lineno) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}:{node.lineno} imports relatively"
+            yield str(node.module), node.lineno
+
+
+def run(code: str, *arguments: str) -> "subprocess.CompletedProcess[str]":
+    command = [sys.executable, "-c", code, *arguments]
+    return subprocess.run(
+        command, cwd=ROOT, capture_output=True, text=True, timeout=300, check=False
+    )
+
+
+@pytest.mark.parametrize("path", MODULES, ids=NAMES)
+def test_packages_import_in_one_direction(path):
+    package = path.relative_to(ROOT).parts[0]
+    to_the_right = PACKAGES[PACKAGES.index(package) + 1 :]
+    wrong = [(n, line) for n, line in imports(path) if n.partition(".")[0] in to_the_right]
+    assert not wrong
+    assert not [n for n, _ in imports(path) if n.partition(".")[0] == "tests"]
+
+
+@pytest.mark.parametrize("path", MODULES, ids=NAMES)
+def test_ray_and_torch_are_imported_where_they_belong(path):
+    name = str(path.relative_to(ROOT))
+    top = {module.partition(".")[0] for module, _ in imports(path)}
+    assert "ray" not in top or name.startswith(RAY_MAY_BE_IN)
+    assert not top & {"torch", "torchvision"} or name.startswith(TORCH_MAY_BE_IN)
+
+
+@pytest.mark.parametrize("path", MODULES, ids=NAMES)
+def test_modules_and_functions_are_short(path):
+    assert len(path.read_text(encoding="utf-8").splitlines()) <= 350
+    functions = [n for n in ast.walk(tree(path)) if isinstance(n, ast.FunctionDef)]
+    long = [f.name for f in functions if f.end_lineno - f.lineno >= 50]
+    assert not long
+
+
+@pytest.mark.parametrize("path", MODULES, ids=NAMES)
+def test_importing_does_no_work(path):
+    """At module level stand definitions, constants and imports: no loop, no call for its effect."""
+    allowed = (
+        ast.Import, ast.ImportFrom, ast.FunctionDef, ast.ClassDef, ast.Assign, ast.AnnAssign,
+    )  # fmt: skip
+    for node in tree(path).body:
+        if isinstance(node, allowed) or is_text(node) or is_guard(node):
+            continue
+        raise AssertionError(f"{path}:{node.lineno} {ast.unparse(node)[:60]}")
+
+
+def is_text(node: ast.stmt) -> bool:
+    return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
+
+
+def is_guard(node: ast.stmt) -> bool:
+    """``if TYPE_CHECKING`` or ``if __name__ == "__main__"``."""
+    return isinstance(node, ast.If) and ast.unparse(node.test).startswith(
+        ("TYPE_CHECKING", "__name__ ==")
+    )
+
+
+def test_every_package_is_installed_and_there_are_no_others():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    installed = project["tool"]["setuptools"]["packages"]
+    folders = {".".join(path.parent.relative_to(ROOT).parts) for path in MODULES}
+    assert set(installed) == folders
+    assert {name.partition(".")[0] for name in installed} == set(PACKAGES)
+
+
+@pytest.mark.parametrize(
+    ("packages", "blocked"),
+    [
+        (("spaces", "analysis"), ("torch", "torchvision", "ray")),
+        (
+            ("trainable.catalog", "trainable.config", "trainable.storage"),
+            ("torch", "ray", "optuna"),
+        ),
+    ],
+)
+def test_packages_import_where_others_are_not_installed(packages, blocked):
+    modules = [name for name in packages if "." in name]
+    code = WITHOUT.format(blocked=blocked)
+    if modules:
+        code += "".join(f"import {name}\n" for name in modules)
+    else:
+        code += IMPORT_ALL.format(packages=packages)
+    done = run(code)
+    assert done.returncode == 0, done.stderr
+
+
+def test_trainable_trains_where_ray_and_optuna_are_not_installed():
+    code = WITHOUT.format(blocked=("ray", "optuna", "pandas"))
+    done = run(code + "import trainable.trainer, trainable.prepare, trainable.transition\n")
+    assert done.returncode == 0, done.stderr
+
+
+def test_command_line_checks_a_sweep_without_torch_ray_and_pandas():
+    code = WITHOUT.format(blocked=("torch", "ray", "pandas", "sklearn", "scipy"))
+    code += "from search.__main__ import main\nmain()\n"
+    done = run(code, "presets")
+    assert done.returncode == 0, done.stderr
+    assert "quickstart" in done.stdout
+    done = run(code, "run", "quickstart", "--set", "losses=elrr")
+    assert done.returncode == 2
+    assert done.stderr.startswith("quickstart: losses: unknown loss 'elrr'")
+    assert "not to be imported" in run(code, "run", "quickstart").stderr
