@@ -84,7 +84,7 @@ def test_modules_and_functions_are_short(path):
 
 @pytest.mark.parametrize("path", MODULES, ids=NAMES)
 def test_importing_does_no_work(path):
-    """At module level stand definitions, constants and imports: no loop, no call for its effect."""
+    """At module level: definitions, constants and imports; no loop, no call for its effect."""
     allowed = (
         ast.Import, ast.ImportFrom, ast.FunctionDef, ast.ClassDef, ast.Assign, ast.AnnAssign,
     )  # fmt: skip
