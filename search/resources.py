@@ -86,8 +86,8 @@ def nodes() -> list[dict[str, float]]:
 def check_storage(results: Folder) -> None:
     """Make sure that every node can use the results folder, before a trial needs it there.
 
-    Raises SpecError naming a node that cannot: it does not mount the path, say, or has no
-    credentials for the URI.
+    Raises SpecError naming a node that cannot: it does not mount the path, say, has no
+    credentials for the URI, or lacks the code.
     """
     there = [node for node in ray.nodes() if node["Alive"]]
     if len(there) < 2:
@@ -101,7 +101,11 @@ def check_storage(results: Folder) -> None:
         try:
             reason = ray.get(answer)
         except RayError as error:
-            reason = str(error).strip().splitlines()[-1]
+            last = str(error).strip().splitlines()[-1]
+            raise SpecError(
+                f"node {node['NodeManagerAddress']} cannot run this code: {last}; send it with "
+                "ray job submit --working-dir ., or have it on every node"
+            ) from None
         if reason:
             raise SpecError(
                 f"node {node['NodeManagerAddress']}: {reason}; the storage must be a path that "

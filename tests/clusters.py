@@ -17,7 +17,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 RAY = Path(sys.executable).with_name("ray")
-PATIENCE = 300.0
+PATIENCE = 900.0
 """Seconds that anything may take on a busy machine before a test gives up."""
 
 
@@ -105,6 +105,7 @@ class Cluster:
         head = ["--head", f"--port={port}", f"--dashboard-port={self._dashboard}"]
         head += [f"--ray-client-server-port={free_port()}", f"--temp-dir={self.folder / 't'}"]
         self.nodes: list[Node] = []
+        self._drivers: list[subprocess.Popen[str]] = []
         self.head = self._start(head, cpus, gpus)
         address = re.search(r"--address='(\S+)'", (self.folder / "node-0.log").read_text())
         assert address is not None
@@ -136,16 +137,16 @@ class Cluster:
     def drive(self, *arguments: object, **environment: str) -> subprocess.Popen[str]:
         """A driver on this cluster: ``python ARGUMENTS``; its output goes to driver.log."""
         with (self.folder / "driver.log").open("w") as stream:
-            return subprocess.Popen(
+            driver = subprocess.Popen(
                 [sys.executable, *map(str, arguments)],
-                env=self.environment
-                | {"RAY_ADDRESS": self.address, "PYTHONPATH": str(ROOT)}
-                | environment,
+                env=self.environment | {"RAY_ADDRESS": self.address} | environment,
                 cwd=self.folder,
                 stdout=stream,
                 stderr=subprocess.STDOUT,
                 text=True,
             )
+        self._drivers.append(driver)
+        return driver
 
     @property
     def driver_log(self) -> str:
@@ -153,7 +154,12 @@ class Cluster:
         return (self.folder / "driver.log").read_text()
 
     def close(self) -> None:
-        """End all nodes and remove every trace."""
+        """End all drivers and nodes, remove every trace, print what the last driver said."""
+        for driver in self._drivers:
+            driver.kill()
+            driver.wait()
+        if self._drivers:
+            print(self.driver_log)
         for node in reversed(self.nodes):
             node.end()
         self._folder.cleanup()
@@ -170,4 +176,5 @@ class Cluster:
     def _environment(self) -> dict[str, str]:
         kept = {k: v for k, v in os.environ.items() if not k.startswith(("RAY_", "CUDA_"))}
         path = f"{RAY.parent}{os.pathsep}{kept.get('PATH', '')}"
-        return kept | {"HOME": str(self.home), "PATH": path, "OMP_NUM_THREADS": "1"}
+        kept |= {"HOME": str(self.home), "PATH": path, "OMP_NUM_THREADS": "1"}
+        return kept | {"PYTHONPATH": str(ROOT)}
