@@ -106,6 +106,30 @@ def table(
 
 @app.command()
 @clear_errors
+def report(
+    directory: Directory,
+    out: Annotated[Path | None, typer.Option(help="file to write; default: in DIR")] = None,
+    watch: Annotated[
+        bool, typer.Option("--watch", help="write it again and again until the sweep has ended")
+    ] = False,
+    every: Annotated[
+        float, typer.Option(min=1, help="with --watch: seconds between two reports")
+    ] = 30,
+) -> None:
+    """Write the whole sweep as one HTML file: tables and figures."""
+    from analysis.report.write import watch_report, write_report
+
+    if not watch:
+        typer.echo(write_report(directory, out))
+        return
+    try:
+        watch_report(directory, out, seconds=every, written=typer.echo)
+    except KeyboardInterrupt:
+        typer.echo("stopped watching", err=True)
+
+
+@app.command()
+@clear_errors
 def labels(
     directory: Directory,
     study: Annotated[str, typer.Option(help="whose best trial to ask")],
@@ -124,6 +148,27 @@ def labels(
         _draw(errors, folder)
     for name in folder.names():
         typer.echo(f"{folder}/{name}")
+
+
+@app.command()
+@clear_errors
+def report(
+    directory: Directory,
+    out: Annotated[str | None, typer.Option(help="the file; else report.html in DIR")] = None,
+    watch: Annotated[
+        bool, typer.Option("--watch", help="rewrite it until the sweep ends")
+    ] = False,
+) -> None:
+    """Write everything into one HTML file that needs no network."""
+    from analysis.report.write import watch_report, write_report
+
+    if not watch:
+        typer.echo(write_report(directory, out))
+        return
+    try:
+        watch_report(directory, out, written=typer.echo)
+    except KeyboardInterrupt:
+        raise typer.Exit(130) from None
 
 
 @app.command()

@@ -159,17 +159,19 @@ def presets() -> None:
 
 def _end(go: "Callable[[], Finished]", folder: Folder) -> None:
     """Run, then say how it ended: exit code 0, 1 for failed trials, 130 when interrupted."""
+    from analysis.report.write import write_report
     from search import runner
-    from search.summary import print_summary
+    from search.summary import print_next, print_summary, python
 
     try:
         finished = go()
     except (runner.Interrupted, KeyboardInterrupt) as interruption:
         what = str(interruption) or "interrupted before the first trial"
         err.print(Text(f"{what}. Go on with:"), soft_wrap=True)
-        err.print(Text(f"  python -m search resume {folder}"), soft_wrap=True)
+        err.print(Text(f"  {python()} -m search resume {folder}"), soft_wrap=True)
         raise typer.Exit(1 if interruption.__cause__ else 130) from None
     print_summary(finished.spec, finished.folder, out)
+    print_next(finished.folder, write_report(finished.folder), out)
     for trial in finished.failed:
         err.print(Text(f"failed: {trial.trial_id}: {trial.end_reason}"), soft_wrap=True)
     if finished.failed:

@@ -1,6 +1,9 @@
 """What a sweep prints when it ends: the best configuration per study, and what to type next."""
 
+import os
+import sys
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -15,46 +18,59 @@ from trainable.storage import Folder
 
 
 def print_summary(spec: SweepSpec, folder: Folder, console: Console) -> None:
-    """Print the best configuration of every study, best first, with the next commands."""
+    """Print the best configuration of every study, by noise setting, best first."""
     results = load_results(folder, columns=["val_accuracy"])
     best = best_configs(results)
+    again = bool(best["replicates"].fillna(0).any())
     varies = {
         qualified.rpartition(".")[2] for cell in spec.cells() for qualified in cell.space.varies
     }
-    table = Table(title="best configuration of each study", box=None, title_justify="left")
-    for name in ("noise", "loss", "val", "test", "epochs", "parameters"):
-        table.add_column(
-            name,
-            justify="right" if name in ("val", "test", "epochs") else "left",
-            overflow="fold",
-            no_wrap=name != "parameters",
-        )
+    table = Table(box=None, pad_edge=False)
+    table.add_column("best of study", no_wrap=True)
+    for name in ("val", "test", *(["test again"] if again else []), "epochs"):
+        table.add_column(name, justify="right", no_wrap=True)
+    table.add_column("parameters", overflow="fold")
     for row in records(best.sort_values(["noise", "selection_value"], ascending=[True, False])):
-        table.add_row(*_cells(row, varies))
+        table.add_row(*_cells(row, varies, again))
     console.print(table)
     if selected_on_test(results):
         console.print("selected on the test set: these numbers leak", style="bold red")
-    console.print(Text(f"\nresults: {folder}", overflow="fold"), soft_wrap=True)
+
+
+def print_next(folder: Folder, report: str, console: Console) -> None:
+    """Print where the results are, and the commands that go on from here."""
+    console.print(Text(f"\nresults  {folder}\nreport   {report}\n"), soft_wrap=True)
     for command, meaning in (
-        (f"python -m analysis best {folder}", "the same table, with every parameter"),
-        (f"python -m search extend {folder} --trials 24", "more trials for every study"),
-        (f"python -m search replicate {folder}", "confirm the best on fresh seeds"),
+        (f"analysis best {folder}", "every parameter of the best"),
+        (f"search replicate {folder} --top 1 --seeds 5", "confirm them on fresh seeds"),
+        (f"search extend {folder} --trials 12", "more trials for every study"),
     ):
-        console.print(Text(f"  {command}    # {meaning}"), soft_wrap=True)
+        console.print(
+            Text(f"  {python()} -m {command}"), Text(f" # {meaning}", "dim"), soft_wrap=True
+        )
 
 
-def _cells(row: Mapping[str, Any], varies: set[str]) -> list[str]:
-    values = {name: row.get(f"param_{name}") for name in sorted(varies)}
-    text = " ".join(f"{name}={_short(v)}" for name, v in values.items() if not pd.isna(v))
+def python() -> str:
+    """How to call this Python from here: ``.venv/bin/python`` if that is what runs."""
+    executable = Path(sys.executable)
+    here = Path.cwd()
+    return os.path.relpath(executable, here) if executable.is_relative_to(here) else "python"
+
+
+def _cells(row: Mapping[str, Any], varies: set[str], again: bool) -> list[str]:
     if pd.isna(row["val_accuracy"]):
-        return [str(row["noise"]), str(row["loss"]), "", "", "", "no trial had its full budget"]
+        return [str(row["study"]), *[""] * (4 if again else 3), "no trial had its full budget"]
+    values = {name: row.get(f"param_{name}") for name in sorted(varies)}
+    repeated = "" if pd.isna(row["replicated_test"]) else f"{row['replicated_test']:.4f}"
+    if repeated and row["replicates"] > 1:
+        repeated += f" ± {row['replicated_test_std']:.4f} ({row['replicates']:.0f})"
     return [
-        str(row["noise"]),
-        str(row["loss"]),
+        str(row["study"]),
         f"{row['val_accuracy']:.4f}",
         f"{row['test_accuracy']:.4f}",
+        *([repeated] if again else []),
         f"{row['epochs']:.0f}",
-        text,
+        " ".join(f"{name}={_short(v)}" for name, v in values.items() if not pd.isna(v)),
     ]
 
 

@@ -68,7 +68,6 @@ def test_driver_killed_three_times_then_resumed_equals_the_uninterrupted_sweep(
         assert done.returncode in (-signal.SIGKILL, 0), done.stderr[-2000:]
     folder = runner.start(one_slot(), tmp_path, console).folder
     assert_equal(tables(folder), uninterrupted)
-    assert load_results(folder).trials["attempt"].max() > 1
 
 
 def test_driver_killed_before_a_row_is_resumed_without_loss(

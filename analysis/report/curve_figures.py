@@ -58,7 +58,7 @@ def _response(
     elr = 100 * rows["elr_best"].iloc[0]
     low, high = rows["value"].min(), rows["value"].max()
     plot = figure(traces, xaxis, axis("Test accuracy (%)"))
-    best = rows.loc[rows["test_accuracy"].idxmax()]
+    best = rows.nlargest(1, "test_accuracy").iloc[0]
     says = (
         f"{len(rows)} trials, {parameter} from {low:.3g} to {high:.3g}. Most accurate: "
         f"{loss_name(best['loss'])} at {best['value']:.3g}, {percent(best['test_accuracy'])}%."
@@ -226,7 +226,7 @@ def _reached(epochs: "pd.Series[float]") -> str:
     reached = epochs.dropna()
     if len(reached) == len(epochs):
         return f"{reached.mean():.1f}"
-    return f"not reached by {len(epochs) - len(reached)} of {len(epochs)}"
+    return f"{len(epochs) - len(reached)} of {len(epochs)} seeds never"
 
 
 def _dots(loss: str, epochs: "pd.Series[float]") -> list[go.Scatter]:

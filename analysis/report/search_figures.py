@@ -71,7 +71,7 @@ def _importances(title: str, rows: pd.DataFrame) -> Chart:
                 hovertemplate="%{y}: %{x:.0f}%<extra>%{fullData.name}</extra>",
             )
         )
-        top = group.loc[group["importance"].idxmax()]
+        top = group.nlargest(1, "importance").iloc[0]
         said.append(f"{loss_name(loss)} {top['parameter']} ({100 * top['importance']:.0f}%)")
     share = axis("Share of the differences in accuracy (%)")
     plot = figure(traces, share, categories(order[::-1]), bargap=0.3)

@@ -11,6 +11,7 @@ import plotly.graph_objects as go
 from optuna.distributions import BaseDistribution, CategoricalDistribution
 from optuna.trial import FrozenTrial, TrialState
 
+from analysis.best import records
 from analysis.report.chart import Chart, axis, figure, look, plain
 from analysis.report.style import CARD, FAINT, INK, MUTED, loss_name
 from analysis.text import percent, short
@@ -32,13 +33,13 @@ def parallel_charts(studies: Mapping[str, optuna.Study], best: pd.DataFrame) -> 
 
     ``best``: the chosen trial of each study (``best.best_configs``, named).
     """
-    return [
-        _parallel(
-            f"{row.title}: {loss_name(row.loss)}", trials, row.trial_id, look(row.loss).light
-        )
-        for row in best.itertuples()
-        if len(trials := _ended(studies[row.study])) > 1 and _axes(trials)
-    ]
+    charts = []
+    for row in records(best):
+        trials = _ended(studies[row["study"]])
+        if len(trials) > 1 and _axes(trials):
+            title = f"{row['title']}: {loss_name(row['loss'])}"
+            charts.append(_parallel(title, trials, row["trial_id"], look(row["loss"]).light))
+    return charts
 
 
 def _ended(study: optuna.Study) -> list[FrozenTrial]:
@@ -172,11 +173,11 @@ def _behind(trials: list[FrozenTrial], axes: Mapping[str, BaseDistribution]) -> 
 def contour_charts(studies: Mapping[str, optuna.Study], best: pd.DataFrame) -> list[Chart]:
     """Accuracy over beta1 and beta2, for the studies in which both vary."""
     charts = []
-    for row in best.itertuples():
-        trials = _ended(studies[row.study])
+    for row in records(best):
+        trials = _ended(studies[row["study"]])
         names = {parameter_name(name): name for name in _axes(trials)}
         if {"beta1", "beta2"} <= names.keys():
-            title = f"{row.title}: {loss_name(row.loss)}"
+            title = f"{row['title']}: {loss_name(row['loss'])}"
             charts.append(_contour(title, trials, names["beta1"], names["beta2"]))
     return charts
 
@@ -206,7 +207,7 @@ def _contour(title: str, trials: list[FrozenTrial], one: str, two: str) -> Chart
     plot = figure(traces, axis("beta1"), axis("beta2", **even))
     says = f"{len(full)} trials with their full budget, {len(stopped)} stopped early."
     if len(full):
-        top = full.loc[full["accuracy"].idxmax()]
+        top = full.nlargest(1, "accuracy").iloc[0]
         says += f" Highest: {percent(top['accuracy'])}% at beta1 {top['beta1']:.3g}, "
         says += f"beta2 {top['beta2']:.4g}."
     behind = full.sort_values("accuracy", ascending=False).head(TABLE_ROWS)
@@ -236,7 +237,7 @@ def _measured(trials: pd.DataFrame) -> go.Scatter:
             "colorscale": "Viridis",
             "size": 12,
             "line": {"color": INK.light, "width": 1},
-            "colorbar": {"thickness": 10, "outlinewidth": 0, "ticksuffix": "%"},
+            "colorbar": {"thickness": 10, "outlinewidth": 0, "ticksuffix": "%", "nticks": 6},
         },
         hovertemplate="beta1 %{x:.3g}, beta2 %{y:.4g}: %{marker.color:.2f}%<extra></extra>",
     )

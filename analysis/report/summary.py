@@ -80,7 +80,7 @@ def _card(row: Mapping[str, Any], varied: set[str]) -> Markup:
     values = [f"{k} {short(v)}" for k, v in parameters(row).items() if k in varied]
     facts = [
         *((f"vs {loss_name(loss)}", _difference(row, loss)) for loss in AGAINST),
-        ("vs the paper", _published(row)),
+        ("vs paper", _published(row)),
     ]
     return tag(
         "article",

@@ -15,7 +15,7 @@ from trainable.storage import Folder
 REPORT = "report.html"
 
 
-def write_report(directory: str | Path | Folder, out: str | Path | None = None) -> str:
+def write_report(directory: str | Path | Folder, out: Path | None = None) -> str:
     """Write the report of a results folder; returns where it is.
 
     Args:
@@ -32,7 +32,7 @@ def write_report(directory: str | Path | Folder, out: str | Path | None = None) 
 
 def watch_report(
     directory: str | Path | Folder,
-    out: str | Path | None = None,
+    out: Path | None = None,
     *,
     seconds: float = 30.0,
     written: Callable[[str], None] = lambda place: None,
@@ -63,10 +63,8 @@ def has_ended(results: Results) -> bool:
     return all(counts.get(cell.study, 0) >= spec.budget.trials for cell in spec.cells())
 
 
-def _write(results: Results, out: str | Path | None) -> str:
-    folder, name = results.folder, REPORT
-    if out is not None:
-        parent, _, name = str(out).rpartition("/")
-        folder = Folder.open(parent or ("/" if str(out).startswith("/") else "."))
+def _write(results: Results, out: Path | None) -> str:
+    folder = results.folder if out is None else Folder.open(out.parent)
+    name = REPORT if out is None else out.name
     folder.write(name, build_report(results).encode())
     return f"{folder}/{name}"
