@@ -15,6 +15,8 @@ from search.sweep import Sweep
 from search.trial import Trial
 from trainable.catalog import Value
 
+COLUMNS = ("study", "done", "run", "stop", "div", "best val", "at", "epochs", "saved")
+AT = COLUMNS.index("at")
 LIVE_SECONDS = 0.5
 """How often the live table is drawn."""
 
@@ -114,18 +116,22 @@ class Progress:
             self._console.print(Text(self._line(states, elapsed)), soft_wrap=True)
 
     def _view(self, states: list[StudyState], elapsed: float) -> Group:
-        table = Table(box=None, pad_edge=False, header_style="bold", expand=False)
-        for name in ("study", "done", "run", "stop", "div", "best val", "at", "epochs", "saved"):
-            left = name in ("study", "at")
+        """The table; of a line too long for the terminal, the parameters are cut."""
+        rows = [self._cells(state) for state in states]
+        widths = [max(map(len, column)) for column in zip(COLUMNS, *rows, strict=True)]
+        widths[AT] = max(2, self._console.width - sum(widths) + widths[AT] - 2 * (len(widths) - 1))
+        table = Table(box=None, pad_edge=False, header_style="bold")
+        for name, width in zip(COLUMNS, widths, strict=True):
+            left = name in (COLUMNS[0], COLUMNS[AT])
             table.add_column(
                 name,
                 justify="left" if left else "right",
                 no_wrap=True,
                 overflow="ellipsis",
-                ratio=None,
+                width=width,
             )
-        for state in states:
-            table.add_row(*self._cells(state))
+        for row in rows:
+            table.add_row(*row)
         return Group(table, Text(self._line(states, elapsed), style="dim"))
 
     def _cells(self, state: StudyState) -> list[str]:
