@@ -152,27 +152,6 @@ def labels(
 
 @app.command()
 @clear_errors
-def report(
-    directory: Directory,
-    out: Annotated[str | None, typer.Option(help="the file; else report.html in DIR")] = None,
-    watch: Annotated[
-        bool, typer.Option("--watch", help="rewrite it until the sweep ends")
-    ] = False,
-) -> None:
-    """Write everything into one HTML file that needs no network."""
-    from analysis.report.write import watch_report, write_report
-
-    if not watch:
-        typer.echo(write_report(directory, out))
-        return
-    try:
-        watch_report(directory, out, written=typer.echo)
-    except KeyboardInterrupt:
-        raise typer.Exit(130) from None
-
-
-@app.command()
-@clear_errors
 def optuna(
     directory: Directory,
     out: Annotated[Path | None, typer.Option(help="file to write; default: in DIR")] = None,

@@ -43,9 +43,9 @@ def _accuracy(title: str, rows: pd.DataFrame) -> Chart:
             "published (%)": own["published"].map(percent),
         }
     )
-    says = "Dots are means over the seeds, whiskers one standard deviation."
+    says = "Marks are means over the seeds, whiskers one standard deviation."
     if (own["n"] == 1).any():
-        says += " A dot without whiskers is a single trial."
+        says += " A mark without whiskers is a single trial."
     if len(printed):
         says += " Open marks are what papers print for the same method."
     height = 90 + len(settings) * (ROW_HEIGHT + METHOD_HEIGHT * own["loss"].nunique())
@@ -53,7 +53,7 @@ def _accuracy(title: str, rows: pd.DataFrame) -> Chart:
 
 
 def _range(rows: pd.DataFrame) -> list[float]:
-    """All dots and whiskers, with a little room."""
+    """All marks and whiskers, with a little room."""
     spread = rows["test_std"].fillna(0)
     low = min((rows["test"] - spread).min(), rows["published"].min())
     high = max((rows["test"] + spread).max(), rows["published"].max())

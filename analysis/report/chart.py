@@ -36,6 +36,11 @@ def axis(title: str = "", **settings: Any) -> dict[str, Any]:
     return {"title": {"text": title}, "fixedrange": True, "automargin": True, **settings}
 
 
+def epochs(last: int) -> dict[str, Any]:
+    """A horizontal axis of whole epochs."""
+    return axis("Epoch", dtick=1) if last < 10 else axis("Epoch")
+
+
 def categories(names: Sequence[str]) -> dict[str, Any]:
     """A vertical axis of ``names`` from top to bottom, each with the same room."""
     order = [plain(name) for name in reversed(names)]

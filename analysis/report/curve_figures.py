@@ -12,7 +12,17 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from analysis.accuracy import BASELINE
-from analysis.report.chart import Chart, axis, by_loss, by_setting, categories, figure, look, plain
+from analysis.report.chart import (
+    Chart,
+    axis,
+    by_loss,
+    by_setting,
+    categories,
+    epochs,
+    figure,
+    look,
+    plain,
+)
 from analysis.report.style import INK, in_order, loss_name
 from analysis.text import percent
 
@@ -137,7 +147,7 @@ def _over_epochs(title: str, rows: pd.DataFrame, column: str, measure: str) -> C
         ends[loss_name(loss)] = means["mean"].iloc[-1]
     table = _thin(pd.DataFrame(cells).rename_axis("epoch").fillna("")).reset_index()
     says = f"After the last epoch: {_listing(ends)}."
-    return Chart(title, figure(traces, axis("Epoch"), axis(measure)), says, table)
+    return Chart(title, figure(traces, epochs(rows["epoch"].max()), axis(measure)), says, table)
 
 
 def _listing(values: Mapping[str, float]) -> str:

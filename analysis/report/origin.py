@@ -31,7 +31,8 @@ def failures(results: Results) -> Markup:
 
 def provenance(results: Results) -> Markup:
     """Code, versions, machines, labels, and the sweep file itself."""
-    return join([_code(results.trials), _starts(results), _labels(results), _spec(results)])
+    trials = [] if results.trials.empty else [_code(results.trials), _labels(results)]
+    return join([_starts(results), *trials, _spec(results)])
 
 
 def _code(trials: pd.DataFrame) -> Markup:

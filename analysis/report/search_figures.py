@@ -5,7 +5,17 @@ from typing import Any
 import pandas as pd
 import plotly.graph_objects as go
 
-from analysis.report.chart import Chart, axis, by_loss, by_setting, categories, figure, look, plain
+from analysis.report.chart import (
+    Chart,
+    axis,
+    by_loss,
+    by_setting,
+    categories,
+    epochs,
+    figure,
+    look,
+    plain,
+)
 from analysis.report.space_figures import parameter_name
 from analysis.report.style import INK, LOST, SAVED, SPENT, in_order, loss_name, signed
 from analysis.text import percent
@@ -38,7 +48,7 @@ def _survival(title: str, rows: pd.DataFrame) -> Chart:
         first, last = group["trials"].iloc[0], group["trials"].iloc[-1]
         said.append(f"{loss_name(loss)} {last} of {first}")
     yaxis = axis("Trials still training (%)", range=[0, 104])
-    plot = figure(traces[::-1], axis("Epoch"), yaxis)  # dashes over solid lines
+    plot = figure(traces[::-1], epochs(rows["epoch"].max()), yaxis)  # dashes over solid lines
     steps = rows[rows["trials"] != rows.groupby("loss")["trials"].shift(-1)]
     behind = pd.DataFrame(
         {

@@ -95,25 +95,23 @@ def _lines(
     line: dict[str, Any],
 ) -> go.Scatter:
     """The lines of several trials in one trace, a gap after each."""
-    x: list[float | None] = []
-    y: list[int | None] = []
-    texts: list[str] = []
-    low, high = accuracies
+    points: list[tuple[float | None, int | None, str]] = []
     for trial in trials:
-        points = [
-            (_position(trial.params[axis], domain), row, f"{parameter_name(axis)} {text}")
-            for row, (axis, domain) in enumerate(axes.items())
-            if axis in trial.params and (text := short(trial.params[axis])) is not None
-        ]
-        end = (_value(trial) - low) / (high - low) if high > low else 0.5
-        points.append((end, len(axes), f"accuracy {percent(_value(trial))}%"))
-        x += [*(point[0] for point in points), None]
-        y += [*(point[1] for point in points), None]
-        texts += [*(plain(f"trial {trial.number}: {point[2]}") for point in points), ""]
+        label = f"trial {trial.number}: "
+        for row, (axis_name, domain) in enumerate(axes.items()):
+            if axis_name in trial.params:
+                value = trial.params[axis_name]
+                text = f"{label}{parameter_name(axis_name)} {short(value)}"
+                points.append((_position(value, domain), row, text))
+        end = _value(trial)
+        low, high = accuracies
+        place = (end - low) / (high - low) if high > low else 0.5
+        points += [(place, len(axes), f"{label}accuracy {percent(end)}%"), (None, None, "")]
+    x, y, texts = zip(*points, strict=True)
     return go.Scatter(
         x=x,
         y=y,
-        text=texts,
+        text=[plain(text) for text in texts],
         mode="lines",
         name=name,
         line=line,
@@ -197,7 +195,7 @@ def _contour(title: str, trials: list[FrozenTrial], one: str, two: str) -> Chart
     levels = sorted(set(table["beta2"]))
     few = len(levels) <= FEW_LEVELS
     traces = [_looked_at(stopped)] if len(stopped) else []
-    if len(full) >= ENOUGH_TRIALS and not few:
+    if len(full) >= ENOUGH_TRIALS and not few and _spread(full):
         traces.insert(0, _between(full))
     traces.append(_measured(full))
     if few:
@@ -243,13 +241,21 @@ def _measured(trials: pd.DataFrame) -> go.Scatter:
     )
 
 
+def _spread(trials: pd.DataFrame) -> bool:
+    """Whether the trials span an area, not only a line."""
+    points = trials[["beta1", "beta2"]].to_numpy()
+    return int(np.linalg.matrix_rank(points - points.mean(axis=0))) == 2
+
+
 def _between(trials: pd.DataFrame) -> go.Contour:
     """Contours interpolated between the trials, and nothing outside of them."""
     from scipy.interpolate import griddata  # slow to import, needed here only
 
     points = trials[["beta1", "beta2"]].to_numpy()
     x, y = (np.linspace(column.min(), column.max(), 40) for column in points.T)
-    z = griddata(points, 100 * trials["accuracy"].to_numpy(), np.meshgrid(x, y)[::1], rescale=True)
+    z = griddata(
+        points, 100 * trials["accuracy"].to_numpy(), tuple(np.meshgrid(x, y)), rescale=True
+    )
     return go.Contour(
         x=x.round(4).tolist(),
         y=y.round(4).tolist(),

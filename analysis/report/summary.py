@@ -22,6 +22,8 @@ FEW_SEEDS = 5
 def headline(results: Results) -> str:
     """What was run, in one line."""
     trials = results.trials
+    if trials.empty:
+        return "No trial has started yet."
     search = int((trials["phase"] == SEARCH).sum())
     again = len(trials) - search
     data, models = (", ".join(sorted(set(trials[c].astype("str")))) for c in ("dataset", "model"))
