@@ -10,7 +10,6 @@ import optuna
 import pytest
 from rich.console import Console
 
-
 # Small networks gain nothing from a second thread, and lose much on a busy machine.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 

@@ -19,7 +19,7 @@ def results(tmp_path, monkeypatch):
 
 
 class Fails:
-    """Raises ``error`` the first ``times`` times it is called, then returns the number of calls."""
+    """Raises an error the first ``times`` calls, then returns the number of calls."""
 
     def __init__(self, number, times):
         self.number, self.times, self.calls = number, times, 0
