@@ -176,7 +176,8 @@ class Slots:
         text = f"{running} running on {self()} slots"
         if self._resources.gpus:
             gpus = sum(node.get("GPU", 0.0) for node in self._nodes())
-            text += f", {running * self._resources.gpus:g} of {gpus:g} GPUs busy"
+            busy = min(gpus, running * self._resources.gpus)  # a lost node's trials lag behind
+            text += f", {busy:g} of {gpus:g} GPUs busy"
         return text
 
     def _nodes(self) -> list[dict[str, float]]:

@@ -176,5 +176,5 @@ class Cluster:
     def _environment(self) -> dict[str, str]:
         kept = {k: v for k, v in os.environ.items() if not k.startswith(("RAY_", "CUDA_"))}
         path = f"{RAY.parent}{os.pathsep}{kept.get('PATH', '')}"
-        kept |= {"HOME": str(self.home), "PATH": path, "OMP_NUM_THREADS": "1"}
-        return kept | {"PYTHONPATH": str(ROOT)}
+        kept |= {"HOME": str(self.home), "PATH": path, "PYTHONPATH": str(ROOT)}
+        return kept | {"OMP_NUM_THREADS": "1", "RAY_raylet_start_wait_time_s": "900"}

@@ -55,3 +55,11 @@ def test_slots_count_every_node_and_follow_the_cluster(monkeypatch):
     slots._asked = float("-inf")
     assert slots() == 2
     assert resources.Slots(TrialResources(1, 0), ResourcesSpec(max_concurrent=7))() == 7
+
+
+def test_occupancy_counts_gpus_where_trials_have_them(monkeypatch):
+    on(monkeypatch, {"CPU": 8, "GPU": 2}, {"CPU": 8, "GPU": 2})
+    spec = ResourcesSpec()
+    assert resources.Slots(TrialResources(1, 0), spec).occupancy(3) == "3 running on 16 slots"
+    half = resources.Slots(TrialResources(1, 0.5), spec)
+    assert half.occupancy(3) == "3 running on 8 slots, 1.5 of 4 GPUs busy"

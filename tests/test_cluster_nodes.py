@@ -1,0 +1,177 @@
+"""Several nodes: four raylets on this machine, two pretended GPUs each."""
+
+import json
+import signal
+
+import pandas as pd
+import pytest
+
+from analysis.results import load_results
+from archives import write_fashion_mnist
+from clusters import PATIENCE, ROOT, Cluster, until
+
+pytestmark = [pytest.mark.ray, pytest.mark.cluster]
+
+SPEC = """
+name = "spread"
+losses = ["ce", "adam_elr"]
+network = "tiny_cnn"
+[data]
+name = "fashion_mnist"
+root = "{root}"
+train_examples = 200
+holdout = 0.2
+[[noise]]
+kind = "symmetric"
+rates = [0.4]
+[budget]
+trials = {trials}
+max_epochs = 25
+[search]
+early_stopping = "none"
+sampler = "random"
+[resources]
+cpus_per_trial = 1
+gpus_per_trial = {gpus}
+[space]
+lr_schedule = "cosine"
+batch_size = 32
+"""
+IMAGES = 20_000 * 28 * 28
+
+
+@pytest.fixture
+def cluster():
+    """A head and three nodes, two pretended GPUs each."""
+    cluster = Cluster(cpus=2, gpus=2)
+    try:
+        for _ in range(3):
+            cluster.add_node(cpus=2, gpus=2)
+        yield cluster
+    finally:
+        cluster.close()
+
+
+@pytest.fixture(scope="module")
+def spec(tmp_path_factory):
+    """Writes the sweep file; its data set is 16 MB."""
+    root = tmp_path_factory.mktemp("data")
+    write_fashion_mnist(root, train=20_000, test=100, packed=False)
+
+    def write(**values):
+        path = root / "spread.toml"
+        path.write_text(SPEC.format(root=root, **values))
+        return path
+
+    return write
+
+
+def witnesses(folder):
+    """What the trials saw, a row an epoch, in order of time."""
+    lines = [line for path in folder.glob("*.jsonl") for line in path.read_text().splitlines()]
+    table = pd.DataFrame([json.loads(line) for line in lines])
+    return table.sort_values("begin", ignore_index=True) if len(table) else table
+
+
+def slots_used(folder):
+    """GPUs on which a trial has trained, all nodes together."""
+    seen = witnesses(folder)
+    return len(seen[["node", "gpu"]].drop_duplicates()) if len(seen) else 0
+
+
+def drive(cluster, spec, storage, folder, seconds):
+    return cluster.drive(ROOT / "tests/witnessed_driver.py", spec, storage, folder, seconds)
+
+
+def at_once(rows):
+    """Rows of epochs under way at the same time as the middle of each row."""
+    middle = (rows["begin"] + rows["end"]) / 2
+    return [rows[(rows["begin"] <= t) & (t <= rows["end"])] for t in middle]
+
+
+def assert_whole(results, trials, epochs):
+    assert len(results.trials) == trials
+    assert set(results.trials["status"]) == {"completed"}
+    for _, rows in results.epochs.groupby("trial_id", observed=True):
+        assert list(rows["epoch"]) == list(range(1, epochs + 1))
+
+
+def test_trials_spread_survive_a_lost_node_and_use_a_new_one(cluster, spec, tmp_path):
+    folder = tmp_path / "witness"
+    folder.mkdir()
+    refused = cluster.drive(
+        *("-m", "search", "run", spec(trials=1, gpus=3), "--storage", tmp_path / "refused")
+    )
+    assert refused.wait(PATIENCE) == 2
+    assert "more than any node has (at most 2 CPUs and 2 GPUs)" in cluster.driver_log
+
+    driver = drive(cluster, spec(trials=5, gpus=1), tmp_path, folder, 2)
+    until(lambda: slots_used(folder) == 8 or driver.poll() is not None, "eight trials at once")
+    before = witnesses(folder)
+    spread = before.groupby("node")["pid"].nunique()
+    assert list(spread) == [2, 2, 2, 2]
+    assert set(before["gpu"]) == {"0", "1"}
+    assert before.groupby("pid")[["gpu", "node"]].nunique().max().max() == 1
+    for rows in at_once(before):
+        assert not rows.duplicated(["node", "gpu"]).any()
+
+    store = json.loads((folder / "store.json").read_text())
+    assert len(store) == 4
+    print("object store, bytes and objects a node:", store)
+    assert all(IMAGES <= used < 1.5 * IMAGES for used, _ in store.values())
+
+    cluster.nodes[2].kill("raylet")
+    killed = pd.Timestamp.now().timestamp()
+    cluster.add_node(cpus=2, gpus=2)
+    joined = pd.Timestamp.now().timestamp()
+    new = until(lambda: len(set(witnesses(folder)["node"])) == 5, "a trial on the new node")
+    print(f"raylet killed, new node up after {joined - killed:.0f} s, used {new:.1f} s later")
+    assert driver.wait(PATIENCE) == 0, cluster.driver_log
+    results = load_results(tmp_path / "spread")
+    assert_whole(results, 10, 25)
+
+    seen = witnesses(folder)
+    lost = set(before["node"]) - set(seen[seen["begin"] > killed + 5]["node"])
+    assert len(lost) == 1
+    moved = seen[seen["trial_id"].isin(seen[seen["node"].isin(lost)]["trial_id"])]
+    again = moved.sort_values("begin").groupby("trial_id")["epoch"].apply(list)
+    cut = [epochs for epochs in again if len(epochs) > 25 or epochs != sorted(set(epochs))]
+    assert len(cut) <= 2
+    assert (results.trials["attempt"] == 2).sum() == 2
+    assert "actor" in cluster.driver_log
+
+
+def test_lost_head_is_taken_over_by_another_cluster(spec, tmp_path):
+    folder = tmp_path / "witness"
+    folder.mkdir()
+    cluster = Cluster(cpus=2, gpus=2)
+    try:
+        driver = drive(cluster, spec(trials=3, gpus=0.5), tmp_path, folder, 1)
+        until(lambda: len(list(folder.glob("*.jsonl"))) == 4, "four trials at once")
+        before = witnesses(folder)
+        for rows in at_once(before[before["begin"] >= before.groupby("pid")["begin"].min().max()]):
+            assert len(rows) <= 4
+            assert rows.groupby("gpu").size().max() <= 2
+        assert before["pid"].nunique() == 4
+        assert set(before.groupby("gpu")["pid"].nunique()) == {2}
+        cluster.head.kill("gcs_server")
+        cluster.head.kill("raylet")
+        driver.send_signal(signal.SIGKILL)
+        driver.wait()
+    finally:
+        cluster.close()
+    recorded = load_results(tmp_path / "spread")
+    assert recorded.running
+
+    other = Cluster(cpus=3, gpus=0)
+    try:
+        changed = ("--set", "resources.gpus_per_trial=0")
+        command = ("-m", "search", "run", spec(trials=3, gpus=0.5), "--storage", tmp_path)
+        assert other.drive(*command, *changed).wait(PATIENCE) == 0, other.driver_log
+    finally:
+        other.close()
+    results = load_results(tmp_path / "spread")
+    assert_whole(results, 6, 25)
+    kept = recorded.epochs.merge(results.epochs, on=["trial_id", "epoch"], suffixes=("", "_after"))
+    assert len(kept) == len(recorded.epochs)
+    assert (kept["val_accuracy"] == kept["val_accuracy_after"]).all()

@@ -1,0 +1,77 @@
+"""A driver whose trials bear witness of where and when they train, slowly enough to watch.
+
+    python tests/witnessed_driver.py SPEC STORAGE WITNESS SECONDS
+
+Every epoch takes ``SECONDS`` more and leaves a line of JSON in the folder ``WITNESS``; once eight
+epochs came in, ``store.json`` there tells what lies in the object store of every node.
+"""
+
+import json
+import os
+import sys
+import time
+from pathlib import Path
+
+import ray
+from ray._private.internal_api import node_stats
+from rich.console import Console
+
+from search import resources, runner, tuner
+from spaces.load import load_sweep
+from trainable.ray_trainable import TrialTrainable
+
+WITNESS, SECONDS = Path(sys.argv[3]), float(sys.argv[4])
+EPOCHS_BEFORE_STORE = 8
+
+
+class Witness(TrialTrainable):
+    """Of this module and not of an importable one, so it travels to the workers by value."""
+
+    def step(self):
+        begin = time.time()
+        time.sleep(SECONDS)
+        result = super().step()
+        line = {
+            "trial_id": self._assignment.trial_id,
+            "epoch": result["epoch"],
+            "node": ray.get_runtime_context().get_node_id(),
+            "gpu": os.environ.get("CUDA_VISIBLE_DEVICES"),
+            "device": result["device"],
+            "pid": os.getpid(),
+            "begin": begin,
+            "end": time.time(),
+        }
+        with (WITNESS / f"{os.getpid()}.jsonl").open("a") as stream:
+            stream.write(json.dumps(line) + "\n")
+        return result
+
+
+def store_contents():
+    """Per node: bytes in its object store, and how many objects."""
+    stats = {
+        node["NodeID"]: node_stats(node["NodeManagerAddress"], node["NodeManagerPort"]).store_stats
+        for node in ray.nodes()
+        if node["Alive"]
+    }
+    return {n: [s.object_store_bytes_used, s.num_local_objects] for n, s in stats.items()}
+
+
+def main() -> None:
+    """Run the sweep with witnesses."""
+    heard = []
+    hear = tuner.RecorderCallback.on_trial_result
+
+    def counted(callback, iteration, trials, trial, result, **info):
+        hear(callback, iteration, trials, trial, result, **info)
+        heard.append(result)
+        if len(heard) == EPOCHS_BEFORE_STORE:
+            (WITNESS / "store.json").write_text(json.dumps(store_contents()))
+
+    tuner.RecorderCallback.on_trial_result = counted
+    tuner.TrialTrainable = Witness
+    resources.connect()
+    runner.start(load_sweep(sys.argv[1]), sys.argv[2], Console())
+
+
+if __name__ == "__main__":
+    main()
