@@ -155,7 +155,7 @@ def test_trials_spread_survive_a_lost_node_and_use_a_new_one(cluster, spec, tmp_
 def test_lost_head_is_taken_over_by_another_cluster(spec, tmp_path):
     folder = tmp_path / "witness"
     folder.mkdir()
-    cluster = Cluster(cpus=2, gpus=2)
+    cluster = Cluster(cpus=4, gpus=2)
     try:
         driver = drive(cluster, spec(trials=3, gpus=0.5), tmp_path, folder, 1)
         until(lambda: len(list(folder.glob("*.jsonl"))) == 4, "four trials at once")
@@ -174,7 +174,7 @@ def test_lost_head_is_taken_over_by_another_cluster(spec, tmp_path):
     recorded = load_results(tmp_path / "spread")
     assert recorded.running
 
-    other = Cluster(cpus=3, gpus=0)
+    other = Cluster(cpus=4, gpus=0)
     try:
         changed = ("--set", "resources.gpus_per_trial=0")
         command = ("-m", "search", "run", spec(trials=3, gpus=0.5), "--storage", tmp_path)
