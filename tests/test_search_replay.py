@@ -1,6 +1,7 @@
 import dataclasses
 import json
 import math
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -276,6 +277,18 @@ def test_load_curves_refuses_what_is_not_full_length(tmp_path, statuses, message
     results_folder(tmp_path, *statuses)
     with pytest.raises(ResultsError, match=message):
         load_curves(str(tmp_path))
+
+
+def test_shipped_curves_are_small_and_full_length():
+    path = Path(__file__).parent / "curves" / "digits.parquet"
+    assert path.stat().st_size < 500_000
+    curves = load_curves(str(path))
+    assert set(curves.studies) == {cell.study for cell in curves.spec.cells()}
+    assert sum(map(len, curves.studies.values())) > 150
+    for pool in curves.studies.values():
+        assert all(c.diverged or len(c.value) == len(c.test) == 45 for c in pool)
+    (run, *_) = replay(curves, ["random+asha"], seeds=1)
+    assert run.epochs < 45 * run.trials
 
 
 def test_load_curves_of_another_file_says_which(tmp_path):
