@@ -88,10 +88,10 @@ def paired_difference(trials: pd.DataFrame, baseline: pd.DataFrame) -> dict[str,
 
 def half_width(values: np.ndarray) -> float:
     """Half the width of Student's two-sided interval of the mean; NaN for fewer than two."""
-    from scipy.stats import t  # slow to import, needed here only
+    from scipy.special import stdtrit  # slow to import, needed here only
 
     n = len(values)
     if n < 2:
         return float("nan")
-    quantile = t.ppf((1 + CONFIDENCE) / 2, df=n - 1)
+    quantile = stdtrit(n - 1, (1 + CONFIDENCE) / 2)
     return float(quantile * values.std(ddof=1) / np.sqrt(n))

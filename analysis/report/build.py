@@ -14,7 +14,7 @@ from analysis.report.chart import Chart
 from analysis.report.legend import legend
 from analysis.report.page import Markup, join, paragraph, scrolling, table, tag
 from analysis.report.sections import Section, figure_sections
-from analysis.report.style import dark_colours, noise_name
+from analysis.report.style import dark_colours, judged_on, noise_name
 from analysis.results import Results
 from analysis.tables import Cell, Grid, grids
 
@@ -88,14 +88,12 @@ def _section(name: str, title: str, content: Markup) -> Markup:
 def _summary(results: Results, best: pd.DataFrame) -> Markup:
     if best.empty:
         return paragraph("Filled by the first trial that uses its full budget.", "missing")
-    return join([paragraph(_RULE, "intro"), summary.cards(results, best)])
-
-
-_RULE = (
-    "For each noise setting the loss and configuration with the highest accuracy on the noisy "
-    "hold-out; test labels decide nothing. Differences are of test accuracy, paired by seed, "
-    "with a 95% interval."
-)
+    rule = (
+        "For each noise setting the loss and configuration with the highest accuracy on the "
+        f"{judged_on(results)}. Differences are of test accuracy, paired by seed, with a 95% "
+        "interval."
+    )
+    return join([paragraph(rule, "intro"), summary.cards(results, best)])
 
 
 def _grid(grid: Grid) -> Markup:

@@ -38,7 +38,10 @@
     const theme = { ...layout, ...size, showlegend: false, template: template() };
     const config = { displayModeBar: false, responsive: !printing };
     return Plotly.react(chart, structuredClone(data), structuredClone(theme), config)
-      .then(() => { chart.dataset.drawn = "true"; });
+      .then(() => {
+        chart.dataset.drawn = "true";
+        document.getElementById("js-plotly-tester")?.setAttribute("aria-hidden", "true");
+      });
   }
 
   const charts = [...document.querySelectorAll(".chart")];

@@ -1,10 +1,9 @@
 """Figures of how the search went: who survived, what mattered, what it cost, and its luck."""
 
-from typing import Any
-
 import pandas as pd
 import plotly.graph_objects as go
 
+from analysis.best import records
 from analysis.report.chart import (
     Chart,
     axis,
@@ -142,58 +141,65 @@ def _budget(title: str, rows: pd.DataFrame) -> Chart:
     return Chart(title, plot, says, behind, ROOM + 20 + BAR * len(names))
 
 
-def gap_charts(table: pd.DataFrame) -> list[Chart]:
+def gap_charts(table: pd.DataFrame, judged_on: str) -> list[Chart]:
     """What the search promised against what fresh seeds gave (``effort.selection_gap``)."""
-    return [
-        _gap(title, rows) for title, rows in by_setting(table.dropna(subset="replicated_value"))
-    ]
+    table = table.dropna(subset="replicated_value")
+    return [_gap(title, rows, judged_on) for title, rows in by_setting(table)]
 
 
-def _gap(title: str, rows: pd.DataFrame) -> Chart:
+def _gap(title: str, rows: pd.DataFrame, judged_on: str) -> Chart:
     names = rows["loss"].map(loss_name).tolist()
-    values = {
-        "in the search": (100 * rows["selection_value"]).round(3).tolist(),
-        "again, mean over fresh seeds": (100 * rows["replicated_value"]).round(3).tolist(),
-    }
-    marks = [
-        {"symbol": "circle-open", "color": INK.light, "size": 11, "line_width": 2},
-        {"symbol": "circle", "color": SPENT.light, "size": 11},
-    ]
-    bridge: list[Any] = [
+    traces = [*_bridges(rows), *_ends(rows)]
+    plot = figure(traces, axis(f"Accuracy on the {judged_on} (%)"), categories(names))
+    said = [f"{name} {signed(-gap)}" for name, gap in zip(names, rows["gap"], strict=True)]
+    says = f"From the search to fresh seeds, in points: {', '.join(said)}."
+    ranks = ["-" if pd.isna(value) else f"{value:.2f}" for value in rows["rank_correlation"]]
+    agreed = [f"{name} {rank}" for name, rank in zip(names, ranks, strict=True) if rank != "-"]
+    if agreed:
+        says += f" Rank correlation of {judged_on} and clean test: {', '.join(agreed)}."
+    behind = pd.DataFrame(
+        {
+            "loss": names,
+            "in the search (%)": rows["selection_value"].map(percent).tolist(),
+            "again (%)": rows["replicated_value"].map(percent).tolist(),
+            "seeds": rows["replicates"].tolist(),
+            f"rank correlation of {judged_on} and clean test": ranks,
+        }
+    )
+    return Chart(title, plot, says, behind, ROOM + 20 + BAR * len(names))
+
+
+def _bridges(rows: pd.DataFrame) -> list[go.Scatter]:
+    """A line for each loss, from the search's value to the mean over fresh seeds."""
+    return [
         go.Scatter(
-            x=list(ends),
-            y=[plain(name), plain(name)],
+            x=[round(100 * row["selection_value"], 3), round(100 * row["replicated_value"], 3)],
+            y=[plain(loss_name(row["loss"]))] * 2,
             mode="lines",
             line={"color": SPENT.light, "width": 2},
             hoverinfo="skip",
             showlegend=False,
         )
-        for name, *ends in zip(names, *values.values(), strict=True)
+        for row in records(rows)
     ]
-    traces = bridge + [
+
+
+def _ends(rows: pd.DataFrame) -> list[go.Scatter]:
+    """What was seen first, open, and what came again, filled."""
+    first = {"symbol": "circle-open", "color": INK.light, "size": 11, "line_width": 2}
+    then = {"symbol": "circle", "color": SPENT.light, "size": 11}
+    ends = [
+        ("selection_value", "in the search", first),
+        ("replicated_value", "again, mean over fresh seeds", then),
+    ]
+    return [
         go.Scatter(
-            x=x,
-            y=[plain(name) for name in names],
+            x=(100 * rows[column]).round(3).tolist(),
+            y=[plain(loss_name(loss)) for loss in rows["loss"]],
             mode="markers",
             name=name,
             marker=mark,
             hovertemplate="%{x:.2f}%<extra>%{fullData.name}</extra>",
         )
-        for (name, x), mark in zip(values.items(), marks, strict=True)
+        for column, name, mark in ends
     ]
-    plot = figure(traces, axis("Accuracy on the noisy hold-out (%)"), categories(names))
-    said = [
-        f"{loss_name(loss)} {signed(-gap)}"
-        for loss, gap in zip(rows["loss"], rows["gap"], strict=True)
-    ]
-    behind = pd.DataFrame(
-        {
-            "loss": rows["loss"].map(loss_name),
-            "in the search (%)": rows["selection_value"].map(percent),
-            "again (%)": rows["replicated_value"].map(percent),
-            "seeds": rows["replicates"],
-            "rank correlation": rows["rank_correlation"].map("{:.2f}".format),
-        }
-    )
-    says = f"From the search to fresh seeds, in points: {', '.join(said)}."
-    return Chart(title, plot, says, behind, ROOM + 20 + BAR * len(names))

@@ -14,7 +14,7 @@ from analysis.effort import budget, selection_gap
 from analysis.report import curve_figures, search_figures, space_figures
 from analysis.report.accuracy_figure import accuracy_charts
 from analysis.report.chart import Chart
-from analysis.report.style import named, study_names
+from analysis.report.style import judged_on, named, study_names
 from analysis.results import Results, ResultsError
 from analysis.studies import importances, optuna_studies
 from analysis.survival import survival
@@ -55,6 +55,11 @@ class Numbers:
         """The studies as Optuna has them."""
         return optuna_studies(self.results)
 
+    @cached_property
+    def judged_on(self) -> str:
+        """Whose labels the sweep selects by, in words."""
+        return judged_on(self.results)
+
     def named(self, table: pd.DataFrame) -> pd.DataFrame:
         """``table`` with what its studies are about."""
         return named(table, self.names)
@@ -62,7 +67,7 @@ class Numbers:
 
 @dataclass(frozen=True)
 class _Plan:
-    """A section before anything is computed."""
+    """A section before anything is computed; its intro may name what trials are judged on."""
 
     name: str
     title: str
@@ -83,7 +88,8 @@ def _filled(plan: _Plan, numbers: Numbers) -> Section:
         charts = plan.draw(numbers)
     except ResultsError as error:
         missing = f"This could not be computed: {error}."
-    return Section(plan.name, plan.title, plan.intro, missing, charts)
+    intro = plan.intro.format(judged_on=numbers.judged_on)
+    return Section(plan.name, plan.title, intro, missing, charts)
 
 
 def _accuracy(numbers: Numbers) -> list[Chart]:
@@ -135,7 +141,8 @@ def _budget(numbers: Numbers) -> list[Chart]:
 
 
 def _gap(numbers: Numbers) -> list[Chart]:
-    return search_figures.gap_charts(numbers.named(selection_gap(numbers.results)))
+    table = numbers.named(selection_gap(numbers.results))
+    return search_figures.gap_charts(table, numbers.judged_on)
 
 
 PLANS: tuple[_Plan, ...] = (
@@ -182,15 +189,15 @@ PLANS: tuple[_Plan, ...] = (
     _Plan(
         "parallel",
         "Where the search looked",
-        "Each line is a trial: through its hyperparameters, down to the accuracy on the noisy "
-        "hold-out with which it ended. The thick one was chosen.",
+        "Each line is a trial: through its hyperparameters, down to the accuracy on the "
+        "{judged_on} with which it ended. The thick one was chosen.",
         f"Filled by two trials of a study whose hyperparameters vary. {EXTEND}",
         _parallel,
     ),
     _Plan(
         "contour",
         "beta1 against beta2",
-        "The two decays of the refined target. Coloured: accuracy on the noisy hold-out with the "
+        "The two decays of the refined target. Coloured: accuracy on the {judged_on} with the "
         "full budget; crosses: stopped early.",
         "Filled by trials of adam_elr in which beta1 and beta2 vary.",
         _contour,
@@ -223,7 +230,7 @@ PLANS: tuple[_Plan, ...] = (
         "gap",
         "The winner's luck",
         "The best of many trials is partly lucky. What the search saw, and what the same "
-        "configuration reached on fresh seeds, both on noisy hold-out labels.",
+        "configuration reached on fresh seeds, both on the {judged_on}.",
         f"Filled by replicates: {REPLICATE}",
         _gap,
     ),

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 import pandas as pd
 
 from analysis.accuracy import SETTING
+from analysis.best import selected_on_test
+from analysis.results import Results
 from analysis.tables import METHODS
 from trainable.config import NoiseConfig
 
@@ -97,6 +99,11 @@ def named(table: pd.DataFrame, names: pd.DataFrame) -> pd.DataFrame:
     """The rows of ``table`` with the columns of :func:`study_names`, in its order."""
     own = table.drop(columns=names.columns.drop("study"), errors="ignore")
     return names.merge(own.astype({"study": "str"}), on="study", how="inner")
+
+
+def judged_on(results: Results) -> str:
+    """Whose labels trials were stopped and chosen by."""
+    return "test set" if selected_on_test(results) else "noisy hold-out"
 
 
 def signed(fraction: float) -> str:

@@ -1,0 +1,363 @@
+import json
+import re
+import subprocess
+import sys
+from datetime import UTC, datetime
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from analysis.__main__ import app
+from analysis.report import write
+from analysis.report.build import SHOWN, build_report
+from analysis.report.page import Markup
+from analysis.report.write import has_ended, watch_report, write_report
+from analysis.results import ResultsError, load_results
+from tests.recorded import SWEEP, record_sweep, trial_row, write_results
+
+ROOT = Path(__file__).parents[1]
+NOW = datetime(2026, 1, 2, 3, 4, tzinfo=UTC)
+SMALL = (
+    SWEEP.replace("[0.4, 0.6]", "[0.4]").replace("trials = 12", "trials = 4").replace(" 20", " 6")
+)
+
+
+class Reader(HTMLParser):
+    """What a reader of the page finds: elements, their attributes, the text of sections."""
+
+    def __init__(self, page):
+        super().__init__()
+        self.elements = []
+        self.text = {}
+        self._section = "header"
+        self._mute = False
+        self.feed(page)
+
+    def handle_starttag(self, tag, attrs):
+        self.elements.append((tag, dict(attrs)))
+        self._mute = tag in ("script", "style")
+        if tag in ("section", "footer", "nav"):
+            self._section = dict(attrs).get("id", tag)
+
+    def handle_endtag(self, tag):
+        self._mute = False
+
+    def handle_data(self, data):
+        if not self._mute:
+            self.text[self._section] = self.text.get(self._section, "") + data + " "
+
+    def all(self, tag, **attributes):
+        wanted = attributes.items()
+        return [a for t, a in self.elements if t == tag and wanted <= a.items()]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return record_sweep(tmp_path_factory.mktemp("sweep"), replicates=3)
+
+
+@pytest.fixture(scope="module")
+def page(folder):
+    return build_report(load_results(folder), NOW)
+
+
+@pytest.fixture(scope="module")
+def reader(page):
+    return Reader(page)
+
+
+def read(location):
+    return Reader(build_report(load_results(location), NOW))
+
+
+def test_report_has_its_sections_in_order(reader):
+    assert [attrs["id"] for attrs in reader.all("section")] == [
+        "summary",
+        "accuracy",
+        "response",
+        "learning",
+        "memorisation",
+        "survival",
+        "parallel",
+        "contour",
+        "importances",
+        "convergence",
+        "budget",
+        "gap",
+        "failures",
+        "provenance",
+    ]
+    links = [attrs["href"] for attrs in reader.all("a")]
+    assert links == ["#main", *(f"#{attrs['id']}" for attrs in reader.all("section"))]
+
+
+def test_report_needs_nothing_from_outside(reader):
+    for tag, attributes in reader.elements:
+        for name in ("src", "href", "data", "poster", "action"):
+            assert attributes.get(name, "#").startswith(("#", "data:")), (tag, attributes)
+    (policy,) = reader.all("meta", **{"http-equiv": "Content-Security-Policy"})
+    assert policy["content"].startswith("default-src 'none';")
+
+
+def test_report_stores_each_figure_and_the_script_once(page, reader):
+    stored = json.loads(re.search(r'id="figures">(.*?)</script>', page, re.DOTALL)[1])
+    assert list(stored["figures"]) == [a["id"] for a in reader.all("div", **{"class": "chart"})]
+    assert page.count("plotly.js v") == 1
+    assert len(page) < 6_000_000
+
+
+def test_report_describes_every_figure_for_those_who_cannot_see_it(reader):
+    charts = reader.all("div", role="img")
+    assert len(charts) > 20
+    assert all(attrs["aria-label"].endswith(".") for attrs in charts)
+    assert len(reader.all("caption")) == len(reader.all("table"))
+
+
+def test_summary_says_what_won_and_what_that_is_worth(reader):
+    text = re.sub(r"\s+", " ", reader.text["summary"])
+    assert "Symmetric, 40% confirmed on 3 seeds Adam-refined ELR" in text
+    assert re.search(r"vs ELR \+\d\.\d\d points, (better|could be chance) 95%: [+−]\d", text)
+    assert re.search(r"vs CE \+\d\d\.\d\d points, better", text)
+    assert "no number for this setting" in text
+    assert re.search(r"lam \d", text)
+
+
+def test_header_counts_and_warns(reader):
+    text = reader.text["header"]
+    assert (
+        "digits · tiny_cnn · 2 noise settings · 3 losses · 72 search trials · 18 replicates"
+        in (text)
+    )
+    assert "Few seeds: some of these numbers rest on 3." in text
+    assert "Not confirmed" not in text
+    assert "Written 2026-01-02 03:04 UTC" in reader.text["footer"]
+
+
+def test_accuracy_has_the_table_with_intervals(reader):
+    text = reader.text["accuracy"]
+    assert "Difference to ELR, in points" in text
+    assert re.search(r"−\d+\.\d\d \[−\d+\.\d\d, −\d+\.\d\d\] \(3\)", text)
+    assert any(attrs == {"class": "best"} for attrs in reader.all("td"))
+
+
+def test_provenance_has_code_versions_labels_and_the_sweep_file(reader):
+    text = reader.text["provenance"]
+    for expected in ("abc1234", "python 3.11", "cpu", "0123456789abcdef", "36.00", 'name = "rec'):
+        assert expected in text
+
+
+def test_provenance_tells_every_start(tmp_path):
+    folder = write_results(tmp_path, [trial_row()])
+    start = {
+        "at": "2026-01-01T10:00:00+00:00",
+        "git_sha": "0123456789abcdef0123-dirty",
+        "platform": "Linux-6",
+        "nodes": [{"CPU": 16.0, "GPU": 2.0, "memory": 1e9}, {"CPU": 8.0}],
+    }
+    folder.write("provenance.json", json.dumps({"starts": [start]}).encode())
+    text = read(tmp_path).text["provenance"]
+    for expected in ("2026-01-01 10:00:00 UTC", "0123456789ab-dirty", "16 CPU, 2 GPU; 8 CPU"):
+        assert expected in text
+
+
+def test_failures_are_listed_with_the_reason(tmp_path):
+    rows = [trial_row(), trial_row(number=1, status="failed", end_reason="out of memory")]
+    write_results(tmp_path, rows)
+    text = read(tmp_path).text["failures"]
+    assert "1 of 2 trials diverged or failed" in text
+    assert "out of memory" in text
+
+
+def test_report_of_a_search_says_that_nothing_is_confirmed(tmp_path):
+    reader = read(record_sweep(tmp_path, SMALL))
+    assert "Not confirmed" in reader.text["header"]
+    assert "python -m search replicate DIR" in reader.text["gap"]
+    assert "not confirmed" in reader.text["summary"]
+    assert "points, on one seed" in reader.text["summary"]
+
+
+def test_report_beside_the_paper(tmp_path):
+    reader = read(record_sweep(tmp_path, SMALL.replace("digits", "cifar10")))
+    assert re.search(r"ELR there: *9\d\.\d\d% ± 0\.\d\d", reader.text["summary"])
+    assert "Its rows do not share one protocol" in reader.text["accuracy"]
+    assert "Open marks are what papers print" in reader.text["accuracy"]
+
+
+def test_report_shouts_when_trials_were_selected_on_test(tmp_path):
+    search = '[search]\nmetric = "test_accuracy"\nallow_test_selection = true\n[budget]'
+    reader = read(record_sweep(tmp_path, SMALL.replace("[budget]", search)))
+    assert {"class": "note leak"} in reader.all("p")
+    assert reader.text["header"].index("LEAK") < reader.text["header"].index("Not confirmed")
+    assert "LEAK" in reader.text["accuracy"]
+    for section in ("summary", "parallel", "contour", "gap"):
+        assert "on the test set" in reader.text[section]
+        assert "hold-out" not in reader.text[section]
+
+
+def test_report_refuses_a_leak_that_was_not_asked_for(tmp_path):
+    write_results(tmp_path, [trial_row(selected_by="test_accuracy")])
+    with pytest.raises(ResultsError, match="a leak that the sweep file does not allow"):
+        write_report(tmp_path)
+
+
+def test_report_of_a_running_sweep_says_so(tmp_path):
+    write_results(tmp_path, [trial_row(), trial_row(number=1, status="running", epochs=1)])
+    text = read(tmp_path).text
+    assert "Still running: 1 of 2 started trials have ended." in text["header"]
+
+
+def test_report_before_the_first_trial(tmp_path):
+    write_results(tmp_path, [])
+    reader = read(tmp_path)
+    assert "No trial has started yet." in reader.text["header"]
+    assert reader.all("figure") == []
+    assert len(reader.all("p", **{"class": "missing"})) == 12
+
+
+def test_report_shows_names_with_markup_as_text(tmp_path):
+    nasty = '</script><img src=x onerror="alert(1)">&amp;`<b>'
+    rows = [trial_row(nasty, k, noise=nasty, dataset=nasty, loss=nasty) for k in range(2)]
+    folder = write_results(tmp_path, rows)
+    folder.write("sweep.toml", f"name = '{nasty}'\n".encode())
+    reader = read(tmp_path)
+    assert reader.all("img") == reader.all("b") == []
+    assert nasty in reader.text["header"]
+    assert nasty.replace("`", "") in reader.text["summary"].replace("`", "")
+
+
+def test_figures_beyond_the_first_ones_are_folded(monkeypatch, folder, page):
+    assert 'class="more"' not in page
+    monkeypatch.setattr("analysis.report.build.SHOWN", 2)
+    found = build_report(load_results(folder), NOW)
+    assert found.count("<summary>4 more</summary>") == 2
+    assert SHOWN > 2
+
+
+def test_write_report_is_a_whole_file_in_the_folder(tmp_path):
+    folder = write_results(tmp_path / "a", [trial_row()])
+    assert write_report(folder) == f"{folder}/report.html"
+    assert folder.read("report.html").endswith(b"</html>\n")
+    assert load_results(folder).trials.shape[0] == 1
+
+
+def test_write_report_elsewhere(tmp_path, monkeypatch):
+    write_results(tmp_path / "a", [trial_row()])
+    monkeypatch.chdir(tmp_path)
+    assert write_report("a", Path("x.html")) == f"{tmp_path}/x.html"
+    assert write_report("a", tmp_path / "b" / "x.html") == f"{tmp_path}/b/x.html"
+    assert not (tmp_path / "a" / "report.html").exists()
+
+
+@pytest.fixture
+def quick(monkeypatch):
+    """Reports without their contents: what is watched is when they are written."""
+    monkeypatch.setattr(write, "build_report", lambda results: Markup(len(results.trials)))
+
+
+ONE = """
+name = "test"
+losses = ["elr"]
+noise = [{ kind = "symmetric", rates = [0.4] }]
+budget = { trials = 2, max_epochs = 3, grace_epochs = 1 }
+"""
+
+
+def test_watch_writes_until_the_last_trial_has_ended(tmp_path, quick):
+    rows = [trial_row(status="running")]
+    write_results(tmp_path, rows, spec=ONE)
+    later = iter([[trial_row()], [trial_row(), trial_row(number=1)]])
+    waits, written = [], []
+
+    def sleep(seconds):
+        waits.append(seconds)
+        write_results(tmp_path, next(later), spec=ONE)
+
+    watch_report(tmp_path, seconds=7, written=written.append, sleep=sleep)
+    assert waits == [7, 7]
+    assert written == [f"{tmp_path}/report.html"] * 3
+    assert (tmp_path / "report.html").read_text() == "2"
+
+
+@pytest.mark.parametrize(
+    ("spec", "trials", "ended"),
+    [
+        (ONE, 1, False),
+        (ONE, 2, True),
+        (ONE + 'space = { preset = "paper" }', 1, True),
+        (ONE + 'search = { sampler = "grid" }\nspace = { preset = "paper", lam = [1] }', 1, True),
+        ('name = "not a whole spec"', 1, True),
+    ],
+    ids=["more to come", "all", "nothing varies", "small grid", "no spec"],
+)
+def test_has_ended_knows_how_many_trials_there_will_be(tmp_path, spec, trials, ended):
+    spec = spec.replace("lam = [1]", "lam = { choice = [1.0] }")
+    write_results(tmp_path, [trial_row(number=k) for k in range(trials)], spec=spec)
+    assert has_ended(load_results(tmp_path)) is ended
+
+
+def test_has_ended_waits_for_trials_still_running(tmp_path):
+    rows = [trial_row(), trial_row(number=1, status="paused")]
+    write_results(tmp_path, rows, spec=ONE)
+    assert not has_ended(load_results(tmp_path))
+
+
+def run(*arguments):
+    return CliRunner().invoke(app, ["report", *map(str, arguments)], catch_exceptions=False)
+
+
+def test_command_prints_where_the_report_is(tmp_path):
+    write_results(tmp_path, [trial_row()])
+    result = run(tmp_path)
+    assert (result.exit_code, result.stdout) == (0, f"{tmp_path}/report.html\n")
+
+
+def test_command_ends_cleanly_when_watching_is_interrupted(tmp_path, quick, monkeypatch):
+    write_results(tmp_path, [trial_row(status="running")], spec=ONE)
+
+    def interrupt(seconds):
+        assert seconds == 2
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(write.time, "sleep", interrupt)
+    monkeypatch.setattr(
+        watch_report, "__kwdefaults__", watch_report.__kwdefaults__ | {"sleep": interrupt}
+    )
+    result = run(tmp_path, "--watch", "--every", "2")
+    assert (result.exit_code, result.stdout) == (0, f"{tmp_path}/report.html\n")
+    assert result.stderr == "stopped watching\n"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["{}/nowhere"], "holds no results"),
+        (["{}", "--out", "/proc/x/report.html"], "cannot write /proc/x/report.html: "),
+    ],
+)
+def test_command_says_in_one_line_what_is_wrong(tmp_path, quick, arguments, message):
+    write_results(tmp_path, [trial_row()])
+    result = run(*(argument.format(tmp_path) for argument in arguments))
+    assert result.exit_code == 2
+    (line,) = result.stderr.splitlines()
+    assert line.startswith("error: ")
+    assert message in line
+
+
+def test_report_needs_neither_torch_nor_ray(folder, tmp_path):
+    out = tmp_path / "report.html"
+    code = (
+        "import runpy, sys\n"
+        "class Missing:\n"
+        "    def find_spec(self, name, path, target=None):\n"
+        "        if name.split('.')[0] in ('torch', 'torchvision', 'ray'):\n"
+        "            raise ModuleNotFoundError(name)\n"
+        "sys.meta_path.insert(0, Missing())\n"
+        f"sys.argv = ['analysis', 'report', {folder.location!r}, '--out', {str(out)!r}]\n"
+        "runpy.run_module('analysis', run_name='__main__')\n"
+    )
+    command = [sys.executable, "-W", "error", "-c", code]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "Adam-refined ELR" in out.read_text()

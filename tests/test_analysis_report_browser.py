@@ -1,0 +1,165 @@
+"""The report as a reader has it: opened from a file in headless Chromium."""
+
+import base64
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+
+from analysis.report.style import LOOKS
+from analysis.report.write import write_report
+from tests.browser import CHROMIUM, chromium
+from tests.recorded import epoch_row, record_sweep, trial_row, write_results
+
+pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no chromium on PATH")
+
+NASTY = '<img src=x onerror="alert(1)">&amp;<b>bold</b>'
+
+
+@pytest.fixture(scope="module")
+def report(tmp_path_factory):
+    folder = record_sweep(tmp_path_factory.mktemp("sweep"), replicates=3)
+    return Path(write_report(folder))
+
+
+@pytest.fixture(scope="module")
+def page():
+    with chromium() as page:
+        yield page
+
+
+def open_whole(page, file, width=1280, **settings):
+    """Open a report in a window so high that everything on it is in view, and so drawn."""
+    page.open(file, width, **settings)
+    page.evaluate("document.querySelectorAll('.more').forEach((more) => { more.open = true; })")
+    page.resize(width, 60_000, **settings)
+    page.wait("!document.querySelector('.chart:not([data-drawn])')")
+
+
+def charts_where(page, condition):
+    """The names of the charts for which a JavaScript condition holds."""
+    charts = "[...document.querySelectorAll('.chart')]"
+    return page.evaluate(f"{charts}.filter((chart) => {condition}).map((chart) => chart.id)")
+
+
+def colours(page, chart):
+    """The colours of the lines of a chart."""
+    strokes = f"[...document.querySelectorAll('#{chart} .js-line')].map((l) => l.style.stroke)"
+    return set(page.evaluate(strokes))
+
+
+def rgb(colour):
+    return "rgb({}, {}, {})".format(*(int(colour[i : i + 2], 16) for i in (1, 3, 5)))
+
+
+@pytest.mark.parametrize(
+    ("width", "dark"),
+    [(360, False), (360, True), (1280, False), (1920, True)],
+    ids=["phone", "dark phone", "laptop", "dark wide screen"],
+)
+def test_every_chart_is_drawn_fits_and_leaves_the_console_empty(page, report, width, dark):
+    open_whole(page, report, width, dark=dark)
+    assert len(charts_where(page, "true")) > 20
+    assert charts_where(page, "!chart.querySelector('.cartesianlayer .trace path, .point')") == []
+    assert charts_where(page, "chart.firstChild.offsetWidth > chart.clientWidth") == []
+    assert page.evaluate("document.documentElement.scrollWidth") == width
+    assert page.complaints() == []
+    assert page.fetched() == [report.as_uri()]
+
+
+def test_charts_are_drawn_only_as_they_come_into_view(page, report):
+    page.open(report)
+    page.wait("document.querySelector('#accuracy-0').dataset.drawn")
+    assert page.evaluate("document.querySelector('#gap-0').dataset.drawn ?? 'no'") == "no"
+    page.evaluate("document.querySelector('#gap').scrollIntoView({behavior: 'instant'})")
+    page.wait("document.querySelector('#gap-0').dataset.drawn")
+
+
+def test_charts_follow_the_colour_scheme_while_the_page_is_open(page, report):
+    open_whole(page, report)
+    assert {rgb(LOOKS[loss].light) for loss in ("ce", "elr", "adam_elr")} <= colours(
+        page, "learning-0"
+    )
+    page.resize(1280, 60_000, dark=True)
+    dark = [rgb(LOOKS[loss].dark) for loss in ("ce", "elr", "adam_elr")]
+    page.wait(
+        "document.querySelector('#learning-0 .js-line').closest('svg')"
+        f".innerHTML.includes('{dark[0]}')"
+    )
+    assert set(dark) <= colours(page, "learning-0")
+    assert page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(15, 18, 22)"
+
+
+def test_printing_draws_all_charts_in_the_colours_of_paper(page, report):
+    page.open(report, dark=True)
+    printed = page.call("Page.printToPDF", printBackground=True)["data"]
+    assert base64.b64decode(printed).startswith(b"%PDF")
+    page.wait("!document.documentElement.hasAttribute('data-printing')")
+    page.wait("!document.querySelector('.charts > figure > .chart:not([data-drawn])')")
+    assert page.complaints() == []
+
+
+def test_names_with_markup_show_as_text(page, tmp_path):
+    rows = [trial_row(NASTY, k, noise=NASTY, dataset=NASTY, param_lam=1.0 + k) for k in range(2)]
+    epochs = [epoch_row(row["trial_id"], 1, test_accuracy=0.5, train_loss=1.0) for row in rows]
+    folder = write_results(tmp_path, rows, epochs, spec=f"name = '{NASTY}'\n")
+    open_whole(page, Path(write_report(folder)))
+    assert page.evaluate("document.querySelectorAll('img, b').length") == 0
+    assert page.evaluate("document.title") == NASTY
+    assert page.evaluate("document.querySelector('h1').textContent") == NASTY
+    assert page.evaluate("document.querySelector('#accuracy-0 .ytick').textContent") == NASTY
+    assert page.complaints() == []
+    assert len(page.fetched()) == 1
+
+
+def test_a_report_without_scripts_still_has_its_tables(page, report):
+    page.call("Emulation.setScriptExecutionDisabled", value=True)
+    try:
+        page.open(report)
+        assert page.evaluate("document.querySelectorAll('figure table').length") > 20
+    finally:
+        page.call("Emulation.setScriptExecutionDisabled", value=False)
+
+
+def press(page, key):
+    for kind in ("keyDown", "keyUp"):
+        page.call("Input.dispatchKeyEvent", type=kind, key=key, code=key, **KEYS[key])
+
+
+KEYS = {
+    "Tab": {"windowsVirtualKeyCode": 9},
+    "Enter": {"windowsVirtualKeyCode": 13, "text": "\r"},
+}
+
+
+def test_keyboard_reaches_the_results_and_opens_the_data(page, report):
+    page.open(report)
+    press(page, "Tab")
+    assert page.evaluate("document.activeElement.className") == "skip"
+    press(page, "Enter")
+    assert page.evaluate("location.hash") == "#main"
+    page.evaluate("document.querySelector('#learning summary').focus()")
+    press(page, "Enter")
+    assert page.evaluate("document.querySelector('#learning details').open")
+    press(page, "Tab")
+    assert page.evaluate("document.activeElement.getAttribute('role')") == "region"
+
+
+def test_screen_readers_find_landmarks_headings_and_names(page, report):
+    open_whole(page, report)
+    for landmark in ("header", "nav[aria-label]", "main", "footer", "h1"):
+        assert page.evaluate(f"document.querySelectorAll('{landmark}').length") == 1
+    levels = page.evaluate(
+        "[...document.querySelectorAll('h1, h2, h3, h4')].map((h) => +h.tagName[1])"
+    )
+    assert levels[0] == 1
+    assert all(after - before <= 1 for before, after in pairwise(levels))
+    doubled = page.evaluate(
+        "[...document.querySelectorAll('[id]')].map((e) => e.id)"
+        ".filter((id, i, all) => id && all.indexOf(id) !== i)"
+    )
+    assert doubled == []
+    tree = page.call("Accessibility.getFullAXTree")["nodes"]
+    images = [node for node in tree if node.get("role", {}).get("value") in ("image", "img")]
+    assert len(images) > 20
+    assert all(node["name"]["value"] for node in images)

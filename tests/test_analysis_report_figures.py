@@ -1,0 +1,421 @@
+import math
+
+import numpy as np
+import optuna
+import pandas as pd
+import pytest
+from optuna.distributions import CategoricalDistribution, FloatDistribution
+from optuna.trial import TrialState, create_trial
+
+from analysis.curves import response_curve
+from analysis.report import space_figures
+from analysis.report.accuracy_figure import accuracy_charts
+from analysis.report.curve_figures import (
+    convergence_charts,
+    learning_charts,
+    memorization_charts,
+    response_charts,
+)
+from analysis.report.search_figures import budget_charts, gap_charts, importance_charts
+from analysis.report.sections import PLANS, Numbers, figure_sections
+from analysis.report.style import LOOKS, MUTED, loss_name, named, study_names
+from analysis.results import load_results
+from tests.recorded import record_sweep, trial_row, write_results
+
+SETTINGS = ["Symmetric, 40%", "Symmetric, 60%"]
+
+
+@pytest.fixture(scope="module")
+def results(tmp_path_factory):
+    return load_results(record_sweep(tmp_path_factory.mktemp("sweep"), replicates=3))
+
+
+@pytest.fixture(scope="module")
+def sections(results):
+    return {section.name: section for section in figure_sections(results)}
+
+
+def traces(chart, name):
+    return [trace for trace in chart.plot.data if trace.name == name]
+
+
+def trace(chart, name):
+    (found,) = traces(chart, name)
+    return found
+
+
+def rows(**columns):
+    """Rows of one study, as ``named`` leaves them."""
+    return pd.DataFrame({"title": "Symmetric, 40%", "loss": "elr", "study": "a", **columns})
+
+
+@pytest.mark.parametrize("name", [plan.name for plan in PLANS])
+def test_every_section_of_a_recorded_sweep_has_charts_with_words_and_a_table(sections, name):
+    assert sections[name].charts
+    for chart in sections[name].charts:
+        assert chart.says.endswith(".")
+        assert len(chart.table)
+        printed = f"{chart.says} {chart.table.to_string()}"
+        assert "nan" not in printed.lower()
+
+
+def test_sections_that_compare_losses_have_a_chart_for_each_setting(sections):
+    for name in ("response", "learning", "survival", "convergence", "budget", "gap"):
+        assert [chart.title for chart in sections[name].charts] == SETTINGS
+
+
+def test_a_loss_has_one_colour_in_all_figures(sections):
+    names = {loss_name(loss): look for loss, look in LOOKS.items()}
+    seen = set()
+    for section in sections.values():
+        for chart in section.charts:
+            for drawn in chart.plot.data:
+                if drawn.name in names and drawn.type == "scatter":
+                    colours = {drawn.line.color, drawn.marker.color} - {None}
+                    assert colours == {names[drawn.name].light}
+                    seen.add(drawn.name)
+    assert seen == {"CE", "ELR", "Adam-refined ELR"}
+
+
+def test_accuracies_are_in_percent(sections):
+    for chart in (*sections["learning"].charts, *sections["memorisation"].charts):
+        values = [v for drawn in chart.plot.data for v in drawn.y]
+        assert 1 < max(values) < 110
+
+
+def test_a_section_that_cannot_be_computed_says_why(tmp_path):
+    write_results(tmp_path, [trial_row(), trial_row(number=1)])
+    found = {s.name: s for s in figure_sections(load_results(tmp_path))}
+    assert found["contour"].charts == []
+    assert "sweep.toml is damaged" in found["contour"].missing
+    assert len(found["accuracy"].charts) == 1
+
+
+def test_every_section_of_an_empty_folder_says_what_would_fill_it(tmp_path):
+    write_results(tmp_path, [])
+    for section in figure_sections(load_results(tmp_path)):
+        assert section.charts == []
+        assert section.missing
+
+
+# -- accuracy over everything ---------------------------------------------------------------------
+
+
+def accuracy_rows(**columns):
+    row = {"dataset": "d", "model": "m", "noise": "symmetric-0.4", "study": "a", "loss": "elr"}
+    row |= {"test": 0.9, "test_std": 0.01, "n": 3, "published": math.nan}
+    return pd.DataFrame({**row, **columns}, index=range(len(next(iter(columns.values())))))
+
+
+def test_accuracy_draws_means_whiskers_and_what_papers_print():
+    table = accuracy_rows(loss=["elr", "adam_elr"], published=[0.8, math.nan])
+    (chart,) = accuracy_charts(table)
+    (elr,) = traces(chart, "ELR")
+    assert (elr.x, elr.error_x.array, elr.y) == ((90.0,), (1.0,), ("Symmetric, 40%",))
+    (printed,) = traces(chart, "ELR, published")
+    assert (printed.x, printed.marker.symbol) == ((80.0,), "square-open")
+    assert "papers" in chart.says
+    low, high = chart.plot.layout.xaxis.range
+    assert low < 80 < 91 < high
+
+
+def test_accuracy_leaves_out_published_methods_that_the_sweep_lacks():
+    table = accuracy_rows(loss=["elr", "gce"], study=["a", math.nan], published=[math.nan, 0.8])
+    (chart,) = accuracy_charts(table)
+    assert [drawn.name for drawn in chart.plot.data] == ["ELR"]
+
+
+def test_accuracy_of_a_single_trial_says_so():
+    (chart,) = accuracy_charts(accuracy_rows(n=[1], test_std=[math.nan]))
+    assert chart.plot.data[0].error_x.array == (0.0,)
+    assert "single trial" in chart.says
+
+
+# -- curves ---------------------------------------------------------------------------------------
+
+
+def response_rows(value, test, elr_best=0.85):
+    return rows(
+        value=value, test_accuracy=test, selection_value=0.5, number=range(len(value))
+    ).assign(elr_best=elr_best)
+
+
+def test_response_has_a_logarithmic_axis_and_elr_as_a_dotted_line():
+    (chart,) = response_charts(response_rows([0.5, 10.0], [0.8, 0.9]), "lam", alone=False)
+    assert chart.plot.layout.xaxis.type == "log"
+    assert trace(chart, "ELR").mode == "markers"
+    dotted = trace(chart, "ELR at its best")
+    assert (dotted.y, dotted.line.dash) == ((85.0, 85.0), "dot")
+    assert "ELR at 10, 90.00%" in chart.says
+
+
+def test_response_from_zero_has_a_plain_axis():
+    (chart,) = response_charts(response_rows([0.0, 3.0], [0.8, 0.9]), "lam", alone=True)
+    assert chart.plot.layout.xaxis.type is None
+    assert trace(chart, "ELR").mode == "lines+markers"
+
+
+def test_response_without_elr_has_no_dotted_line():
+    (chart,) = response_charts(response_rows([1.0], [0.8], math.nan), "lam", alone=True)
+    assert [drawn.name for drawn in chart.plot.data] == ["ELR"]
+
+
+def test_response_draws_what_its_table_has(results):
+    curve = named(response_curve(results, "lam"), study_names(results.trials))
+    charts = response_charts(curve, "lam", alone=False)
+    drawn = sum(len(t.x) for chart in charts for t in chart.plot.data if t.marker.symbol)
+    assert drawn == len(curve) == sum(len(chart.table) for chart in charts)
+
+
+def curve_rows(seeds, epochs=(1, 2), **values):
+    table = pd.DataFrame([(s, e) for s in seeds for e in epochs], columns=["seed", "epoch"])
+    column, numbers = next(iter(values.items()))
+    return rows(seed=table["seed"], epoch=table["epoch"], **{column: numbers})
+
+
+def test_learning_curve_is_the_mean_and_its_band_one_deviation():
+    (chart,) = learning_charts(curve_rows([1, 2], test_accuracy=[0.5, 0.8, 0.7, 0.8]))
+    band, line = chart.plot.data
+    assert line.y == (60.0, 80.0)
+    half = 100 * np.std([0.5, 0.7], ddof=1)
+    assert band.y == pytest.approx((60 + half, 80, 80, 60 - half), abs=1e-3)
+    assert band.x == (1, 2, 2, 1)
+    assert chart.table["ELR"].tolist() == ["60.00 ± 14.14", "80.00 ± 0.00"]
+
+
+def test_learning_curve_of_one_seed_has_no_band():
+    (chart,) = learning_charts(curve_rows([0], test_accuracy=[0.5, 0.8]))
+    assert [drawn.mode for drawn in chart.plot.data] == ["lines"]
+    assert chart.table["ELR"].tolist() == ["50.00", "80.00"]
+
+
+def test_learning_curve_of_one_epoch_is_a_point():
+    (chart,) = learning_charts(curve_rows([0], epochs=[1], test_accuracy=[0.5]))
+    assert chart.plot.data[0].mode == "markers"
+
+
+def test_table_behind_a_long_curve_is_short_and_ends_with_the_last_epoch():
+    accuracy = np.linspace(0.1, 0.9, 150)
+    (chart,) = learning_charts(curve_rows([0], range(1, 151), test_accuracy=accuracy))
+    assert len(chart.table) <= 16
+    assert chart.table["epoch"].iloc[-1] == 150
+
+
+def test_many_losses_are_summed_up_by_their_ends():
+    tables = [
+        curve_rows([0], test_accuracy=[0.5, 0.1 * k]).assign(loss=loss)
+        for k, loss in enumerate(LOOKS, start=1)
+    ]
+    (chart,) = learning_charts(pd.concat(tables))
+    assert chart.says == (
+        "After the last epoch: from Adam-refined ELR 10.00% to Bootstrap (hard) 80.00%."
+    )
+
+
+def test_memorisation_leaves_out_what_is_undefined():
+    table = curve_rows([0], wrong_memorized=[0.1, 0.2])
+    table = table.assign(clean_correct=0.9, wrong_correct=math.nan)
+    titles = [chart.title for chart in memorization_charts(table)]
+    assert titles == [
+        "Symmetric, 40%: clean labels, learned",
+        "Symmetric, 40%: wrong labels, memorised",
+    ]
+
+
+def convergence_rows(epochs, reference="elr"):
+    return rows(epochs=epochs, reference=reference, fraction=0.98, max_epochs=20)
+
+
+def test_convergence_draws_a_mean_only_if_all_seeds_arrived():
+    (chart,) = convergence_charts(convergence_rows([4.0, 6.0]))
+    seeds, mean = chart.plot.data
+    assert (seeds.x, mean.x, mean.marker.symbol) == ((4.0, 6.0), (5.0,), "line-ns")
+    assert "98% of ELR's best accuracy: ELR 5.0" in chart.says
+    (chart,) = convergence_charts(convergence_rows([4.0, math.nan]))
+    assert [drawn.x for drawn in chart.plot.data] == [(4.0,)]
+    assert "ELR 1 of 2 seeds never" in chart.says
+    assert chart.table["to 98%"].tolist() == ["1 of 2 seeds never"]
+
+
+def test_convergence_without_elr_is_against_the_own_best():
+    (chart,) = convergence_charts(convergence_rows([4.0], reference="own"))
+    assert "of its own best accuracy" in chart.says
+
+
+# -- the search -----------------------------------------------------------------------------------
+
+
+def test_survival_steps_down_in_percent(sections, results):
+    chart = sections["survival"].charts[0]
+    line = trace(chart, "ELR")
+    assert (line.x[0], line.y[0], line.line.shape) == (1, 100.0, "hv")
+    trained = results.trials[results.trials["study"] == "symmetric-0.4-elr"]
+    full = ((trained["epochs"] == 20) & (trained["phase"] == "search")).sum()
+    assert line.customdata[-1] == full
+    assert f"ELR {full} of 12" in chart.says
+
+
+def test_importances_are_bars_in_the_order_of_importance():
+    table = rows(parameter=["lr", "adam.beta1"], importance=[0.25, 0.75], trials=9)
+    (chart,) = importance_charts(table)
+    assert chart.plot.data[0].x == (25.0, 75.0)
+    assert chart.plot.layout.yaxis.categoryarray == ("lr", "beta1")
+    assert chart.says == "Most important: ELR beta1 (75%)."
+
+
+def test_budget_adds_up_to_what_was_trained_saved_and_lost():
+    counts = {"trials": 2, "completed": 1, "stopped": 1, "diverged": 0, "failed": 0}
+    table = rows(
+        phase=["search", "replicate"],
+        epochs=[30, 20],
+        saved_epochs=[10, 0],
+        lost_epochs=[5, 0],
+        hours=[1.5, 1.0],
+        saved_hours=[0.5, 0.0],
+        **counts,
+    )
+    (chart,) = budget_charts(table)
+    assert [(drawn.name, drawn.x) for drawn in chart.plot.data] == [
+        ("trained", (45,)),
+        ("saved by early stopping", (10,)),
+        ("lost to failures and restarts", (5,)),
+    ]
+    assert chart.says == "50 epochs trained in 2.50 slot hours, 10 saved, 5 lost."
+
+
+def test_gap_draws_replicated_studies_only():
+    table = rows(
+        loss=["ce", "elr"],
+        selection_value=[0.5, 0.6],
+        replicated_value=[math.nan, 0.55],
+        replicates=[0, 3],
+        rank_correlation=[0.5, 0.25],
+    )
+    table["gap"] = table["selection_value"] - table["replicated_value"]
+    (chart,) = gap_charts(table, "noisy hold-out")
+    assert trace(chart, "in the search").x == (60.0,)
+    assert trace(chart, "again, mean over fresh seeds").x == (55.0,)
+    assert chart.says == (
+        "From the search to fresh seeds, in points: ELR −5.00. "
+        "Rank correlation of noisy hold-out and clean test: ELR 0.25."
+    )
+
+
+# -- the space ------------------------------------------------------------------------------------
+
+SPACE = {
+    "lam": FloatDistribution(1.0, 100.0, log=True),
+    "adam.beta1": FloatDistribution(0.5, 0.9),
+    "adam.beta2": FloatDistribution(0.5, 0.999),
+    "lr_schedule": CategoricalDistribution(["a", "b", "c"]),
+}
+
+
+def optuna_study(*trials):
+    study = optuna.create_study(direction="maximize")
+    for number, (values, value, state) in enumerate(trials):
+        study.add_trial(
+            create_trial(
+                state=state,
+                value=value,
+                params=values,
+                distributions={name: SPACE[name] for name in values},
+                user_attrs={"trial_id": f"t{number}"},
+            )
+        )
+    return {"a": study}
+
+
+def best_row(trial_id="t0"):
+    return rows(trial_id=[trial_id])
+
+
+def test_parallel_places_values_on_their_axes():
+    full = TrialState.COMPLETE
+    studies = optuna_study(
+        ({"lam": 10.0, "adam.beta1": 0.6, "lr_schedule": "c"}, 0.8, full),
+        ({"lam": 1.0, "adam.beta1": 0.9, "lr_schedule": "a"}, 0.6, TrialState.PRUNED),
+    )
+    (chart,) = space_figures.parallel_charts(studies, best_row())
+    stopped, chosen = trace(chart, "stopped early"), trace(chart, "chosen")
+    assert chosen.x == pytest.approx((0.5, 0.25, 1.0, 1.0, None))
+    assert chosen.y == (0, 1, 2, 3, None)
+    assert stopped.x == pytest.approx((0.0, 1.0, 0.0, 0.0, None))
+    assert chosen.line.color == LOOKS["elr"].light
+    assert chart.plot.layout.yaxis.ticktext == ("lam", "beta1", "lr_schedule", "accuracy")
+    written = [label.text for label in chart.plot.layout.annotations]
+    assert written == ["1", "100", "0.5", "0.9", "a", "b", "c", "60.00%", "80.00%"]
+    assert "The chosen one has lam 10, beta1 0.6, lr_schedule c: 80.00%." in chart.says
+
+
+def test_parallel_skips_what_a_trial_does_not_have():
+    studies = optuna_study(
+        ({"lam": 10.0}, 0.8, TrialState.COMPLETE),
+        ({"lam": 1.0, "adam.beta1": 0.9}, 0.8, TrialState.COMPLETE),
+    )
+    (chart,) = space_figures.parallel_charts(studies, best_row())
+    assert trace(chart, "chosen").y == (0, 2, None)
+    assert trace(chart, "full budget").y == (0, 1, 2, None)
+
+
+@pytest.mark.parametrize(
+    "trials",
+    [
+        [({"lam": 1.0}, 0.5, TrialState.COMPLETE)],
+        [({}, 0.5, TrialState.COMPLETE), ({}, 0.6, TrialState.COMPLETE)],
+        [({"lam": 1.0}, None, TrialState.FAIL), ({"lam": 2.0}, None, TrialState.FAIL)],
+    ],
+    ids=["one trial", "nothing varies", "none ended"],
+)
+def test_parallel_needs_trials_that_differ(trials):
+    assert space_figures.parallel_charts(optuna_study(*trials), best_row()) == []
+
+
+def betas(points, state=TrialState.COMPLETE):
+    return [({"adam.beta1": x, "adam.beta2": y}, x * y, state) for x, y in points]
+
+
+SPREAD = [(0.5 + 0.05 * k, 0.5 + 0.03 * (3 * k % 8)) for k in range(8)]
+
+
+def test_contour_interpolates_between_enough_trials_and_not_beyond_them():
+    (chart,) = space_figures.contour_charts(optuna_study(*betas(SPREAD)), best_row())
+    contour = chart.plot.data[0]
+    values = [v for line in contour.z for v in line if v is not None]
+    assert contour.type == "contour"
+    assert None in contour.z[-1]
+    low, high = min(x * y for x, y in SPREAD), max(x * y for x, y in SPREAD)
+    assert 100 * low - 0.01 <= min(values) < max(values) <= 100 * high + 0.01
+
+
+@pytest.mark.parametrize(
+    "points",
+    [SPREAD[:5], [(0.5 + 0.05 * k, 0.5 + 0.05 * k) for k in range(8)]],
+    ids=["too few", "on a line"],
+)
+def test_contour_shows_the_trials_alone_where_it_would_invent(points):
+    (chart,) = space_figures.contour_charts(optuna_study(*betas(points)), best_row())
+    assert [drawn.type for drawn in chart.plot.data] == ["scatter"]
+
+
+def test_contour_gives_few_values_the_same_room():
+    points = [(0.5, 0.9), (0.6, 0.99), (0.7, 0.999)]
+    trials = [*betas(points), *betas([(0.8, 0.9)], TrialState.PRUNED)]
+    (chart,) = space_figures.contour_charts(optuna_study(*trials), best_row())
+    assert trace(chart, "full budget").y == ("0.9", "0.99", "0.999")
+    assert trace(chart, "stopped early").marker.color == MUTED.light
+    assert chart.plot.layout.yaxis.categoryarray == ("0.9", "0.99", "0.999")
+    assert chart.says.startswith("3 trials with their full budget, 1 stopped early.")
+
+
+def test_contour_is_for_studies_in_which_both_betas_vary():
+    studies = optuna_study(({"adam.beta1": 0.5}, 0.5, TrialState.COMPLETE))
+    assert space_figures.contour_charts(studies, best_row()) == []
+
+
+def test_parallel_section_starts_with_the_winner_of_each_setting(sections, results):
+    numbers = Numbers(results)
+    winners = numbers.best.sort_values("selection_value").groupby("title", sort=False).tail(1)
+    expected = {f"{row.title}: {loss_name(row.loss)}" for row in winners.itertuples()}
+    assert {chart.title for chart in sections["parallel"].charts[:2]} == expected
+    assert len(sections["parallel"].charts) == 6

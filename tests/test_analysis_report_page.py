@@ -1,0 +1,165 @@
+import re
+from importlib.resources import files
+
+import pandas as pd
+import plotly.graph_objects as go
+import pytest
+
+from analysis.report.legend import SYMBOLS, legend
+from analysis.report.page import Markup, join, paragraph, table, tag
+from analysis.report.style import (
+    CARD,
+    INK,
+    LOOKS,
+    LOST,
+    MUTED,
+    SPENT,
+    dark_colours,
+    in_order,
+    noise_name,
+    signed,
+    study_names,
+)
+from analysis.tables import METHODS
+from tests.recorded import trial_row
+from trainable.catalog import LOSSES
+
+CSS = files("analysis.report").joinpath("page.css").read_text()
+
+
+def test_tag_escapes_text_but_not_markup():
+    inner = tag("b", "1 < 2 & 3")
+    assert inner == "<b>1 &lt; 2 &amp; 3</b>"
+    assert tag("p", inner, "<i>") == "<p><b>1 &lt; 2 &amp; 3</b>&lt;i&gt;</p>"
+
+
+def test_tag_escapes_attributes_and_drops_empty_ones():
+    assert tag("a", "x", href='"><b>', class_="", hidden=True, open=False, aria_label="l") == (
+        '<a href="&quot;&gt;&lt;b&gt;" hidden aria-label="l">x</a>'
+    )
+
+
+def test_join_is_markup():
+    assert isinstance(join(["a"]), Markup)
+    assert join(["<", Markup("<br>")]) == "&lt;<br>"
+
+
+def test_paragraph_shows_code_between_backquotes():
+    assert paragraph("run `a <b>` now") == "<p>run <code>a &lt;b&gt;</code> now</p>"
+
+
+def test_table_has_a_caption_and_headings_of_both_kinds():
+    frame = pd.DataFrame({"loss": ["elr"], "why": ["<b>"]})
+    text = table(frame, "All & more", words=["why"])
+    assert "<caption>All &amp; more</caption>" in text
+    assert '<th scope="col">loss</th><th scope="col" class="words">why</th>' in text
+    assert '<th scope="row">elr</th><td class="words">&lt;b&gt;</td>' in text
+    assert 'tabindex="0" role="region" aria-label="All &amp; more"' in text
+
+
+@pytest.mark.parametrize(
+    ("noise", "words"),
+    [
+        ("symmetric-0.4", "symmetric, 40%"),
+        ("symmetric-exclusive-0.125", "symmetric, exclusive, 12.5%"),
+        ("asymmetric-contiguous-0.4", "asymmetric, contiguous, 40%"),
+        ("feature_dependent-0.3", "feature dependent, 30%"),
+        ("human-worse_label", "human labels, worse_label"),
+        ("none", "no noise"),
+    ],
+)
+def test_noise_name_says_the_setting_in_words(noise, words):
+    assert noise_name(noise) == words
+
+
+def test_study_names_say_data_and_network_only_where_they_differ():
+    rows = [
+        trial_row("b", 0, loss="adam_elr", noise="symmetric-0.4"),
+        trial_row("a", 0, loss="ce", noise="symmetric-0.4"),
+    ]
+    names = study_names(pd.DataFrame(rows))
+    assert names["study"].tolist() == ["a", "b"]
+    assert set(names["title"]) == {"Symmetric, 40%"}
+    rows.append(trial_row("c", 0, model="resnet34"))
+    titles = study_names(pd.DataFrame(rows))["title"]
+    assert titles.tolist() == ["Symmetric, 40% · resnet34", *["Symmetric, 40% · tiny_cnn"] * 2]
+
+
+def test_in_order_puts_unknown_losses_last():
+    assert in_order(["new", "elr", "ce", "elr"]) == ["ce", "elr", "new"]
+
+
+def test_signed_has_a_real_minus():
+    assert (signed(0.0123), signed(-0.0123)) == ("+1.23", "−1.23")
+
+
+def luminance(colour):
+    channels = [int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)]
+    linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in channels]
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+
+def contrast(one, two):
+    low, high = sorted([luminance(one), luminance(two)])
+    return (high + 0.05) / (low + 0.05)
+
+
+def test_every_loss_has_a_look_of_its_own():
+    assert set(LOOKS) == set(LOSSES)
+    assert set(LOOKS) < set(METHODS)
+    for name in ("light", "dark", "dash", "symbol"):
+        assert len({getattr(look, name) for look in LOOKS.values()}) == len(LOOKS)
+    assert len(dark_colours()) == len(LOOKS) + 7
+
+
+@pytest.mark.parametrize("look", [*LOOKS.values(), INK, MUTED, SPENT, LOST])
+def test_colours_stand_out_on_both_pages(look):
+    assert contrast(look.light, CARD.light) >= 3
+    assert contrast(look.dark, CARD.dark) >= 3
+
+
+def tokens(text):
+    return dict(re.findall(r"--([\w-]+): (#[0-9a-f]{6})", text))
+
+
+@pytest.mark.parametrize("part", [0, 1], ids=["light", "dark"])
+def test_text_stands_out_on_its_ground(part):
+    colours = tokens(CSS.split("@media screen and (prefers-color-scheme: dark)")[part][:1200])
+    pairs = [(text, ground) for text in ("ink", "muted", "accent") for ground in ("page", "card")]
+    pairs += [(name, f"{name}-back") for name in ("good", "warn", "bad")]
+    for text, ground in [*pairs, ("good", "card"), ("bad", "card"), ("ink", "quiet")]:
+        assert contrast(colours[text], colours[ground]) >= 4.5, (text, ground)
+
+
+def test_cards_have_the_colour_that_labels_in_figures_stand_on():
+    light, dark = CSS.split("@media screen and (prefers-color-scheme: dark)")[:2]
+    assert (tokens(light[:600])["card"], tokens(dark)["card"]) == (CARD.light, CARD.dark)
+
+
+def test_legend_has_an_entry_for_each_named_trace():
+    plot = go.Figure(
+        [
+            go.Scatter(mode="lines", showlegend=False, name="band"),
+            go.Scatter(
+                mode="lines", name="a &lt;b&gt;", line={"color": "#0072b2", "dash": "dash"}
+            ),
+            go.Scatter(mode="markers", marker={"color": "#5c5c5c", "symbol": "diamond-open"}),
+            go.Bar(name="saved", marker={"color": "#4477aa", "pattern": {"shape": "/"}}),
+        ]
+    )
+    plot.data[3].marker.pattern.fgcolor = "#4477aa"
+    text = legend(plot)
+    assert text.count("<li>") == 2
+    assert "a &lt;b&gt;</li>" in text
+    assert 'stroke-dasharray="7 4"' in text
+    assert "light-dark(#0072b2, #59b4f0)" in text
+
+
+def test_legend_is_left_out_where_a_figure_has_none():
+    trace = go.Scatter(mode="lines", name="a")
+    assert legend(go.Figure([trace], {"showlegend": False})) == ""
+    assert legend(go.Figure([go.Scatter(mode="lines")])) == ""
+
+
+def test_legend_can_draw_every_marker_in_use():
+    assert {look.symbol for look in LOOKS.values()} <= set(SYMBOLS)
