@@ -152,7 +152,7 @@ def presets() -> None:
     out.print("sweeps (python -m search run NAME)", style="bold")
     for name, text in shipped().items():
         out.print(Text(f"  {name:<16}{text.splitlines()[0].lstrip('# ')}"), soft_wrap=True)
-    out.print('presets of [space] (preset = "NAME")', style="bold")
+    out.print(Text('presets of [space] (preset = "NAME")', style="bold"))
     for name, preset in PRESETS.items():
         out.print(Text(f"  {name:<16}{preset.summary}"), soft_wrap=True)
 

@@ -1,6 +1,6 @@
 """The tables of a sweep file (``[data]``, ``[[noise]]``, …), each checked on its own."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Annotated, Any, Self
 
 from pydantic import (
@@ -123,6 +123,17 @@ class BudgetSpec(Section):
     max_epochs: int | None = Field(default=None, ge=1, le=100_000)
     grace_epochs: int = Field(default=10, ge=1)
     reduction_factor: int = Field(default=3, ge=2)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _short_grace(cls, table: Any) -> Any:
+        """A short budget has a short grace: a third of it, where the file gives none."""
+        if not isinstance(table, Mapping) or "grace_epochs" in table:
+            return table
+        epochs = table.get("max_epochs")
+        if not isinstance(epochs, int) or not 0 < epochs < 30:
+            return table
+        return {**table, "grace_epochs": max(1, epochs // 3)}
 
 
 class SearchSpec(Section):

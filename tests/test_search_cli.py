@@ -312,6 +312,7 @@ def test_wrong_arguments_get_exit_code_2(arguments, words):
 def test_presets_lists_sweeps_and_presets():
     result = CliRunner().invoke(app, ["presets"])
     assert result.exit_code == 0
+    assert "presets of [space]" in result.stdout
     for name in ("quickstart", "paper", "default", "paper_star"):
         assert re.search(rf"^  {name} +\S", result.stdout, re.MULTILINE)
 

@@ -182,6 +182,22 @@ def test_sweep_names_every_mistake_in_a_line_of_its_own():
     assert all(line.startswith("sweep: ") for line in lines)
 
 
+def test_grace_of_a_short_budget_is_a_third_of_it_unless_the_file_says():
+    def grace(*overrides: str) -> int:
+        return parse_sweep(DIGITS, overrides).budget.grace_epochs
+
+    assert [grace(f"budget.max_epochs={n}") for n in (1, 2, 5, 29, 30, 150)] == [
+        1,
+        1,
+        1,
+        9,
+        10,
+        10,
+    ]
+    assert grace("budget.max_epochs=20", "budget.grace_epochs=10") == 10
+    assert grace() == 10
+
+
 def test_early_stopping_none_needs_no_grace():
     parse_sweep(DIGITS, ["budget.grace_epochs=21", "search.early_stopping=none"])
 
