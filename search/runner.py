@@ -152,9 +152,12 @@ def execute(
     prepare(sweep)
     book.add(cell.trial(cell.reference, spec.seed) for cell in spec.cells())
     book.add(trial.config for trial in sweep.trials if not trial.ended)
-    if not sweep.finished:
-        _fit(sweep, folder, book, recorder, console)
-    recorder.close(compact=True)
+    try:
+        if not sweep.finished:
+            _fit(sweep, folder, book, recorder, console)
+        recorder.close(compact=True)
+    except StorageError as error:
+        raise Interrupted(f"stopped: {error}") from error
     return Finished(spec, folder, tuple(t for t in sweep.trials if t.status == "failed"))
 
 
@@ -185,8 +188,6 @@ def _fit(
     except KeyboardInterrupt:
         recorder.close()
         raise Interrupted("interrupted; everything so far is saved") from None
-    except StorageError as error:
-        raise Interrupted(f"stopped: {error}") from error
     except BaseException:
         with suppress(StorageError):
             recorder.close()

@@ -478,6 +478,7 @@ def test_next_trial_compiles_nothing(monkeypatch):
     compile_ = torch.compile
     monkeypatch.setattr(torch, "compile", lambda module: compile_(module, backend="aot_eager"))
     torch._dynamo.reset()
+    torch._dynamo.utils.counters.clear()
     graphs = torch._dynamo.utils.counters["stats"]
 
     counted = []
