@@ -79,7 +79,7 @@ def exit_code(head, job):
 def test_job_runs_a_sweep_and_again_has_nothing_to_do(head, submit, tmp_path):
     done = submit("run", "my.toml", "--storage", tmp_path, job="first")
     assert done.returncode == 0, done.stdout + done.stderr
-    assert f"results: {tmp_path}/job" in done.stdout
+    assert f"results  {tmp_path}/job" in done.stdout
     results = load_results(tmp_path / "job")
     assert set(results.trials["status"]) <= {"completed", "stopped"}
     assert len(results.trials) == 3
