@@ -73,6 +73,7 @@ TRIAL_COLUMNS: tuple[Column, ...] = (
     Column("git_sha", "category", "commit of the code"),
     Column("versions", "category", "versions of Python and of the libraries, as JSON"),
     Column("device", "category", "what it was trained on"),
+    Column("node", "category", "host that trained it last; its logs are there"),
     Column("started_at", "time", "start of the first attempt"),
     Column("ended_at", "time", "end of the last attempt"),
 )
@@ -95,6 +96,7 @@ EPOCH_COLUMNS: tuple[Column, ...] = (
     Column("seq", "int", "order in which the rows of the sweep arrived, from 0"),
     Column("recorded_at", "time", "when the row arrived"),
     Column("device", "category", "what the epoch was trained on"),
+    Column("node", "category", "host that trained the epoch"),
     *(
         Column(
             metric.name,

@@ -32,7 +32,7 @@ PARTS_PER_LEVEL = 32
 COMPACTED_LEVEL = 9
 """Level of the one part that the end of a sweep leaves; merging does not reach it before."""
 
-REPEATED = ("trial_id", "device")
+REPEATED = ("trial_id", "device", "node")
 """Text columns of the epochs that hold few values many times: stored and read as categories."""
 
 EPOCH_SCHEMA = pa.schema(

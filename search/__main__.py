@@ -8,17 +8,20 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
 from rich.text import Text
 
 from analysis.store import ResultsError
+from search.shell import python
+from search.signals import Interrupted, Signals
 from spaces.load import SpecError, load_sweep, shipped
 from spaces.presets import PRESETS
 from trainable.dataset_files import DataError
 from trainable.noise_kinds import NoiseError
+from trainable.patience import SWEEP_FILE
 from trainable.storage import Folder, StorageError
 
 if TYPE_CHECKING:
@@ -53,11 +56,8 @@ def run(
     """Run a sweep, or go on with it if its folder is there already."""
     with _clear_errors():
         sweep = load_sweep(spec, set_ or (), name=name)
-
-        from search import runner
-
         _end(
-            lambda: runner.start(sweep, storage, out, warm_start=warm_start),
+            lambda runner: runner.start(sweep, storage, out, warm_start=warm_start),
             Folder.open(storage) / sweep.name,
         )
 
@@ -66,11 +66,8 @@ def run(
 def resume(results: Results) -> None:
     """Go on with an interrupted sweep where its results folder stops."""
     with _clear_errors():
-        from search import runner
-
         folder = Folder.open(results)
-        sweep = runner.read_spec(folder)
-        _end(lambda: runner.execute(sweep, folder, out), folder)
+        _end(lambda runner: runner.resume(folder, out), folder)
 
 
 @app.command()
@@ -80,10 +77,8 @@ def extend(
 ) -> None:
     """Add trials to every study of a sweep, finished or not, and run them."""
     with _clear_errors():
-        from search import runner
-
         folder = Folder.open(results)
-        _end(lambda: runner.extend(folder, trials, out), folder)
+        _end(lambda runner: runner.extend(folder, trials, out), folder)
 
 
 @app.command()
@@ -94,10 +89,8 @@ def replicate(
 ) -> None:
     """Run the best trials of every study again on fresh seeds, at full budget."""
     with _clear_errors():
-        from search import runner
-
         folder = Folder.open(results)
-        _end(lambda: runner.replicate(folder, top, seeds, out), folder)
+        _end(lambda runner: runner.replicate(folder, top, seeds, out), folder)
 
 
 @app.command()
@@ -157,25 +150,32 @@ def presets() -> None:
         out.print(Text(f"  {name:<16}{preset.summary}"), soft_wrap=True)
 
 
-def _end(go: "Callable[[], Finished]", folder: Folder) -> None:
-    """Run, then say how it ended: exit code 0, 1 for failed trials, 130 when interrupted."""
-    from analysis.report.write import write_report
-    from search import runner
-    from search.summary import print_next, print_summary, python
-
+def _end(go: "Callable[[Any], Finished]", folder: Folder) -> None:
+    """Run ``go(runner)`` and say how it ended: exit code 0, 1 (failures) or 130 (interrupted)."""
     try:
-        finished = go()
-    except (runner.Interrupted, KeyboardInterrupt) as interruption:
-        what = str(interruption) or "interrupted before the first trial"
-        err.print(Text(f"{what}. Go on with:"), soft_wrap=True)
-        err.print(Text(f"  {python()} -m search resume {folder}"), soft_wrap=True)
+        with Signals():
+            from search import runner
+
+            finished = go(runner)
+            _say(finished)
+    except (Interrupted, KeyboardInterrupt) as interruption:
+        err.print(Text(str(interruption) or "interrupted; no trial was running"), soft_wrap=True)
+        if folder.exists(SWEEP_FILE):
+            command = f"{python()} -m search resume {folder.argument}"
+            err.print(Text(f"Go on with:\n  {command}"), soft_wrap=True)
         raise typer.Exit(1 if interruption.__cause__ else 130) from None
+    if finished.failed:
+        raise typer.Exit(1)
+
+
+def _say(finished: "Finished") -> None:
+    from analysis.report.write import write_report
+    from search.summary import print_next, print_summary
+
     print_summary(finished.spec, finished.folder, out)
     print_next(finished.folder, write_report(finished.folder), out)
     for trial in finished.failed:
         err.print(Text(f"failed: {trial.trial_id}: {trial.end_reason}"), soft_wrap=True)
-    if finished.failed:
-        raise typer.Exit(1)
 
 
 @contextmanager

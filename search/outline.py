@@ -20,6 +20,9 @@ from spaces.sweep import Cell, SweepSpec
 from trainable.config import derive_seed
 from trainable.metrics import TEST_METRICS, VALIDATION_METRICS, EpochMetrics
 
+SIMULATED = 200
+"""Trials of a study that are simulated at most; the others take as many epochs each."""
+
 
 @dataclass(frozen=True)
 class Outline:
@@ -65,14 +68,22 @@ def _alike(one: Cell, two: Cell) -> bool:
 
 
 def _simulate(spec: SweepSpec, cell: Cell, slots: int) -> tuple[int, int]:
-    """Trials and epochs of one study on made-up curves."""
+    """Trials and epochs of one study on made-up curves; of a large study a part is enough."""
+    planned = Study(cell=cell, search=spec.search, budget=spec.budget, seed=spec.seed).planned
+    if spec.search.early_stopping == "none":
+        return planned, planned * cell.max_epochs
+    trials = min(planned, SIMULATED)
+    epochs = _simulated_epochs(spec, cell, min(slots, trials), trials)
+    return planned, round(epochs * planned / trials)
+
+
+def _simulated_epochs(spec: SweepSpec, cell: Cell, slots: int, trials: int) -> int:
     # Made-up curves know nothing of parameters, so the cheapest suggestions do.
     sampler = "grid" if spec.search.sampler == "grid" else "random"
     search = spec.search.model_copy(update={"sampler": sampler, "sampler_options": {}})
-    study = Study(cell=cell, search=search, budget=spec.budget, seed=spec.seed)
-    sweep = Sweep(spec, {study.name: study})
-    epochs = sum(1 for _ in simulate(sweep, made_up, slots=slots))
-    return study.planned, epochs
+    budget = spec.budget.model_copy(update={"trials": trials})
+    study = Study(cell=cell, search=search, budget=budget, seed=spec.seed)
+    return sum(1 for _ in simulate(Sweep(spec, {study.name: study}), made_up, slots=slots))
 
 
 def made_up(trial: Trial) -> EpochMetrics:

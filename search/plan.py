@@ -140,8 +140,8 @@ def estimate(spec: SweepSpec, trial: TrialResources, node_types: Sequence[NodeTy
 def _disk_bytes(sketch: Outline, costs: Mapping[str, Cost]) -> int:
     """Rows, the checkpoints of running (and paused) trials and the models kept at the end."""
     sizes = [cost.checkpoint_bytes for cost in costs.values()]
-    live = sketch.trials if sketch.early_stopping == "asha_promotion" else sketch.slots
-    checkpoints = KEPT * live * max(sizes) + KEPT_MODELS * sum(sizes)
+    paused = sketch.trials if sketch.early_stopping == "asha_promotion" else 0
+    checkpoints = (KEPT * sketch.slots + paused) * max(sizes) + KEPT_MODELS * sum(sizes)
     return checkpoints + sketch.expected_epochs * ROW_BYTES
 
 

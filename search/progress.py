@@ -17,8 +17,12 @@ from trainable.catalog import Value
 
 COLUMNS = ("study", "done", "run", "stop", "div", "best val", "at", "epochs", "saved")
 AT = COLUMNS.index("at")
+MIN_NAME, MIN_AT = 12, 2
+"""Characters that a study's name and its parameters keep in a narrow terminal."""
 LIVE_SECONDS = 0.5
 """How often the live table is drawn."""
+WAITED_SECONDS = 60.0
+"""How long a trial may wait for its resources before somebody is told."""
 
 
 @dataclass(frozen=True)
@@ -29,6 +33,7 @@ class StudyState:
     planned: int
     completed: int
     running: int
+    waiting: int
     paused: int
     stopped: int
     diverged: int
@@ -48,11 +53,13 @@ def study_state(study: Study) -> StudyState:
     trials = list(study.trials.values())
     count = {s: sum(t.status == s for t in trials) for s in ("completed", "paused", "stopped")}
     cut = [t for t in trials if t.status in ("stopped", "diverged")]
+    waiting = len(study.waiting)
     return StudyState(
         name=study.name,
         planned=study.planned + len(trials) - len(study.searched),
         completed=count["completed"],
-        running=study.running,
+        running=study.running - waiting,
+        waiting=waiting,
         paused=count["paused"],
         stopped=count["stopped"],
         diverged=sum(t.status == "diverged" for t in trials),
@@ -73,8 +80,8 @@ def _best(study: Study) -> Trial | None:
 class Progress:
     """Shows a sweep's state: call :meth:`tick` as often as you like.
 
-    On a terminal a table that redraws itself; elsewhere a line now and then, every ten seconds
-    at first and every minute later, so that a night's log reads in one screen.
+    On a terminal a table that redraws itself; elsewhere a line with the first epoch, every ten
+    seconds after it and, in time, every minute.
     """
 
     def __init__(self, sweep: Sweep, console: Console, occupancy: Callable[[int], str]) -> None:
@@ -84,6 +91,8 @@ class Progress:
         self._start = time.monotonic()
         self._epochs_before = sum(trial.epochs for trial in sweep.trials)
         self._drawn = self._start
+        self._waiting: dict[str, float] = {}
+        self._warned = False
         self._live: Live | None = None
         if console.is_terminal:
             self._live = Live(console=console, auto_refresh=False, transient=True)
@@ -106,20 +115,46 @@ class Progress:
         now = time.monotonic()
         elapsed = now - self._start
         pause = LIVE_SECONDS if self._live else min(60.0, max(10.0, elapsed / 6))
+        if self._drawn == self._start and self._epochs_done():
+            pause = 0.0
         if now - self._drawn < pause:
             return
         self._drawn = now
+        self._watch_waiting(now)
         states = [study_state(study) for study in self._sweep.studies.values()]
         if self._live:
             self._live.update(self._view(states, elapsed), refresh=True)
         else:
             self._console.print(Text(self._line(states, elapsed)), soft_wrap=True)
 
+    def _watch_waiting(self, now: float) -> None:
+        """Say once that trials wait for resources that somebody else must hold."""
+        trials = [t.trial_id for study in self._sweep.studies.values() for t in study.waiting]
+        self._waiting = {name: self._waiting.get(name, now) for name in trials}
+        long = sum(now - since >= WAITED_SECONDS for since in self._waiting.values())
+        if long and not self._warned:
+            self.note(
+                f"{long} trials have waited {duration(WAITED_SECONDS)} for their resources: "
+                "something else on the cluster holds them (ray status)"
+            )
+        self._warned = bool(long)
+
     def _view(self, states: list[StudyState], elapsed: float) -> Group:
-        """The table; of a line too long for the terminal, the parameters are cut."""
-        rows = [self._cells(state) for state in states]
+        """The table: as many studies as the terminal has lines for, those that run first."""
+        line = self._line(states, elapsed)
+        room = max(1, self._console.height - 2 - -(-len(line) // self._console.width))
+        ranked = sorted(states, key=lambda state: not (state.running or state.waiting))
+        shown = {state.name for state in ranked[:room]}
+        table = self._table([self._cells(state) for state in states if state.name in shown])
+        more = [Text(f"and {len(states) - room} more studies", style="dim")]
+        return Group(table, *more[: len(states) - len(shown)], Text(line, style="dim"))
+
+    def _table(self, rows: list[list[str]]) -> Table:
+        """Lines too long for the terminal lose parameters, then the middle of the study's name."""
         widths = [max(map(len, column)) for column in zip(COLUMNS, *rows, strict=True)]
-        widths[AT] = max(2, self._console.width - sum(widths) + widths[AT] - 2 * (len(widths) - 1))
+        room = self._console.width - sum(widths) + widths[0] + widths[AT] - 2 * (len(widths) - 1)
+        widths[0] = max(MIN_NAME, min(widths[0], room - MIN_AT))
+        widths[AT] = max(2, room - widths[0])
         table = Table(box=None, pad_edge=False, header_style="bold")
         for name, width in zip(COLUMNS, widths, strict=True):
             left = name in (COLUMNS[0], COLUMNS[AT])
@@ -130,9 +165,9 @@ class Progress:
                 overflow="ellipsis",
                 width=width,
             )
-        for row in rows:
-            table.add_row(*row)
-        return Group(table, Text(self._line(states, elapsed), style="dim"))
+        for name, *cells in rows:
+            table.add_row(_shortened(name, widths[0]), *cells)
+        return table
 
     def _cells(self, state: StudyState) -> list[str]:
         best = state.best
@@ -158,7 +193,7 @@ class Progress:
             self._occupancy(running),
             f"{sum(s.stopped for s in states)} stopped early",
         ]
-        for name in ("paused", "diverged", "failed"):
+        for name in ("waiting", "paused", "diverged", "failed"):
             count = sum(getattr(state, name) for state in states)
             if count:
                 parts.append(f"{count} {name}")
@@ -167,10 +202,13 @@ class Progress:
         parts.append(f"{duration(elapsed)} so far, {self._left(states, elapsed)} left")
         return " · ".join(parts)
 
+    def _epochs_done(self) -> int:
+        return sum(trial.epochs for trial in self._sweep.trials) - self._epochs_before
+
     def _left(self, states: list[StudyState], elapsed: float) -> str:
         """Time left, if the trials to come take as many epochs as those that ended."""
         trials = list(self._sweep.trials)
-        done = sum(trial.epochs for trial in trials) - self._epochs_before
+        done = self._epochs_done()
         ended = [trial.epochs for trial in trials if trial.ended]
         if not done or not ended:
             return "unknown"
@@ -185,6 +223,14 @@ def parameter_text(trial: Trial, sweep: Sweep) -> str:
     names = [name.rpartition(".")[2] for name in sweep.studies[trial.study].cell.space.varies]
     values = trial.config.parameters
     return " ".join(f"{n}={_short(values[n])}" for n in dict.fromkeys(names) if n in values)
+
+
+def _shortened(name: str, width: int) -> str:
+    """``name``, its middle left out where it is too long."""
+    if len(name) <= width:
+        return name
+    end = width // 2
+    return f"{name[: width - end - 1]}…{name[-end:]}"
 
 
 def _short(value: Value) -> str:

@@ -61,7 +61,7 @@ class Recorder:
         self._seqs: dict[str, list[int]] = {}
         self._repeated: Counter[str] = Counter()
         self._kept: dict[str, Row] = {}
-        self._devices: dict[str, str] = {}
+        self._places: dict[str, Row] = {}
         self._durable: dict[str, Row] = {}
         self._thread = ThreadPoolExecutor(1, "recorder")
         self._writing: Future[None] | None = None
@@ -70,36 +70,37 @@ class Recorder:
         self,
         trials: Mapping[str, Mapping[str, Any]],
         seqs: Mapping[str, list[int]],
-        devices: Mapping[str, str],
+        places: Mapping[str, Row],
         next_seq: int,
     ) -> None:
         """Go on where a results folder stops.
 
         ``trials``: the recorded rows by trial_id; ``seqs``: per trial the seq of each of its
-        epochs, so that one that comes again keeps its place; ``devices``: what each last trained
-        on; ``next_seq``: the first new one, rows from which on are dropped.
+        epochs, so that one that comes again keeps its place; ``places``: the ``device`` and
+        ``node`` that each last trained on; ``next_seq``: the first new one, rows from which on are
+        dropped.
         """
         self._kept = {trial_id: dict(row) for trial_id, row in trials.items()}
         self._durable = dict(self._kept)
         self._seqs = {trial_id: list(numbers) for trial_id, numbers in seqs.items()}
         self._repeated.update({t: int(row["repeated_epochs"] or 0) for t, row in trials.items()})
-        self._devices = dict(devices)
+        self._places = dict(places)
         self._seq = next_seq
         self._writer.truncate(next_seq)
         self._changed = True
 
-    def epoch(self, trial: Trial, metrics: EpochMetrics, device: str) -> None:
-        """One epoch of one trial, as it arrived."""
-        row: Row = {name: getattr(metrics, name) for name in METRIC_COLUMNS}
+    def epoch(self, trial: Trial, metrics: EpochMetrics, device: str, node: str) -> None:
+        """One epoch of one trial, as it arrived from ``node``, trained on ``device``."""
+        place: Row = {"device": device, "node": node}
+        row: Row = {name: getattr(metrics, name) for name in METRIC_COLUMNS} | place
         row |= {
             "trial_id": trial.trial_id,
             "attempt": trial.attempt,
             "seq": self._place(trial.trial_id, metrics.epoch),
             "recorded_at": self._now(),
-            "device": device,
         }
         self._pending[trial.study].append(row)
-        self._devices[trial.trial_id] = device
+        self._places[trial.trial_id] = place
         self.changed()
 
     def changed(self) -> None:
@@ -123,8 +124,8 @@ class Recorder:
         try:
             if self._writing is not None:
                 self._writing.result()
-            if self._changed:
-                self._hand_over().result()
+            # Also without a change heard of: paused trials may have been ended since.
+            self._hand_over().result()
             if compact:
                 self._writer.compact()
         finally:
@@ -158,7 +159,7 @@ class Recorder:
         begin = time.monotonic()
         started = [row for trial_id, row in rows.items() if trial_id not in durable]
         if started and epochs:
-            running = {"status": "running", "end_reason": "", "ended_at": None}
+            running = {"status": "running", "end_reason": "", "ended_at": None, "epochs": 0}
             first = [*durable.values(), *(row | running for row in started)]
             self._patiently(lambda: self._writer.write_trials(first))
         for study, study_rows in epochs.items():
@@ -172,10 +173,12 @@ class Recorder:
         patiently(self._folder, action)
 
     def _row(self, trial: Trial) -> Row:
-        """A trial's row; that of an ended trial is made once."""
+        """A trial's row; that of an ended trial is made once, unless it starts again."""
         row = self._kept.get(trial.trial_id)
         if row is not None and row.get("ended_at") is not None:
-            return row
+            if trial.ended:
+                return row
+            row = row | {"ended_at": None}
         started_at = row["started_at"] if row is not None else self._now()
         if row is None:
             row = self._describe(trial)
@@ -201,6 +204,4 @@ class Recorder:
             "selection_value": getattr(last, metric) if last else None,
             "duration_s": trial.seconds,
         }
-        if trial.trial_id in self._devices:
-            progress["device"] = self._devices[trial.trial_id]
-        return progress
+        return progress | self._places.get(trial.trial_id, {})

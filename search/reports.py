@@ -29,10 +29,16 @@ _COLUMNS = {
 def one_line(sketch: Outline) -> str:
     """``6 studies x 12 trials, 2 at a time: about 660 of 1,440 epochs under asha``."""
     return (
-        f"{sketch.name}: {len(sketch.epochs)} studies, {sketch.trials:,} trials, "
+        f"{sketch.name}: {counted(len(sketch.epochs), 'study', 'studies')}, "
+        f"{counted(sketch.trials, 'trial')}, "
         f"{sketch.slots} at a time; about {sketch.expected_epochs:,} epochs under "
         f"{sketch.early_stopping}, {sketch.full_epochs:,} if all ran in full"
     )
+
+
+def counted(number: int, one: str, many: str = "") -> str:
+    """``1 study``, ``1,200 trials``."""
+    return f"{number:,} {one if number == 1 else many or one + 's'}"
 
 
 def print_plan(plan: "Plan", out: Console) -> None:
@@ -50,7 +56,7 @@ def print_plan(plan: "Plan", out: Console) -> None:
 def _facts(plan: "Plan") -> list[tuple[str, str]]:
     sketch, trial = plan.outline, plan.trial
     facts = [
-        ("studies", f"{len(sketch.epochs)}, {sketch.trials:,} trials"),
+        ("studies", f"{len(sketch.epochs)}, {counted(sketch.trials, 'trial')}"),
         (
             "epochs",
             f"about {sketch.expected_epochs:,} under {sketch.early_stopping} "

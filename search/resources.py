@@ -23,7 +23,7 @@ def connect(**options: Any) -> None:
     """Join the cluster that RAY_ADDRESS names (a submitted job's), or start Ray on this machine.
 
     A Ray of our own listens on loopback only and has no dashboard; ``options`` go to ``ray.init``.
-    Raises SpecError if no cluster answers at RAY_ADDRESS.
+    Raises SpecError if no cluster answers at RAY_ADDRESS, or if it does not let us in.
     """
     if ray.is_initialized():
         return
@@ -31,12 +31,19 @@ def connect(**options: Any) -> None:
     if address not in ("", "auto", "local"):
         _check_answers(address)
     settings: dict[str, Any] = {"logging_level": logging.ERROR, "log_to_driver": False}
-    if not address:
+    if address in ("", "local"):
         # Ray's default on macOS and Windows; on Linux it has no public switch for it, and its
         # servers would listen on every interface.
         ray_constants.ENABLE_RAY_CLUSTER = False
         settings["include_dashboard"] = False
-    ray.init(**(settings | options))
+    try:
+        ray.init(**(settings | options))
+    except (ConnectionError, RuntimeError) as error:
+        reason = " ".join(str(error).split())[:300]
+        raise SpecError(
+            f"RAY_ADDRESS={address or 'local'}: cannot join Ray: {reason} (with tokens: set "
+            "RAY_AUTH_MODE=token and have the cluster's token in ~/.ray/auth_token)"
+        ) from error
 
 
 def _check_answers(address: str) -> None:

@@ -17,7 +17,8 @@ from trainable.metrics import METRIC_COLUMNS, EpochMetrics
 def restore(sweep: Sweep, recorder: Recorder, results: Results) -> None:
     """Bring ``sweep`` and ``recorder`` to where ``results`` stop.
 
-    Raises ResultsError if the rows do not fit the sweep: nothing is ever started over silently.
+    Raises ResultsError if the rows do not fit the sweep, or if some are missing that the trials
+    table builds on: nothing is ever started over silently.
     """
     rows = {str(row["trial_id"]): _plain(row) for row in results.trials.to_dict("records")}
     trials: dict[str, list[Trial]] = defaultdict(list)
@@ -29,7 +30,7 @@ def restore(sweep: Sweep, recorder: Recorder, results: Results) -> None:
         trials[row["study"]].append(_trial(row))
     epochs: dict[str, list[tuple[str, int, EpochMetrics]]] = defaultdict(list)
     seqs: dict[str, list[int]] = defaultdict(list)
-    devices: dict[str, str] = {}
+    places: dict[str, dict[str, Any]] = {}
     arrived = _gapless(results.epochs)
     for record in arrived.to_dict("records"):
         trial_id = str(record["trial_id"])
@@ -37,13 +38,19 @@ def restore(sweep: Sweep, recorder: Recorder, results: Results) -> None:
             metrics = EpochMetrics(**{name: record[name] for name in METRIC_COLUMNS})
             epochs[rows[trial_id]["study"]].append((trial_id, int(record["attempt"]), metrics))
             seqs[trial_id].append(int(record["seq"]))
-            devices[trial_id] = str(record["device"])
+            places[trial_id] = {name: record[name] for name in ("device", "node")}
+    for trial_id, row in rows.items():
+        if len(seqs[trial_id]) < row["epochs"]:
+            raise ResultsError(
+                f"{results.folder}: trial {trial_id} has had {row['epochs']} epochs, but only "
+                f"{len(seqs[trial_id])} can be read in order: files under epochs/ are missing"
+            )
     for name, study in sweep.studies.items():
         try:
             study.restore(trials[name], epochs[name])
         except ValueError as error:
             raise ResultsError(f"{results.folder}: {error}") from None
-    recorder.restore(rows, seqs, devices, len(arrived))
+    recorder.restore(rows, seqs, places, len(arrived))
 
 
 def _gapless(epochs: pd.DataFrame) -> pd.DataFrame:

@@ -1,12 +1,10 @@
 """Running a sweep from its file to its results folder, for the first time or again."""
 
 import logging
-import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import ray
 from rich.console import Console
@@ -18,10 +16,12 @@ from search import provenance, resources
 from search.housekeeping import Housekeeping
 from search.labels import LabelBook
 from search.outline import outline
+from search.ownership import OWNER, Ownership
 from search.progress import Progress
 from search.recorder import Recorder
 from search.reports import one_line
 from search.restore import restore
+from search.signals import Interrupted, Signals
 from search.sweep import Sweep
 from search.trial import Trial
 from search.tuner import build_tuner
@@ -32,10 +32,6 @@ from trainable.dataset_files import DataError
 from trainable.noise_kinds import NoiseError
 from trainable.patience import SWEEP_FILE
 from trainable.storage import Folder, StorageError
-
-
-class Interrupted(Exception):
-    """The sweep stopped before its end, for the reason given; what it has is saved."""
 
 
 @dataclass(frozen=True)
@@ -53,8 +49,8 @@ def start(
     """Run a sweep into ``<storage>/<name>``, or resume it if it is there already.
 
     ``warm_start``: an earlier results folder whose best points are tried first. Raises SpecError
-    if the folder is another sweep's, StorageError if it cannot be written, Interrupted when
-    stopped by a signal.
+    if the folder is another sweep's or another driver runs it, StorageError if it cannot be
+    written, Interrupted when stopped by a signal.
     """
     folder = Folder.open(storage) / spec.name
     _check_lasting(folder)
@@ -69,14 +65,17 @@ def start(
                 f"{folder} holds another sweep of this name; give it a --name, or use extend:\n"
                 f"{lines}"
             )
-        return execute(spec, folder, console)
-    if folder.names():
+        with _alone(folder, console) as alone:
+            return _run(spec, folder, console, alone)
+    if set(folder.names()) - {OWNER}:
         raise SpecError(f"{folder} is not empty and holds no {SWEEP_FILE}: not a results folder")
-    with _undone_if_refused(lambda: Folder.open(storage).delete(spec.name)):
-        if warm_start is not None:
-            write_points(folder, warm_points(spec, load_results(warm_start, columns=[])))
-        folder.write(SWEEP_FILE, dump_sweep(spec).encode())
-        return execute(spec, folder, console)
+    with _alone(folder, console) as alone:
+        alone.undo = lambda: Folder.open(storage).delete(spec.name)
+        with alone.undone_if_refused():
+            if warm_start is not None:
+                write_points(folder, warm_points(spec, load_results(warm_start, columns=[])))
+            folder.write(SWEEP_FILE, dump_sweep(spec).encode())
+        return _run(spec, folder, console, alone)
 
 
 def _check_lasting(folder: Folder) -> None:
@@ -106,76 +105,136 @@ def extend(folder: Folder, trials: int, console: Console) -> Finished:
     longer = SweepSpec.model_validate(table)
     if Sweep.build(longer).planned == Sweep.build(spec).planned:
         raise SpecError(f"{folder}: every point of the space is planned already")
-    with _undone_if_refused(lambda: folder.write(SWEEP_FILE, dump_sweep(spec).encode())):
+
+    with _alone(folder, console) as alone:
+        alone.undo = lambda: folder.write(SWEEP_FILE, dump_sweep(spec).encode())
         folder.write(SWEEP_FILE, dump_sweep(longer).encode())
-        return execute(longer, folder, console)
+        return _run(longer, folder, console, alone)
 
 
 def replicate(folder: Folder, top: int, seeds: int, console: Console) -> Finished:
     """Run the ``top`` trials of every study again on ``seeds`` fresh seeds, at full budget.
 
     Seeds follow the sweep's own, the same for every study, so that losses are compared on the
-    same noise, split and initialisation. Replicates that are there already are not repeated.
-    Raises SpecError if the search is not finished.
+    same noise, split and initialisation. Replicates that are there already are not repeated,
+    those that were interrupted go on, those that failed start again. Raises SpecError if the
+    search is not finished.
     """
     spec = read_spec(folder)
     best = top_configs(load_results(folder), top)
 
     def add_replicates(sweep: Sweep) -> None:
-        if not sweep.finished:
+        if not all(study.searched_out for study in sweep.studies.values()):
             raise SpecError(f"{folder}: the search is not finished; resume it first")
         for trial_id, study in zip(best["trial_id"], best["study"], strict=True):
             for seed in range(spec.seed + 1, spec.seed + 1 + seeds):
                 sweep.studies[study].replicate(trial_id, seed)
 
-    return execute(spec, folder, console, prepare=add_replicates)
+    with _alone(folder, console) as alone:
+        return _run(spec, folder, console, alone, prepare=add_replicates)
 
 
-def execute(
+def resume(folder: Folder, console: Console) -> Finished:
+    """Run what is left of the sweep in a results folder. Raises SpecError if there is none."""
+    spec = read_spec(folder)
+    with _alone(folder, console) as alone:
+        return _run(spec, folder, console, alone)
+
+
+@dataclass
+class _Alone:
+    """A results folder that is this driver's, and the signals that may end it.
+
+    ``undo`` takes back what was written so far; it is called if the sweep is refused before any
+    trial can start.
+    """
+
+    signals: Signals
+    owner: Ownership
+    undo: Callable[[], None] = lambda: None
+
+    @contextmanager
+    def undone_if_refused(self) -> Iterator[None]:
+        """What is wrong with data, noise, resources or results is found before any trial starts.
+
+        Then nothing is left behind, so that the mended sweep file finds no other sweep there.
+        """
+        try:
+            yield
+        except (SpecError, DataError, NoiseError, ResultsError):
+            self.owner.release()
+            self.undo()
+            raise
+
+
+@contextmanager
+def _alone(folder: Folder, console: Console) -> Iterator[_Alone]:
+    folder.check_writable()
+
+    def note(text: str) -> None:
+        console.print(Text(text), soft_wrap=True)
+
+    with Signals() as signals, Ownership(folder, note) as owner:
+        yield _Alone(signals, owner)
+
+
+def _run(
     spec: SweepSpec,
     folder: Folder,
     console: Console,
+    alone: _Alone,
     *,
     prepare: Callable[[Sweep], None] = lambda sweep: None,
 ) -> Finished:
     """Run what is left of a sweep in its folder, and what ``prepare`` adds to it."""
-    folder.check_writable()
-    sweep = Sweep.build(spec, read_points(folder))
-    book = LabelBook(folder)
-    recorder = Recorder(
-        sweep,
-        folder,
-        lambda trial: provenance.describe(trial, spec) | book.describe(trial.config),
-        tidy=Housekeeping(folder).tidy,
-    )
-    restore(sweep, recorder, load_results(folder))
-    prepare(sweep)
-    book.add(cell.trial(cell.reference, spec.seed) for cell in spec.cells())
-    book.add(trial.config for trial in sweep.trials if not trial.ended)
+    with alone.undone_if_refused():
+        sweep = Sweep.build(spec, read_points(folder))
+        book = LabelBook(folder)
+        recorder = Recorder(
+            sweep,
+            folder,
+            lambda trial: provenance.describe(trial, spec) | book.describe(trial.config),
+            tidy=Housekeeping(folder).tidy,
+        )
+        restore(sweep, recorder, load_results(folder))
+        prepare(sweep)
+        book.add(cell.trial(cell.reference, spec.seed) for cell in spec.cells())
+        book.add(trial.config for trial in sweep.trials if not trial.ended)
     try:
         if not sweep.finished:
-            _fit(sweep, folder, book, recorder, console)
-        recorder.close(compact=True)
+            _fit(sweep, folder, book, recorder, console, alone)
+        with alone.signals.held():
+            recorder.close(compact=True)
     except StorageError as error:
         raise Interrupted(f"stopped: {error}") from error
     return Finished(spec, folder, tuple(t for t in sweep.trials if t.status == "failed"))
 
 
 def _fit(
-    sweep: Sweep, folder: Folder, book: LabelBook, recorder: Recorder, console: Console
+    sweep: Sweep,
+    folder: Folder,
+    book: LabelBook,
+    recorder: Recorder,
+    console: Console,
+    alone: _Alone,
 ) -> None:
     # What Tune would log (restore me, no metrics found) is untrue here: the folder is the state.
     logging.getLogger("ray.tune").setLevel(logging.CRITICAL)
     ours = not ray.is_initialized()
-    resources.connect()
     try:
-        share = resources.trial_resources(sweep.spec.resources)
-        resources.check_storage(folder)
+        with alone.undone_if_refused():
+            resources.connect()
+            share = resources.trial_resources(sweep.spec.resources)
+            resources.check_storage(folder)
         slots = resources.Slots(share, sweep.spec.resources)
         provenance.record_start(folder, resources.nodes())
         if not any(sweep.trials):
             console.print(Text(one_line(outline(sweep.spec, slots()))), soft_wrap=True)
-        with _signals(), Progress(sweep, console, slots.occupancy) as progress:
+        with (
+            alone.signals.held() as stop_if_asked,
+            _saved(recorder),
+            Progress(sweep, console, slots.occupancy) as progress,
+        ):
             build_tuner(
                 sweep,
                 folder=folder,
@@ -184,7 +243,18 @@ def _fit(
                 progress=progress,
                 resources=share,
                 slots=slots,
+                checks=(stop_if_asked, alone.owner.check),
             ).fit()
+    finally:
+        if ours:
+            ray.shutdown()
+
+
+@contextmanager
+def _saved(recorder: Recorder) -> Iterator[None]:
+    """However the training ends early, what is in memory is written."""
+    try:
+        yield
     except KeyboardInterrupt:
         recorder.close()
         raise Interrupted("interrupted; everything so far is saved") from None
@@ -192,37 +262,3 @@ def _fit(
         with suppress(StorageError):
             recorder.close()
         raise
-    finally:
-        if ours:
-            ray.shutdown()
-
-
-@contextmanager
-def _undone_if_refused(undo: Callable[[], None]) -> Iterator[None]:
-    """What is wrong with data, noise, resources or results is found before any trial starts.
-
-    Then nothing is left behind, so that the mended sweep file finds no other sweep there.
-    """
-    try:
-        yield
-    except (SpecError, DataError, NoiseError, ResultsError):
-        undo()
-        raise
-
-
-@contextmanager
-def _signals() -> Iterator[None]:
-    """SIGTERM, what `ray job stop` sends, ends a sweep like Ctrl-C."""
-
-    def interrupt(number: int, frame: Any) -> None:
-        # A second signal must not hit the saving that the first began.
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
-        signal.signal(signal.SIGTERM, signal.SIG_IGN)
-        raise KeyboardInterrupt
-
-    before = {s: signal.signal(s, interrupt) for s in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

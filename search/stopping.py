@@ -5,6 +5,7 @@ verdict. It draws no random numbers and keeps nothing else, so feeding it the re
 rebuilds it. Values are maximised; NaN is worse than everything.
 """
 
+import itertools
 import math
 import statistics
 from collections.abc import Mapping
@@ -111,7 +112,6 @@ class AshaPromotion(Rule):
 
     factor: int
     rungs: dict[int, dict[str, float]] = field(default_factory=dict)
-    epochs: dict[int, int] = field(default_factory=dict)
     passed: dict[int, set[str]] = field(default_factory=dict)
     ended: set[str] = field(default_factory=set)
 
@@ -180,25 +180,30 @@ class Median(Rule):
     """
 
     grace: int
-    best: dict[str, float] = field(default_factory=dict)
+    values: dict[str, list[float]] = field(default_factory=dict)
     sums: dict[str, list[float]] = field(default_factory=dict)
 
     def report(self, trial_id: str, epoch: int, value: float, rungs: Mapping[int, int]) -> Verdict:
         """See :class:`Rule`. ``rungs`` are not used: every epoch is one."""
-        value = _worst_if_nan(value)
-        self.best[trial_id] = max(self.best.get(trial_id, -math.inf), value)
-        sums = self.sums.setdefault(trial_id, [0.0])
-        del sums[epoch:]
-        sums.append(sums[-1] + value)
+        self._hear(trial_id, epoch, _worst_if_nan(value))
+        if epoch < self.grace:
+            return CONTINUE
         means = [
             s[epoch] / epoch for t, s in self.sums.items() if t != trial_id and len(s) > epoch
         ]
-        if epoch < self.grace or len(means) < 3:
+        if len(means) < 3:
             return CONTINUE
-        median = statistics.median(means)
-        if self.best[trial_id] >= median:
+        best, median = max(self.values[trial_id][:epoch]), statistics.median(means)
+        if best >= median:
             return CONTINUE
-        return Verdict("stop", f"epoch {epoch}: best {self.best[trial_id]:.4f} < {median:.4f}")
+        return Verdict("stop", f"epoch {epoch}: best {best:.4f} < {median:.4f}")
+
+    def _hear(self, trial_id: str, epoch: int, value: float) -> None:
+        """An epoch that comes again after a recovery replaces the one before."""
+        values = self.values.setdefault(trial_id, [])
+        values[epoch - 1 : epoch] = [value]
+        sums = self.sums.setdefault(trial_id, [0.0])
+        sums[epoch - 1 :] = itertools.accumulate(values[epoch - 1 :], initial=sums[epoch - 1])
 
 
 def _worst_if_nan(value: float) -> float:

@@ -84,6 +84,11 @@ class Study:
         return len(self._running)
 
     @property
+    def waiting(self) -> Sequence[Trial]:
+        """Those of the running trials that have not been given their resources yet."""
+        return [trial for name in self._running if (trial := self.trials[name]).waiting]
+
+    @property
     def interrupted(self) -> Sequence[Trial]:
         """Trials that go before any new one, the first first."""
         return self._waiting
@@ -97,6 +102,11 @@ class Study:
     def finished(self) -> bool:
         """Whether every planned trial has ended."""
         return not self._has_new and self._ended == len(self.trials)
+
+    @property
+    def searched_out(self) -> bool:
+        """Whether the search has ended; replicates may be under way."""
+        return not self._has_new and all(trial.ended for trial in self.searched)
 
     def deal(self) -> Trial | None:
         """The next trial to run, if any: interrupted, then promoted, then new ones."""
@@ -115,7 +125,8 @@ class Study:
     def replicate(self, trial_id: str, seed: int) -> None:
         """Run a trial again on a fresh seed and without early stopping, before any new one.
 
-        Nothing happens if that replicate is there already.
+        Nothing happens if that replicate is there already, unless it failed: then it is started
+        again.
         """
         source = self.trials[trial_id]
         replicate = Trial(
@@ -126,9 +137,13 @@ class Study:
             phase="replicate",
             source_trial_id=trial_id,
         )
-        if replicate.trial_id not in self.trials:
-            self.trials[replicate.trial_id] = replicate
-            self._waiting.append(replicate)
+        there = self.trials.setdefault(replicate.trial_id, replicate)
+        if there.status == "failed":
+            there.status, there.end_reason = "running", ""
+            self._ended -= 1
+        elif there is not replicate:
+            return
+        self._waiting.append(there)
 
     def settle(self) -> None:
         """End the paused trials that nothing can promote any more."""
@@ -258,6 +273,7 @@ class Study:
         )
 
     def _judge(self, trial: Trial, metrics: EpochMetrics) -> Outcome:
+        judged_before = metrics.epoch <= trial.epochs
         trial.hear(metrics)
         epoch, full = metrics.epoch, trial.config.max_epochs
         if not math.isfinite(metrics.train_loss):
@@ -265,6 +281,8 @@ class Study:
         if trial.phase == "search":
             value = getattr(metrics, self.search.metric)
             verdict = self.rule.report(trial.trial_id, epoch, value, self.rungs(trial))
+            if judged_before:  # it comes again after a recovery, and went on then
+                return GOES_ON
             if epoch < full and verdict.action == "stop":
                 return Outcome("stopped", verdict.reason)
             if epoch < full and verdict.action == "pause":

@@ -1,9 +1,6 @@
 """What a sweep prints when it ends: the best configuration per study, and what to type next."""
 
-import os
-import sys
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -13,6 +10,7 @@ from rich.text import Text
 
 from analysis.best import best_configs, records, selected_on_test
 from analysis.results import load_results
+from search.shell import python
 from spaces.sweep import SweepSpec
 from trainable.storage import Folder
 
@@ -40,21 +38,15 @@ def print_summary(spec: SweepSpec, folder: Folder, console: Console) -> None:
 def print_next(folder: Folder, report: str, console: Console) -> None:
     """Print where the results are, and the commands that go on from here."""
     console.print(Text(f"\nresults  {folder}\nreport   {report}\n"), soft_wrap=True)
+    place = folder.argument
     for command, meaning in (
-        (f"analysis best {folder}", "every parameter of the best"),
-        (f"search replicate {folder} --top 1 --seeds 5", "confirm them on fresh seeds"),
-        (f"search extend {folder} --trials 12", "more trials for every study"),
+        (f"analysis best {place}", "every parameter of the best"),
+        (f"search replicate {place} --top 1 --seeds 5", "confirm them on fresh seeds"),
+        (f"search extend {place} --trials 12", "more trials for every study"),
     ):
         console.print(
             Text(f"  {python()} -m {command}"), Text(f" # {meaning}", "dim"), soft_wrap=True
         )
-
-
-def python() -> str:
-    """How to call this Python from here: ``.venv/bin/python`` if that is what runs."""
-    executable = Path(sys.executable)
-    here = Path.cwd()
-    return os.path.relpath(executable, here) if executable.is_relative_to(here) else "python"
 
 
 def _cells(row: Mapping[str, Any], varies: set[str], again: bool) -> list[str]:

@@ -16,8 +16,10 @@ ENDED: frozenset[Status] = frozenset({"completed", "stopped", "diverged", "faile
 class Trial:
     """Where a trial stands.
 
-    ``attempt`` counts its starts (first run, after a failure, after a pause, on resume).
-    ``last`` is its latest epoch and ``best_val`` its best validation accuracy.
+    ``attempt`` counts its starts (first run, after a failure, after a pause, on resume),
+    ``failures`` how often in a row it broke without a new epoch in between. ``waiting``: it is to
+    run, but the cluster has not given it its resources yet. ``last`` is its latest epoch and
+    ``best_val`` its best validation accuracy.
     """
 
     study: str
@@ -30,6 +32,7 @@ class Trial:
     end_reason: str = ""
     attempt: int = 0
     failures: int = 0
+    waiting: bool = False
     last: EpochMetrics | None = None
     best_val: float = math.nan
     seconds: float = 0.0
@@ -46,8 +49,11 @@ class Trial:
 
     def hear(self, metrics: EpochMetrics) -> None:
         """Take in one epoch; one that comes again after a recovery counts once."""
+        if metrics.epoch < self.epochs:
+            return
         if metrics.epoch > self.epochs:
             self.seconds += metrics.epoch_seconds
+            self.failures = 0
         self.last = metrics
         if not metrics.val_accuracy <= self.best_val:
             self.best_val = metrics.val_accuracy

@@ -7,7 +7,7 @@ from its checkpoint: one way for promotion, retry and resume.
 
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -53,6 +53,7 @@ class StudiesSearcher(_NotPickled, Searcher):
             return None
         trial = self._sweep.deal()
         if trial is not None:
+            trial.waiting = True
             return asdict(self._assign(trial))
         # Not before the last trial has ended: one that fails may have to start again.
         return str(Searcher.FINISHED) if self._sweep.finished else None
@@ -86,7 +87,10 @@ class LadderScheduler(_NotPickled, FIFOScheduler):
 
 
 class RecorderCallback(_NotPickled, Callback):
-    """Tells the recorder and the live table what happened."""
+    """Tells the recorder and the live table what happened.
+
+    Each of ``checks`` is called between two events, and may raise to end the sweep.
+    """
 
     def __init__(
         self,
@@ -94,16 +98,19 @@ class RecorderCallback(_NotPickled, Callback):
         recorder: Recorder,
         progress: Progress,
         find: Callable[[TuneTrial], Trial],
+        checks: Sequence[Callable[[], None]] = (),
     ) -> None:
         self._sweep = sweep
         self._recorder = recorder
         self._progress = progress
         self._find = find
+        self._checks = checks
 
     def on_trial_start(
         self, iteration: int, trials: list[TuneTrial], trial: TuneTrial, **info: Any
     ) -> None:
         """A trial has its actor."""
+        self._find(trial).waiting = False
         self._recorder.changed()
 
     def on_trial_result(
@@ -116,7 +123,7 @@ class RecorderCallback(_NotPickled, Callback):
     ) -> None:
         """An epoch came in, and the scheduler has judged it."""
         ours = self._find(trial)
-        self._recorder.epoch(ours, metrics_of(result), result["device"])
+        self._recorder.epoch(ours, metrics_of(result), result["device"], result["hostname"])
         for note in result["notes"]:
             self._progress.note(f"{ours.trial_id}: {note}")
 
@@ -131,7 +138,9 @@ class RecorderCallback(_NotPickled, Callback):
         self._recorder.changed()
 
     def on_step_end(self, iteration: int, trials: list[TuneTrial], **info: Any) -> None:
-        """Tune went once round its loop."""
+        """Tune went once round its loop, which it does at least every tenth of a second."""
+        for check in self._checks:
+            check()
         self._recorder.tick()
         self._progress.tick()
 
@@ -145,6 +154,7 @@ def build_tuner(
     progress: Progress,
     resources: TrialResources,
     slots: Callable[[], int],
+    checks: Sequence[Callable[[], None]] = (),
 ) -> tune.Tuner:
     """The one Tuner of a sweep. Its ``fit()`` returns when the sweep has nothing left to run."""
     _configure_tune()
@@ -176,7 +186,10 @@ def build_tuner(
             storage_path=(folder / "tune").location,
             checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
             failure_config=tune.FailureConfig(max_failures=0),
-            callbacks=[RecorderCallback(sweep, recorder, progress, find), TBXLoggerCallback()],
+            callbacks=[
+                RecorderCallback(sweep, recorder, progress, find, checks),
+                TBXLoggerCallback(),
+            ],
             verbose=0,
         ),
     )

@@ -59,6 +59,7 @@ def _distance(cell: Cell, config: TrialConfig, study: str) -> tuple[Any, ...]:
     return (
         study != cell.study,
         config.data.name != cell.data.name,
+        config.network != cell.network,
         config.noise.kind != cell.noise.kind,
         abs(config.noise.rate - cell.noise.rate),
         study,

@@ -32,7 +32,7 @@ def spec(*overrides: str) -> SweepSpec:
 
 def curve(trial: Trial, epoch: int) -> EpochMetrics:
     """Better the closer lam is to 3, and rising: a landscape with one known optimum."""
-    lam = float(trial.config.parameters["lam"] or 0.0)
+    lam = float(trial.config.parameters.get("lam", 1.0))
     accuracy = math.exp(-abs(math.log(lam / 3))) * (1 - math.exp(-epoch / 5))
     return EpochMetrics(epoch=epoch, train_loss=1.0, val_accuracy=accuracy, epoch_seconds=0.5)
 

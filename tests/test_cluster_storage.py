@@ -126,7 +126,7 @@ def test_sweep_on_s3_interrupted_and_resumed_equals_one_on_disk(
     events = there / "tune" / starts[-1] / load_results(there).trials["trial_id"].iloc[-1]
     assert any(name.startswith("events.out.tfevents") for name in events.names())
     with pytest.raises(StorageError, match="ACCESS_DENIED"):
-        runner.execute(spec, Folder.open(store.uri("reader")) / "small", console)
+        runner.resume(Folder.open(store.uri("reader")) / "small", console)
     assert load_results(Folder.open(store.uri("reader")) / "small").trials["trial_id"].is_unique
 
 

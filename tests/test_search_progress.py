@@ -6,7 +6,7 @@ from rich.console import Console
 
 from search.progress import Progress, duration, study_state
 from search.sweep import Sweep
-from simulated import Driver, spec
+from simulated import Driver, curve, spec
 
 MANY = [
     'losses=["ce","bootstrap_soft","gce","sce","elr","adam_elr"]',
@@ -27,17 +27,110 @@ def shown(sweep, *, terminal, width=100, height=40):
         return console.file.getvalue()
 
 
+def lines_of(sweep, **size):
+    """What stands in a terminal, line by line."""
+    text = re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", shown(sweep, terminal=True, **size))
+    return [line.rstrip() for line in text.splitlines() if line.strip()]
+
+
 def test_table_of_twelve_studies_and_1200_trials_fits_a_terminal():
-    sweep = Sweep.build(spec(*MANY))
-    for trial in (sweep.deal() for _ in range(400)):
-        trial.config.parameters  # noqa: B018  # every trial is a real one
-    text = re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", shown(sweep, terminal=True))
-    lines = [line.rstrip() for line in text.splitlines() if line.strip()]
-    assert len(lines) < 40
+    driver = Driver(Sweep.build(spec(*MANY)), slots=8).run(3000)
+    lines = lines_of(driver.sweep)
+    assert len(lines) == 15  # of which two are the totals
     assert all(len(line) <= 100 for line in lines)
-    for name in sweep.studies:
-        assert any(line.startswith(name) for line in lines), name
-    assert "0/1200 trials" in text
+    for name, study in driver.sweep.studies.items():
+        state = study_state(study)
+        assert state.ended > 20
+        (line,) = (line for line in lines if line.startswith(name))
+        numbers = [f"{state.ended}/100", *map(str, (state.running, state.stopped, 0))]
+        assert line.split()[1:5] == numbers
+        assert line.split()[-2:] == [str(state.epochs), str(state.saved)]
+    ended = sum(study_state(study).ended for study in driver.sweep.studies.values())
+    assert lines[-2].startswith(f"{ended}/1200 trials")
+
+
+def test_table_cuts_long_names_and_never_a_count():
+    sweep = Sweep.build(
+        spec(
+            'network=["preact_resnet18","resnet34"]',
+            'data.name=["fashion_mnist","cifar10"]',
+            "noise.0.kind=locally_concentrated",
+            "budget.trials=1000",
+            "budget.max_epochs=100000",
+            "search.sampler=random",
+        )
+    )
+    for _ in range(3):
+        sweep.report(trial := sweep.deal(), curve(trial, 12_345))
+    lines = lines_of(sweep, width=80)
+    assert all(len(line) <= 80 for line in lines)
+    assert sum("0/1000" in line for line in lines) == 8
+    assert sum("12345" in line for line in lines) == 3
+    names = [line.split()[0] for line in lines[1:9]]
+    assert all(name.startswith(("fashion", "cifar")) and name.endswith("elr") for name in names)
+
+
+def test_table_of_more_studies_than_lines_shows_those_that_run():
+    sweep = Sweep.build(spec(*MANY))
+    for _ in range(12):
+        sweep.deal()
+    for study in list(sweep.studies.values())[:4]:
+        for trial in list(study.trials.values()):
+            study.report(trial.trial_id, curve(trial, 12))
+    lines = lines_of(sweep, height=11)
+    assert len(lines) == 11  # of which two are the totals
+    running = [name for name, study in sweep.studies.items() if study.running]
+    assert len(running) == 8
+    assert running[:7] == [line.split()[0] for line in lines[1:8]]
+    assert lines[8] == "and 5 more studies"
+    assert lines[9].startswith("4/1200 trials · 8 running")
+
+
+def test_trials_without_resources_are_waiting_and_after_a_minute_somebody_is_told(monkeypatch):
+    sweep = Sweep.build(spec())
+    one, two = sweep.deal(), sweep.deal()
+    one.waiting = two.waiting = True
+    state = study_state(sweep.studies[one.study])
+    assert (state.running, state.waiting) == (0, 1)
+    console = Console(file=io.StringIO(), width=200)
+    now = [1000.0]
+    monkeypatch.setattr("time.monotonic", lambda: now[0])
+    progress = Progress(sweep, console, lambda running: f"{running} running on 8 slots")
+    for step in (11, 30, 40):
+        now[0] += step
+        progress.tick()
+    lines = console.file.getvalue().splitlines()
+    assert [line for line in lines if "have waited" in line] == [
+        "2 trials have waited 1m 00s for their resources: something else on the cluster holds "
+        "them (ray status)"
+    ]
+    assert "0 running on 8 slots" in lines[-1]
+    assert "2 waiting" in lines[-1]
+    one.waiting = two.waiting = False
+    now[0] += 61
+    progress.tick()
+    assert "2 running on 8 slots" in console.file.getvalue().splitlines()[-1]
+    assert "waiting" not in console.file.getvalue().splitlines()[-1]
+
+
+def test_lines_come_with_the_first_epoch_then_every_ten_seconds_then_every_minute(monkeypatch):
+    now = [0.0]
+    monkeypatch.setattr("time.monotonic", lambda: now[0])
+    driver = Driver(Sweep.build(spec()), slots=2)
+    console = Console(file=io.StringIO(), width=200)
+    progress = Progress(driver.sweep, console, lambda running: f"{running} running")
+    said = []
+    for second in range(1800):
+        now[0] = float(second)
+        if second == 3:
+            driver.run(10)
+        before = console.file.tell()
+        progress.tick()
+        if console.file.tell() > before:
+            said.append(second)
+    assert said[:4] == [3, 13, 23, 33]
+    assert said[-1] - said[-2] == 60
+    assert len(said) < 45
 
 
 def test_lines_in_a_pipe_are_plain_and_whole():

@@ -2,9 +2,10 @@ import errno
 from datetime import UTC, datetime, timedelta
 from itertools import count
 
+import pandas as pd
 import pytest
 
-from analysis.results import load_results
+from analysis.results import ResultsError, load_results
 from search import provenance
 from search.housekeeping import Housekeeping
 from search.recorder import Recorder
@@ -42,7 +43,7 @@ def report(sweep, recorder, trial, epoch, **changes):
     metrics = curve(trial, epoch)
     metrics = EpochMetrics(**(vars(metrics) | changes))
     sweep.report(trial, metrics)
-    recorder.epoch(trial, metrics, "cpu")
+    recorder.epoch(trial, metrics, "cpu", "here")
 
 
 def test_close_writes_every_epoch_and_trial(folder):
@@ -130,9 +131,11 @@ def rows(**trials):
             "trial_id": t,
             "study": "s",
             "phase": "search",
+            "source_trial_id": "",
             "number": i,
             "status": status,
             "selection_value": value,
+            "epochs": 2,
         }
         for i, (t, (status, value)) in enumerate(trials.items())
     ]
@@ -143,6 +146,7 @@ def checkpoints(folder):
     for trial in "abcdefg":
         for epoch in (1, 2):
             (folder / "checkpoints" / trial).write(f"epoch-0000{epoch}.pt", b"state")
+        (folder / "targets").write(f"{trial}.parquet", b"targets")
     return folder / "checkpoints"
 
 
@@ -160,6 +164,26 @@ def test_housekeeping_keeps_the_three_best_models_and_what_runs(folder, checkpoi
     assert checkpoints.names() == ["a", "b", "d", "e"]
     assert (checkpoints / "b").names() == ["epoch-00002.pt"]
     assert (checkpoints / "d").names() == ["epoch-00001.pt", "epoch-00002.pt"]
+    assert (folder / "targets").names() == [f"{trial}.parquet" for trial in "abde"]
+
+
+def test_housekeeping_leaves_a_paused_trial_its_newest_checkpoint(folder, checkpoints):
+    tidy = Housekeeping(folder).tidy
+    tidy(rows(a=("paused", 0.5), b=("running", 0.5)))
+    assert (checkpoints / "a").names() == ["epoch-00002.pt"]
+    assert len((checkpoints / "b").names()) == 2
+    for name in ("epoch-00003.pt", "epoch-00004.pt"):
+        (checkpoints / "a").write(name, b"state")
+    tidy([{**rows(a=("paused", 0.6))[0], "epochs": 4}])
+    assert (checkpoints / "a").names() == ["epoch-00004.pt"]
+
+
+def test_housekeeping_keeps_what_was_replicated_and_no_replicate(folder, checkpoints):
+    scores = {"a": 0.1, "b": 0.2, "c": 0.3, "d": 0.4, "e": 0.5}
+    table = rows(**{trial: ("completed", score) for trial, score in scores.items()})
+    again = {**rows(f=("completed", 0.9))[0], "phase": "replicate", "source_trial_id": "a"}
+    Housekeeping(folder).tidy([*table, again])
+    assert checkpoints.names() == ["a", "c", "d", "e", "g"]
 
 
 def test_housekeeping_removes_a_model_that_is_overtaken(folder, checkpoints):
@@ -174,15 +198,23 @@ def test_housekeeping_removes_a_model_that_is_overtaken(folder, checkpoints):
     assert checkpoints.names() == ["b", "c", "d", "e", "f", "g"]
 
 
-def test_resume_builds_on_no_row_that_came_after_a_lost_one(folder):
+def test_resume_builds_on_no_row_that_came_after_a_lost_one(folder, monkeypatch):
     """A driver killed while it wrote a batch: one study's rows of it are there, others are not."""
     sweep = Sweep.build(spec())
     recorder = recorder_of(sweep, folder)
     one, two = sweep.deal(), sweep.deal()
     for trial, epoch in ((one, 1), (two, 1), (one, 2)):
         report(sweep, recorder, trial, epoch)
-    recorder._pending.pop(two.study)
-    recorder.close()
+    append = recorder._writer.append_epochs
+
+    def killed(study, rows):
+        if study == two.study:
+            raise RuntimeError("killed")
+        append(study, rows)
+
+    monkeypatch.setattr(recorder._writer, "append_epochs", killed)
+    with pytest.raises(RuntimeError, match="killed"):
+        recorder.close()
     again = Sweep.build(spec())
     resumed = recorder_of(again, folder)
     restore(again, resumed, load_results(folder))
@@ -192,3 +224,55 @@ def test_resume_builds_on_no_row_that_came_after_a_lost_one(folder):
     resumed.close()
     assert sorted(load_results(folder).epochs["seq"]) == [0, 1]
     assert set(load_results(folder).epochs["device"]) == {"cpu"}
+
+
+def test_resume_refuses_a_folder_that_has_lost_recorded_rows(folder):
+    """A copy without one study's epochs: nothing of the others may be dropped for it."""
+    sweep = Sweep.build(spec())
+    recorder = recorder_of(sweep, folder)
+    one, two = sweep.deal(), sweep.deal()
+    for trial, epoch in ((one, 1), (two, 1), (one, 2)):
+        report(sweep, recorder, trial, epoch)
+    recorder.close()
+    (folder / "epochs").delete(f"study={two.study}")
+    again = Sweep.build(spec())
+    with pytest.raises(ResultsError, match=f"trial {two.trial_id} has had 1 epochs, but only 0"):
+        restore(again, recorder_of(again, folder), load_results(folder))
+    assert list(load_results(folder).epochs["epoch"]) == [1, 2]
+
+
+def test_close_writes_paused_trials_that_nothing_can_promote_any_more(folder):
+    sweep = Sweep.build(spec("search.early_stopping=asha_promotion", "search.sampler=random"))
+    recorder = recorder_of(sweep, folder)
+    while (trial := sweep.deal()) is not None:
+        while trial.status == "running":
+            report(sweep, recorder, trial, trial.epochs + 1)
+        recorder.tick()
+        if recorder._writing is not None:
+            recorder._writing.result()
+    assert sweep.finished
+    assert "paused" in set(load_results(folder).trials["status"])
+    recorder.close()
+    assert set(load_results(folder).trials["status"]) == {"completed", "stopped"}
+
+
+def test_replicate_that_failed_is_recorded_as_running_when_it_starts_again(folder):
+    sweep = Sweep.build(spec())
+    recorder = recorder_of(sweep, folder)
+    study = sweep.studies["symmetric-0.4-elr"]
+    source = sweep.deal()
+    study.replicate(source.trial_id, 1)
+    replicate = sweep.deal()
+    study.fail(replicate.trial_id, "no space")
+    for _ in range(spec().resources.max_failures):
+        study.fail(sweep.deal().trial_id, "no space")
+    assert replicate.status == "failed"
+    recorder.changed()
+    recorder.tick()
+    recorder._writing.result()
+    study.replicate(source.trial_id, 1)
+    assert sweep.deal() is replicate
+    recorder.close()
+    row = load_results(folder).trials.set_index("trial_id").loc[replicate.trial_id]
+    assert (row["status"], row["end_reason"]) == ("running", "")
+    assert pd.isna(row["ended_at"])

@@ -1,9 +1,15 @@
+import os
+from contextlib import suppress
+from pathlib import Path
+
 import pytest
+import ray
 
 from search import resources
 from search.resources import TrialResources, trial_resources
 from spaces.load import SpecError
 from spaces.sweep import ResourcesSpec
+from trainable.storage import Folder
 
 
 @pytest.mark.parametrize(
@@ -45,6 +51,53 @@ def test_trial_resources_that_no_node_has_are_refused(monkeypatch, asked):
     on(monkeypatch, {"CPU": 16, "GPU": 1}, {"CPU": 16, "GPU": 1})
     with pytest.raises(SpecError, match="more than any node has"):
         trial_resources(ResourcesSpec(**asked))
+
+
+@pytest.mark.ray
+@pytest.mark.skipif(not Path("/proc/net/tcp").exists(), reason="reads Linux's /proc")
+@pytest.mark.usefixtures("ray_session")
+def test_ray_of_our_own_listens_on_loopback_only():
+    inodes = {inode for pid in [os.getpid(), *below(os.getpid())] for inode in sockets(pid)}
+    listening = {}
+    for table in ("tcp", "tcp6"):
+        for line in Path(f"/proc/net/{table}").read_text().splitlines()[1:]:
+            _, local, _, state, *_, inode = line.split()[:10]
+            if state == "0A" and inode in inodes:
+                listening[local] = table
+    assert len(listening) > 3
+    loopback = ("0100007F", "00000000000000000000000001000000", "0000000000000000FFFF00000100007F")
+    assert not [local for local in listening if not local.startswith(loopback)]
+
+
+def below(pid):
+    """The process ids of everything that ``pid`` has started."""
+    children = []
+    for task in Path(f"/proc/{pid}/task").iterdir():
+        children += map(int, (task / "children").read_text().split())
+    return [*children, *(deeper for child in children for deeper in below(child))]
+
+
+def sockets(pid):
+    """The inodes of a process's open sockets."""
+    with suppress(OSError):
+        for descriptor in Path(f"/proc/{pid}/fd").iterdir():
+            with suppress(OSError):
+                target = os.readlink(descriptor)
+                if target.startswith("socket:["):
+                    yield target.removeprefix("socket:[").removesuffix("]")
+
+
+@pytest.mark.ray
+@pytest.mark.usefixtures("ray_session")
+def test_check_storage_asks_every_node_and_names_the_one_that_cannot(monkeypatch, tmp_path):
+    node = next(node for node in ray.nodes() if node["Alive"])
+    monkeypatch.setattr(ray, "nodes", lambda: [node, node])
+    folder = Folder.open(tmp_path)
+    folder.write("sweep.toml", b"")
+    resources.check_storage(folder)
+    folder.delete("sweep.toml")
+    with pytest.raises(SpecError, match=rf"node \S+: {tmp_path} is not there; the storage must"):
+        resources.check_storage(folder)
 
 
 def test_slots_count_every_node_and_follow_the_cluster(monkeypatch):

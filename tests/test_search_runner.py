@@ -2,15 +2,20 @@
 
 import json
 import os
+import signal
+import struct
 from pathlib import Path
 
 import pandas as pd
 import pytest
+from tensorboardX.proto.event_pb2 import Event
 
 from analysis.best import best_configs
 from analysis.results import load_results
-from search import runner
-from spaces.load import SpecError, parse_sweep
+from analysis.store import ResultsError, ResultsWriter
+from search import runner, tuner
+from search.ownership import Ownership
+from spaces.load import SpecError, dump_sweep, parse_sweep
 from trainable.storage import Folder
 
 pytestmark = [pytest.mark.ray, pytest.mark.usefixtures("ray_session")]
@@ -106,6 +111,32 @@ def test_folder_is_read_by_pandas_alone(finished):
     assert set(epochs["study"]) == {"symmetric-0.4-ce", "symmetric-0.4-adam_elr"}
 
 
+def test_tensorboard_steps_are_epochs(finished):
+    for trial in load_results(finished[0].folder).trials.to_dict("records"):
+        steps = tensorboard_steps(finished[0].folder, trial["trial_id"])
+        assert steps == list(range(1, trial["epochs"] + 1))
+
+
+def tensorboard_steps(folder, trial_id):
+    """The steps at which a trial's validation accuracy stands in its event files, in order."""
+    files = Path(folder.location).glob(f"tune/*/{trial_id}/events.out.tfevents*")
+    return [
+        event.step
+        for file in sorted(files)
+        for event in read_events(file)
+        if any(value.tag == "ray/tune/val_accuracy" for value in event.summary.value)
+    ]
+
+
+def read_events(path):
+    """The events of a TensorBoard file: records of a length, its checksum, data, its checksum."""
+    data, at = path.read_bytes(), 0
+    while at < len(data):
+        (length,) = struct.unpack_from("<Q", data, at)
+        yield Event.FromString(data[at + 12 : at + 12 + length])
+        at += length + 16
+
+
 def test_folder_keeps_the_best_models_and_the_targets(finished):
     folder = Path(finished[0].folder.location)
     best = best_configs(load_results(folder)).set_index("study")
@@ -160,6 +191,74 @@ def test_extend_equals_a_sweep_that_had_more_trials_from_the_start(tmp_path, con
     pd.testing.assert_frame_equal(*trials)
 
 
+def interrupted_after(monkeypatch, epochs):
+    """SIGTERM to this process once so many epochs have come in."""
+    hear, heard = tuner.RecorderCallback.on_trial_result, []
+
+    def counted(callback, *arguments, **info):
+        hear(callback, *arguments, **info)
+        heard.append(1)
+        if len(heard) == epochs:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    monkeypatch.setattr(tuner.RecorderCallback, "on_trial_result", counted)
+
+
+def test_sweep_that_trained_is_kept_however_it_ends(monkeypatch, tmp_path, console):
+    """What is found wrong after the first trial never takes the results with it."""
+    with monkeypatch.context() as patch:
+        damaged = ResultsError("part-1-00000000.parquet is damaged")
+        patch.setattr(ResultsWriter, "compact", lambda writer: (_ for _ in ()).throw(damaged))
+        with pytest.raises(ResultsError, match="is damaged"):
+            runner.start(one_slot("budget.trials=1"), tmp_path, console)
+    assert len(load_results(tmp_path / "small").trials) == 2
+    assert not runner.resume(Folder.open(tmp_path / "small"), console).failed
+
+
+def test_resume_with_more_slots_finishes_every_trial_once(monkeypatch, tmp_path, console):
+    with monkeypatch.context() as patch:
+        interrupted_after(patch, 5)
+        with pytest.raises(runner.Interrupted):
+            runner.start(one_slot(), tmp_path, console)
+    assert load_results(tmp_path / "small").running
+    done = runner.start(one_slot("resources.max_concurrent=2"), tmp_path, console)
+    results = load_results(done.folder)
+    assert set(results.trials["status"]) <= {"completed", "stopped"}
+    assert len(results.trials) == 8
+    assert not results.epochs.duplicated(["trial_id", "epoch"]).any()
+    assert list(results.trials["epochs"]) == list(
+        results.epochs.groupby("trial_id", observed=True)["epoch"].max()
+    )
+
+
+def test_start_where_another_driver_is_at_work_is_refused(tmp_path, console):
+    folder = Folder.open(tmp_path) / "small"
+    folder.write("sweep.toml", dump_sweep(one_slot()).encode())
+    with Ownership(folder):
+        there = json.loads(folder.read("owner.json"))
+        folder.write("owner.json", json.dumps(there | {"host": "elsewhere"}).encode())
+        with pytest.raises(SpecError, match="is running this sweep; wait for it to end"):
+            runner.start(one_slot(), tmp_path, console)
+    assert folder.names() == ["sweep.toml"]
+
+
+def test_replicate_that_was_interrupted_goes_on_with_the_same_command(
+    monkeypatch, tmp_path, console
+):
+    spec = one_slot("budget.trials=1", "budget.max_epochs=3")
+    folder = runner.start(spec, tmp_path, console).folder
+    with monkeypatch.context() as patch:
+        interrupted_after(patch, 4)
+        with pytest.raises(runner.Interrupted):
+            runner.replicate(folder, 1, 2, console)
+    assert load_results(folder).running
+    runner.replicate(folder, 1, 2, console)
+    results = load_results(folder)
+    again = results.trials[results.trials["phase"] == "replicate"]
+    assert list(again["status"]) == ["completed"] * 4
+    assert list(again["epochs"]) == [3] * 4
+
+
 def test_replicate_reruns_the_best_on_fresh_seeds_once(tmp_path, console):
     spec = one_slot("budget.trials=2", "budget.max_epochs=2", "resources.max_concurrent=2")
     folder = runner.start(spec, tmp_path, console).folder
@@ -189,5 +288,8 @@ def test_asha_promotion_pauses_and_continues_from_the_checkpoint(tmp_path, conso
     assert set(results.trials["status"]) == {"completed", "stopped"}
     promoted = results.trials.query("attempt > 1")
     assert len(promoted)
+    for trial in promoted.to_dict("records"):
+        steps = tensorboard_steps(results.folder, trial["trial_id"])
+        assert sorted(steps) == list(range(1, trial["epochs"] + 1))
     assert not results.epochs.duplicated(["trial_id", "epoch"]).any()
     assert (results.trials["repeated_epochs"].fillna(0) == 0).all()

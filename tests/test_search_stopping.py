@@ -141,16 +141,22 @@ def test_promotion_forgets_trials_that_ended():
 
 
 @given(VALUES)
-def test_promotion_never_lets_more_than_a_share_pass(values):
-    rule, passed = AshaPromotion(3), 0
+def test_promotion_passes_those_in_the_best_share_and_in_the_end_all_of_it(values):
+    """Ties go to the first arrival; NaN is the worst."""
+    rule, passed = AshaPromotion(3), set()
+
+    def best_share(count):
+        known = [-math.inf if math.isnan(v) else v for v in values[:count]]
+        return sorted(range(count), key=lambda i: (-known[i], i))[: count // 3]
+
     for i, value in enumerate(values):
-        passed += rule.report(str(i), 1, value, {1: 0}).action == "continue"
+        if rule.report(str(i), 1, value, {1: 0}).action == "continue":
+            passed.add(i)
         while waiting := rule.promotable():
             rule.promote(waiting)
-            passed += 1
-    ranked = sorted((-math.inf if math.isnan(v) else v for v in values), reverse=True)
-    assert passed >= len(values) // 3
-    assert {len(ranked)} == {len(values)}
+            passed.add(int(waiting))
+        assert passed >= set(best_share(i + 1))
+        assert passed <= {j for count in range(i + 2) for j in best_share(count)}
 
 
 def test_median_stops_what_stays_below_the_others_means():

@@ -1,5 +1,6 @@
 import dataclasses
 import math
+import random
 
 import pytest
 from optuna.trial import TrialState
@@ -61,6 +62,80 @@ def test_restore_after_many_crashes_loses_and_doubles_no_epoch():
     for trial in driver.sweep.trials:
         epochs = [m.epoch for trial_id, _, m in driver.rows if trial_id == trial.trial_id]
         assert epochs == list(range(1, trial.epochs + 1))
+
+
+def unsteady(trial: Trial, epoch: int) -> EpochMetrics:
+    """A curve with noise, ties, and now and then a NaN or a diverged loss."""
+    metrics, chance = curve(trial, epoch), random.Random(f"{trial.trial_id} {epoch}")
+    value = metrics.val_accuracy + chance.gauss(0, 0.05)
+    if chance.random() < 0.3:
+        value = round(value, 1)
+    if chance.random() < 0.02:
+        value = math.nan
+    loss = math.nan if chance.random() < 0.01 else 1.0
+    return dataclasses.replace(metrics, val_accuracy=value, train_loss=loss)
+
+
+class Faulty:
+    """Drives a sweep whose workers die: trials go on from checkpoints that may be damaged."""
+
+    def __init__(self, sweep: Sweep, slots: int, seed: int) -> None:
+        self.sweep, self.slots = sweep, slots
+        self.chance = random.Random(seed)
+        self.live: list[Trial] = []
+        self.rows: dict[tuple[str, int], tuple[str, int, EpochMetrics]] = {}
+        self.saved: dict[str, int] = {}
+        self.at: dict[str, int] = {}
+
+    def step(self) -> None:
+        while len(self.live) < self.slots and (trial := self.sweep.deal()):
+            self.live.append(trial)
+        if not self.live:
+            return
+        trial = self.chance.choice(self.live)
+        if self.chance.random() < 0.05:
+            self.live.remove(trial)
+            self.sweep.fail(trial, "worker lost")
+            saved = self.saved.get(trial.trial_id, 0)
+            self.at[trial.trial_id] = max(0, saved - self.chance.choice([0, 0, 1, 2]))
+            return
+        epoch = self.at.get(trial.trial_id, trial.epochs) + 1
+        self.at[trial.trial_id] = epoch
+        metrics = unsteady(trial, epoch)
+        self.rows[trial.trial_id, epoch] = trial.trial_id, trial.attempt, metrics
+        if epoch in self.sweep.studies[trial.study].rungs(trial) or self.chance.random() < 0.3:
+            self.saved[trial.trial_id] = epoch
+        if self.sweep.report(trial, metrics).status != "running":
+            self.live.remove(trial)
+
+
+def known_to_optuna(sweep: Sweep) -> str:
+    return str(
+        [
+            (trial.state, trial.values, trial.intermediate_values, trial.params)
+            for study in sweep.studies.values()
+            for trial in study._optuna.trials
+        ]
+    )
+
+
+@pytest.mark.parametrize("rule", EARLY_STOPPING)
+def test_restore_after_lost_workers_equals_the_sweep_that_went_on(rule):
+    """On several slots, at any moment: the rows alone say what every study and ladder knows."""
+    for seed in range(12):
+        overrides = (
+            *("search.early_stopping=" + rule, "budget.grace_epochs=1", "budget.trials=8"),
+            *("resources.max_failures=50", "budget.reduction_factor=2"),
+            "search.sampler=" + ("random", "tpe")[seed % 4 == 0],
+        )
+        live = Faulty(Sweep.build(spec(*overrides)), slots=1 + seed % 4, seed=seed)
+        for _ in range(10 + 9 * seed):
+            live.step()
+        restored = crash(Driver(live.sweep, rows=list(live.rows.values()))).sweep
+        assert table(restored) == table(live.sweep), seed
+        assert known_to_optuna(restored) == known_to_optuna(live.sweep), seed
+        turns = [[s.turns for s in sweep.studies.values()] for sweep in (restored, live.sweep)]
+        assert turns[0] == turns[1], seed
 
 
 def test_restore_with_a_missing_trial_is_refused():
@@ -134,6 +209,43 @@ def test_fail_starts_a_trial_again_as_often_as_allowed():
     assert (trial.status, trial.end_reason) == ("failed", "boom")
     assert study._optuna.trials[0].state is TrialState.FAIL
     assert study.deal().number == 1
+
+
+def test_fail_counts_in_a_row_and_an_epoch_more_starts_afresh():
+    """A night of lost nodes wears no trial out, as long as it gets on."""
+    sweep = Sweep.build(spec("resources.max_failures=1"))
+    for _ in range(6):
+        trial = sweep.deal()
+        sweep.report(trial, curve(trial, trial.epochs + 1))
+        sweep.fail(trial, "node lost")
+        assert trial.status == "running"
+    sweep.report(sweep.deal(), curve(trial, trial.epochs))  # comes again: no progress
+    sweep.fail(trial, "node lost")
+    assert trial.status == "failed"
+
+
+def test_replicate_again_starts_the_failed_ones_only():
+    sweep = Sweep.build(spec("resources.max_failures=0", "budget.trials=1"))
+    Driver(sweep).run()
+    study = sweep.studies["symmetric-0.4-elr"]
+    source = study.searched[0].trial_id
+    for seed in (1, 2):
+        study.replicate(source, seed)
+    assert study.searched_out
+    assert not study.finished
+    lost, kept = sweep.deal(), sweep.deal()
+    sweep.fail(lost, "disk full")
+    for epoch in range(1, 13):
+        sweep.report(kept, curve(kept, epoch))
+    assert study.finished
+    for seed in (1, 2):
+        study.replicate(source, seed)
+    assert not study.finished
+    assert sweep.deal() is lost
+    assert sweep.deal() is None
+    for epoch in range(1, 13):
+        sweep.report(lost, curve(lost, epoch))
+    assert study.finished
 
 
 def test_fail_of_the_last_trial_keeps_the_study_unfinished_until_it_is_settled():

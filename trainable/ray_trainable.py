@@ -120,6 +120,9 @@ class TrialTrainable(tune.Trainable):
             self._trainer.load_state_dict(found.state)
             self._curve = list(found.curve)
         self._unreported = deque(self._curve[self._assignment.recorded_epochs :])
+        # An actor's log holds one trial after another.
+        where = f"on {platform.node()}, {device_name(self._trainer.device)}"
+        print(f"{self._assignment.trial_id}: from epoch {self._trainer.epoch} {where}", flush=True)
 
     def _trial_data(self) -> TrialData:
         """The data of this trial; kept while the next one has the same, as on its device."""
@@ -145,7 +148,9 @@ class TrialTrainable(tune.Trainable):
     def _result(self, metrics: EpochMetrics) -> dict[str, Any]:
         notes, self._store.notes = self._store.notes, []
         device = device_name(self._trainer.device)
-        return {**asdict(metrics), "device": device, "notes": notes}
+        # The step in TensorBoard, which would count from 1 again after every interruption.
+        step = {"timesteps_total": metrics.epoch}
+        return {**asdict(metrics), **step, "device": device, "notes": notes}
 
 
 def metrics_of(result: Mapping[str, Any]) -> EpochMetrics:

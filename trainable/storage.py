@@ -7,6 +7,7 @@ sees either all of it or nothing. Torch-free.
 
 import os
 import re
+import shlex
 import textwrap
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -24,6 +25,9 @@ OBJECT_STORES = ("s3", "gcs", "abfs")
 
 GCS_SECONDS = 60
 """How long Google's client repeats a request; left alone, it hides a missing login for 15 min."""
+
+_OPEN_OPTIONS = ("scheme", "endpoint_override", "region")
+"""Options in the query of a URI that say where a store is, and give nothing away."""
 
 _URI = re.compile(r"[a-z][a-z0-9+.-]*://")
 _LEFTOVER = re.compile(r"\..+\.tmp")
@@ -65,6 +69,16 @@ class Folder:
             raise StorageError(f"cannot open {_shown(text)}: {_reason(error)}") from error
         start = start if start in ("", "/") else start.rstrip("/") + "/"
         return cls(text, filesystem, start + unquote(parts.path).strip("/"))
+
+    @property
+    def argument(self) -> str:
+        """The folder as a word in a shell's command: a URI keeps its options, not its secrets."""
+        if not _URI.match(self.location):
+            return shlex.quote(self.location)
+        parts = _split(self.location)
+        options = [o for o in parts.query.split("&") if o.partition("=")[0] in _OPEN_OPTIONS]
+        public = parts._replace(netloc=parts.netloc.rpartition("@")[2], query="&".join(options))
+        return shlex.quote(_uri(public, parts.path))
 
     def __truediv__(self, name: str) -> "Folder":
         """The folder ``name`` in this one. Raises ValueError for what is not a plain name."""

@@ -82,7 +82,7 @@ def cost(trials: int, folder: Path) -> list[str]:
         metrics = trial.last
         assert metrics is not None
         begin = time.thread_time()
-        watched.recorder.epoch(trial, metrics, "CPU")
+        watched.recorder.epoch(trial, metrics, "CPU", "here")
         watched.recorder.tick()
         seconds.append(time.thread_time() - begin)
         left = spec.budget.trials * STUDIES - sum(1 for _ in sweep.trials)
