@@ -229,6 +229,8 @@ def test_resume_with_more_slots_finishes_every_trial_once(monkeypatch, tmp_path,
     assert list(results.trials["epochs"]) == list(
         results.epochs.groupby("trial_id", observed=True)["epoch"].max()
     )
+    (continued,) = results.trials.query("attempt == 2").to_dict("records")
+    assert tensorboard_steps(done.folder, continued["trial_id"])[-1] == continued["epochs"]
 
 
 def test_start_where_another_driver_is_at_work_is_refused(tmp_path, console):
@@ -288,8 +290,5 @@ def test_asha_promotion_pauses_and_continues_from_the_checkpoint(tmp_path, conso
     assert set(results.trials["status"]) == {"completed", "stopped"}
     promoted = results.trials.query("attempt > 1")
     assert len(promoted)
-    for trial in promoted.to_dict("records"):
-        steps = tensorboard_steps(results.folder, trial["trial_id"])
-        assert sorted(steps) == list(range(1, trial["epochs"] + 1))
     assert not results.epochs.duplicated(["trial_id", "epoch"]).any()
     assert (results.trials["repeated_epochs"].fillna(0) == 0).all()
