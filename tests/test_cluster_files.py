@@ -1,8 +1,10 @@
 """The files to start a cluster from, as far as they can be checked without one."""
 
+import os
 import re
 import shlex
 import subprocess
+import time
 import tomllib
 import zipfile
 
@@ -125,6 +127,42 @@ def test_slurm_script_is_bash_and_its_ray_options_exist():
         option for command in (start, symmetric_run) for p in command.params for option in p.opts
     }
     assert set(re.findall(r"--[a-z-]+", call)) <= known
+
+
+def test_slurm_script_gives_the_task_its_cores_and_stops_the_sweep_alone(tmp_path):
+    """Run with stand-ins for Slurm's and Ray's commands: what it asks srun to do."""
+    stubs = {
+        "scontrol": "printf 'node7\\nnode8\\n'",
+        "ray": "mkdir -p ~/.ray; echo token > ~/.ray/auth_token",
+        "srun": 'printf "%s\\n" "$@" > srun.args',
+    }
+    (tmp_path / ".venv" / "bin").mkdir(parents=True)
+    for name, body in stubs.items():
+        path = tmp_path / ".venv" / "bin" / name
+        path.write_text(f"#!/bin/bash\n{body}\n")
+        path.chmod(0o755)
+    slurm = {
+        "SLURM_JOB_NODELIST": "node[7-8]",
+        "SLURM_NNODES": "2",
+        "SLURM_CPUS_PER_TASK": "32",
+        "SLURM_GPUS_ON_NODE": "4",
+        "SLURM_JOB_END_TIME": str(int(time.time()) + 3600),
+    }
+    environment = {"PATH": os.environ["PATH"], "HOME": str(tmp_path), **slurm}
+    script = [FILES / "slurm.sh", "my sweep.toml", "/shared/sweeps"]
+    subprocess.run(["bash", *script], cwd=tmp_path, env=environment, check=True)
+    task, _, entrypoint = (
+        (tmp_path / "srun.args").read_text().removesuffix("\n").partition("\n--\n")
+    )
+    assert task.splitlines()[:2] == ["--cpus-per-task=32", "ray"]
+    assert "node7:6379" in task.splitlines()
+    env, address, timeout, signal, seconds, *command = entrypoint.splitlines()
+    assert (env, address) == ("env", "RAY_ADDRESS=node7:6379")
+    assert (timeout, signal) == ("timeout", "--signal=TERM")
+    assert 3300 <= int(seconds) <= 3480
+    assert command[:4] == ["python", "-m", "search", "run"]
+    assert command[4:] == ["my sweep.toml", "--storage", "/shared/sweeps"]
+    assert oct((tmp_path / ".ray" / "auth_token").stat().st_mode)[-2:] == "00"
 
 
 def test_cluster_page_names_every_file_and_only_files_that_are_there():

@@ -5,7 +5,7 @@ import os
 import pytest
 
 from analysis.results import load_results
-from clusters import ROOT, Cluster, until
+from clusters import PATIENCE, ROOT, Cluster, until
 from spaces.load import dump_sweep, parse_sweep
 from trainable.storage import Folder
 
@@ -66,14 +66,15 @@ def submit(head, checkout):
 
 
 def exit_code(head, job):
-    """What the job's own process ended with: `ray job submit` itself says only 0 or 1."""
+    """What the job's own process ended with, None if it was stopped; the submit says 0 or 1."""
     script = (
         "from ray.job_submission import JobSubmissionClient as C;"
         f"print(C({head.url!r}).get_job_info({job!r}).driver_exit_code)"
     )
     done = head.drive("-c", script)
     assert done.wait(120) == 0, head.driver_log
-    return int(head.driver_log.split()[-1])
+    code = head.driver_log.split()[-1]
+    return None if code == "None" else int(code)
 
 
 def test_job_runs_a_sweep_and_again_has_nothing_to_do(head, submit, tmp_path):
@@ -100,9 +101,23 @@ def test_job_without_the_token_is_refused(head, submit, tmp_path):
     assert "Missing authentication token" in done.stdout + done.stderr
     wrong = submit("run", "my.toml", HOME=str(home), RAY_AUTH_TOKEN="0" * 64)
     assert wrong.returncode != 0
-    assert "token" in wrong.stdout + wrong.stderr
+    assert "authentication token is invalid" in wrong.stdout + wrong.stderr
     listed = head.ray("job", "list", "--address", head.url)
+    assert listed.returncode == 0, listed.stderr
     assert "run my.toml'" not in listed.stdout
+
+
+@pytest.mark.parametrize("token", [{"RAY_AUTH_MODE": "disabled"}, {"RAY_AUTH_TOKEN": "0" * 64}])
+def test_driver_without_the_token_is_refused_with_one_line(head, checkout, tmp_path, token):
+    home = tmp_path / "home"
+    home.mkdir()
+    command = ("-m", "search", "run", checkout / "my.toml", "--storage", tmp_path / "results")
+    driver = head.drive(*command, HOME=str(home), **token)
+    assert driver.wait(PATIENCE) == 2, head.driver_log
+    assert "cannot join Ray" in head.driver_log
+    assert "RAY_AUTH_MODE=token" in head.driver_log
+    assert "Traceback" not in head.driver_log
+    assert not list((tmp_path / "results").iterdir())
 
 
 @pytest.mark.parametrize(
@@ -157,6 +172,7 @@ def test_job_stopped_saves_and_submitted_again_goes_on(head, submit, tmp_path):
     assert "was stopped" in stopped.stdout + stopped.stderr
     logs = head.ray("job", "logs", "--address", head.url, "stopped").stdout
     assert "interrupted; everything so far is saved" in logs
+    assert exit_code(head, "stopped") is None
     before = load_results(tmp_path / "job")
     assert before.running
     again = submit(*long, job="going-on")

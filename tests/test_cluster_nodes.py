@@ -124,14 +124,16 @@ def test_trials_spread_survive_a_lost_node_and_use_a_new_one(cluster, spec, tmp_
     assert all(IMAGES <= used < 1.5 * IMAGES for used, _ in store.values())
 
     until(lambda: witnesses(folder).groupby("pid")["epoch"].max().min() >= 5, "five epochs each")
+    joined = time.time()
+    cluster.add_node(cpus=2, gpus=2)
+    until(lambda: slots_used(folder) == 10 or driver.poll() is not None, "ten trials at once")
+    seen = witnesses(folder)
+    (fifth,) = set(seen["node"]) - set(before["node"])
+    used = seen[seen["node"] == fifth]["begin"].min() - joined
+    print(f"the new node trains {used:.1f} s after it was asked to join")
+    assert driver.poll() is None
     killed = time.time()
     cluster.nodes[2].kill("raylet")
-    cluster.add_node(cpus=2, gpus=2)
-    used = until(
-        lambda: len(set(witnesses(folder)["node"])) == 5 or driver.poll() is not None,
-        "a trial on the new node",
-    )
-    print(f"the new node trains {used:.1f} s after it joined")
     assert driver.wait(PATIENCE) == 0, cluster.driver_log
     results = load_results(tmp_path / "spread")
     assert_whole(results, 20, 25)

@@ -2,8 +2,10 @@
 
 import os
 import re
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 from urllib.error import URLError
 
@@ -286,6 +288,30 @@ def test_run_refuses_a_cluster_that_is_not_there(sweep, storage, monkeypatch, ad
     monkeypatch.setattr("ray.is_initialized", lambda: False)
     assert refused("run", sweep, "--storage", storage).startswith(message)
     assert tree(storage) == {}
+
+
+# -- stopping it ---------------------------------------------------------------------------------
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_signal_before_the_first_trial_says_how_to_go_on(sweep, tmp_path, number):
+    """While Ray starts, which has handlers of its own. The folder's name needs quotes."""
+    storage = tmp_path / "my results"
+    command = [sys.executable, "-m", "search", "run", sweep, "--storage", str(storage)]
+    running = subprocess.Popen(
+        command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    deadline = time.monotonic() + 120
+    while not (storage / "mine" / "sweep.toml").exists() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    running.send_signal(number)
+    _, said = running.communicate(timeout=120)
+    assert running.returncode == 130, said
+    assert "interrupted" in said
+    assert f"-m search resume '{storage}/mine'" in said
+    assert "Traceback" not in said
+    assert not (storage / "mine" / "owner.json").exists()
 
 
 # -- the command line itself ---------------------------------------------------------------------

@@ -15,7 +15,7 @@ import pytest
 from analysis.results import ResultsError, load_results
 from faulty_driver import MOMENTS
 from search import runner, tuner
-from spaces.load import dump_sweep
+from spaces.load import dump_sweep, parse_sweep
 from test_search_runner import SPEC, assert_equal, one_slot, tables
 from trainable.storage import Folder
 
@@ -68,6 +68,30 @@ def test_driver_killed_three_times_then_resumed_equals_the_uninterrupted_sweep(
         assert done.returncode in (-signal.SIGKILL, 0), done.stderr[-2000:]
     folder = runner.start(one_slot(), tmp_path, console).folder
     assert_equal(tables(folder), uninterrupted)
+
+
+@pytest.mark.faults
+@pytest.mark.parametrize("rule", ["asha", "asha_promotion"])
+@pytest.mark.parametrize("moment", MOMENTS)
+def test_driver_of_two_slots_killed_three_times_loses_and_doubles_nothing(
+    moment, rule, tmp_path, console
+):
+    overrides = (f"search.early_stopping={rule}", "resources.max_concurrent=2")
+    spec = parse_sweep(SPEC, overrides)
+    spec_file = tmp_path / "small.toml"
+    spec_file.write_text(dump_sweep(spec))
+    for count in (2, 4, 3):
+        done = drive(spec_file, tmp_path, moment, count)
+        assert done.returncode in (-signal.SIGKILL, 0), done.stderr[-2000:]
+    results = load_results(runner.start(spec, tmp_path, console).folder)
+    assert len(results.trials) == 8
+    assert set(results.trials["status"]) <= {"completed", "stopped"}
+    assert results.trials["end_reason"].str.len().gt(0).all()
+    assert sorted(results.epochs["seq"]) == list(range(len(results.epochs)))
+    for row in results.trials.to_dict("records"):
+        epochs = results.epochs[results.epochs["trial_id"] == row["trial_id"]]["epoch"]
+        assert list(epochs) == list(range(1, row["epochs"] + 1))
+    assert results.trials.groupby("study", observed=True)["epochs"].max().eq(4).all()
 
 
 def test_driver_killed_before_a_row_is_resumed_without_loss(

@@ -4,6 +4,7 @@ import threading
 from types import SimpleNamespace
 
 import pytest
+from pyarrow.fs import LocalFileSystem
 
 from trainable import storage
 from trainable.storage import Folder, MissingError, StorageError
@@ -173,3 +174,20 @@ def test_messages_hide_the_keys_in_a_uri():
     assert str(folder) == "s3://bucket/a/b c"
     assert "secret" not in repr(folder)
     assert folder.location == location.replace("/a?", "/a/b%20c?")
+
+
+@pytest.mark.parametrize(
+    ("location", "word"),
+    [
+        ("/data/my sweeps/a", "'/data/my sweeps/a'"),
+        ("/data/a", "/data/a"),
+        ("mock://bucket/a%20b", "mock://bucket/a%20b"),
+        (
+            "mock://user:secret@bucket/a?scheme=http&endpoint_override=h:1&secret_key=x",
+            "'mock://bucket/a?scheme=http&endpoint_override=h:1'",
+        ),
+    ],
+)
+def test_argument_is_one_word_for_a_shell_without_secrets(location, word):
+    folder = Folder(location, LocalFileSystem(), "/")
+    assert folder.argument == word
