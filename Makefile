@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: sweep test test-all lint types clean
+.PHONY: sweep test test-long test-all lint types clean
 
 sweep: $(READY)  ## run the quickstart sweep on the embedded digits
 	$(BIN)/python -m search run quickstart
@@ -13,8 +13,10 @@ sweep: $(READY)  ## run the quickstart sweep on the embedded digits
 test: lint types  ## lint, types and tests
 	$(BIN)/python -m pytest -m "not cluster and not faults"
 
-test-all: lint types  ## and the long fault matrix and cluster tests
-	$(BIN)/python -m pytest
+test-long: $(READY)  ## the fault matrix, and clusters of several nodes
+	$(BIN)/python -m pytest -m "cluster or faults"
+
+test-all: test test-long
 
 lint: $(READY)
 	$(BIN)/ruff check
