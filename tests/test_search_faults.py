@@ -1,6 +1,7 @@
 """What happens when things die: the driver, a worker, a file, the disk."""
 
 import errno
+import itertools
 import os
 import re
 import signal
@@ -71,8 +72,9 @@ def test_driver_killed_three_times_then_resumed_equals_the_uninterrupted_sweep(
 
 
 @pytest.mark.faults
-@pytest.mark.parametrize("rule", ["asha", "asha_promotion"])
-@pytest.mark.parametrize("moment", MOMENTS)
+@pytest.mark.parametrize(
+    ("moment", "rule"), zip(MOMENTS, itertools.cycle(["asha", "asha_promotion"]))
+)
 def test_driver_of_two_slots_killed_three_times_loses_and_doubles_nothing(
     moment, rule, tmp_path, console
 ):
