@@ -2,7 +2,7 @@
 
 import pandas as pd
 
-from analysis.best import best_configs, full_budget, replicated
+from analysis.best import REPLICATE_COUNTS, best_configs, full_budget, replicated
 from analysis.results import Results
 from analysis.schema import (
     COMPLETED,
@@ -56,7 +56,7 @@ def selection_gap(results: Results) -> pd.DataFrame:
     """
     best = best_configs(results)[["study", "loss", "noise", "trial_id", "selection_value"]]
     table = best.merge(replicated(results.trials), on="trial_id", how="left")
-    table["replicates"] = table["replicates"].fillna(0).astype("int64")
+    table[REPLICATE_COUNTS] = table[REPLICATE_COUNTS].fillna(0).astype("int64")
     table["gap"] = table["selection_value"] - table["replicated_value"]
     trials = full_budget(results.trials)
     trials = trials[trials["phase"] == SEARCH]

@@ -1,7 +1,8 @@
 """The accuracy table for a paper: methods down, noise settings across.
 
 What is in a cell is computed once (:class:`Grid`); each format only writes it down. A method is
-bold where its difference to elr, paired by seed, has a 95% interval that lies above zero.
+bold where its difference to elr, paired by seed, has a 95% interval that lies above zero, and
+neither of the two diverged on any seed.
 """
 
 import io
@@ -12,7 +13,7 @@ from typing import Any
 
 import pandas as pd
 
-from analysis.accuracy import BASELINE, SETTING, accuracy_table
+from analysis.accuracy import BASELINE, BETTER, SETTING, accuracy_table
 from analysis.best import records, selected_on_test
 from analysis.published import REMARKS
 from analysis.results import Results, ResultsError
@@ -113,14 +114,15 @@ def _lines(
 
 
 def _measured(row: Mapping[str, Any]) -> Cell:
-    return Cell(mean_std(row["test"], row["test_std"], row["n"]), row["difference_low"] > 0)
+    text = mean_std(row["test"], row["test_std"], row["n"], row["diverged"])
+    return Cell(text, row["verdict"] == BETTER)
 
 
 def _difference(row: Mapping[str, Any]) -> Cell:
     text = f"{100 * row['difference']:+.2f}"
     if pd.notna(row["difference_low"]):
         text += f" [{100 * row['difference_low']:+.2f}, {100 * row['difference_high']:+.2f}]"
-    return Cell(f"{text} ({row['pairs']:.0f})", row["difference_low"] > 0)
+    return Cell(f"{text} ({row['pairs']:.0f})", row["verdict"] == BETTER)
 
 
 def _published(row: Mapping[str, Any]) -> Cell:
@@ -133,10 +135,12 @@ def _notes(own: pd.DataFrame, printed: pd.DataFrame) -> list[str]:
     notes[0] += " chosen on the noisy hold-out."
     if not own["from_replicates"].all():
         notes.append("n = 1 is the search's own winner, not confirmed on fresh seeds.")
+    if own["diverged"].any():
+        notes.append("Seeds on which a configuration diverged are counted, but in no mean.")
     if own["pairs"].max() >= 2:
         notes.append(
             "Differences to ELR are paired by seed, with a 95% t interval (pairs), not corrected "
-            "for several comparisons. Bold: the interval lies above zero."
+            "for several comparisons. Bold: the interval lies above zero, and neither diverged."
         )
     if len(printed):
         sources = sorted(set(printed["source"]))

@@ -29,8 +29,7 @@ def print_best(results: Results, out: Console, *, confirmed: bool = False) -> No
     """Print the best configuration of each study, noise setting by noise setting."""
     best = best_configs(results, confirmed=confirmed)
     order = ["dataset", "model", "noise_kind", "noise_rate", "noise"]
-    by = "replicated_value" if confirmed else "selection_value"
-    best = best.sort_values([*order, by], ascending=[True] * len(order) + [False])
+    best = best.sort_values(order, kind="stable")
     rows = records(best)
     if not rows:
         print_note("no trials yet", out)
@@ -57,7 +56,12 @@ def _numbers(row: Mapping[str, Any]) -> list[str]:
     if pd.isna(row["trial_id"]):
         return [study, "-", "-", "-", share, "-", "-"]
     numbers = [percent(row["val_accuracy"]), percent(row["test_accuracy"]), f"{row['epochs']:.0f}"]
-    again = mean_std(row["replicated_test"], row["replicated_test_std"], row["replicates"])
+    again = mean_std(
+        row["replicated_test"],
+        row["replicated_test_std"],
+        row["replicates"],
+        row["replicates_diverged"],
+    )
     return [study, *numbers, share, again, f"{row['number']:.0f}"]
 
 
@@ -108,12 +112,16 @@ def percent(fraction: float) -> str:
     return "-" if pd.isna(fraction) else f"{100 * fraction:.2f}"
 
 
-def mean_std(mean: float, std: float, n: float) -> str:
-    """``92.12 ± 0.35 (5)`` of fractions; without ± for one value, ``-`` for none."""
+def mean_std(mean: float, std: float, n: float, diverged: float = 0) -> str:
+    """``92.12 ± 0.35 (5)`` of fractions; without ± for one value, ``-`` for none.
+
+    ``diverged`` seeds are in neither number, but said: ``81.00 (1, 4 diverged)``.
+    """
+    lost = f", {diverged:.0f} diverged" if diverged else ""
     if pd.isna(mean) or not n:
-        return "-"
+        return f"- (0{lost})" if lost else "-"
     spread = "" if pd.isna(std) else f" ± {percent(std)}"
-    return f"{percent(mean)}{spread} ({n:.0f})"
+    return f"{percent(mean)}{spread} ({n:.0f}{lost})"
 
 
 def short(value: object) -> str:

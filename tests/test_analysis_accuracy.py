@@ -64,6 +64,7 @@ def test_difference_is_paired_by_seed_with_students_interval(table):
     assert table["pairs"]["adam_elr"] == 3
     assert np.isnan(table["difference"]["elr"])
     assert table["pairs"]["ce"] == 0
+    assert table["verdict"].dropna().to_dict() == {"adam_elr": "unclear"}
 
 
 def test_accuracy_table_has_the_published_numbers_beside_and_below(table):
@@ -92,6 +93,42 @@ def test_half_width_needs_two_values():
     assert np.isnan(half_width(np.array([])))
     assert np.isnan(half_width(np.array([1.0])))
     assert half_width(np.array([0.0, 2.0])) == pytest.approx(12.7062)
+
+
+def unstable(rows, count):
+    """The last ``count`` replicates diverged."""
+    return [
+        row | ({"status": "diverged", "epochs": 1} if k >= len(rows) - count else {})
+        for k, row in enumerate(rows)
+    ]
+
+
+def test_a_configuration_that_diverges_is_said_to_and_never_bold(tmp_path):
+    trials = replicated_study("elr", [0.90, 0.92, 0.94, 0.90, 0.90])
+    trials += unstable(replicated_study("adam_elr", [0.93, 0.95, 0.98, 0.5, 0.5]), 2)
+    trials += unstable(replicated_study("gce", [0.5, 0.5, 0.5, 0.5, 0.5]), 5)
+    results = load_results(write_results(tmp_path, trials))
+    table = accuracy_table(results).set_index("loss")
+    assert table["verdict"]["adam_elr"] == "diverged"
+    assert table["difference_low"]["adam_elr"] > 0
+    assert table["diverged"].to_dict() == {"elr": 0, "adam_elr": 2, "gce": 5}
+    assert np.isnan(table["test"]["gce"])
+    (grid,) = grids(results)
+    cells = {method: cells[0] for method, cells in grid.measured}
+    assert (cells["Adam-refined ELR"].text, cells["Adam-refined ELR"].bold) == (
+        "95.33 ± 2.52 (3, 2 diverged)",
+        False,
+    )
+    assert cells["GCE"].text == "- (0, 5 diverged)"
+    assert not any(cell.bold for _, (cell,) in grid.differences)
+    assert any("diverged are counted" in note for note in grid.notes)
+
+
+def test_nothing_is_better_than_a_baseline_that_diverges(tmp_path):
+    trials = unstable(replicated_study("elr", [0.90, 0.92, 0.94, 0.90]), 1)
+    trials += replicated_study("ce", [0.93, 0.95, 0.98, 0.5])
+    table = accuracy_table(load_results(write_results(tmp_path, trials))).set_index("loss")
+    assert (table["pairs"]["ce"], table["verdict"]["ce"]) == (3, "diverged")
 
 
 def test_networks_and_data_sets_are_not_compared_with_each_other(tmp_path):

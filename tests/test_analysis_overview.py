@@ -57,6 +57,21 @@ def test_overview_prefers_what_was_confirmed_and_pairs_by_seed(tmp_path):
     assert row["ce_pairs"] == 0
 
 
+def test_overview_prefers_a_loss_that_does_not_diverge(tmp_path):
+    rows = [
+        search("elr", 0, 0.60, 0.80),
+        search("adam_elr", 0, 0.70, 0.90),
+        *(again("elr", 0, seed, 0.55, 0.80) for seed in (1, 2, 3)),
+        *(again("adam_elr", 0, seed, 0.65, 0.90) for seed in (1, 2)),
+        again("adam_elr", 0, 3, 0.65, 0.90) | {"status": "diverged", "epochs": 1},
+    ]
+    (row,) = overview_of(tmp_path, rows).to_dict("records")
+    assert (row["loss"], row["n"], row["diverged"]) == ("elr", 3, 0)
+    rows[0] |= {"loss": "ce"}
+    (row,) = overview_of(tmp_path / "b", [rows[1], *rows[5:]]).to_dict("records")
+    assert (row["loss"], row["n"], row["diverged"]) == ("adam_elr", 2, 1)
+
+
 def test_overview_has_a_row_for_each_setting_in_their_order(tmp_path):
     rows = [
         search("elr", 0, 0.3, 0.5, noise="symmetric-0.6", noise_rate=0.6),

@@ -135,6 +135,74 @@ def test_header_counts_and_warns(reader):
     assert "Written 2026-01-02 03:04 UTC" in reader.text["footer"]
 
 
+def again(loss, seed, **fields):
+    study = f"symmetric-0.4-{loss}"
+    return trial_row(
+        study,
+        10 + seed,
+        loss=loss,
+        seed=seed,
+        phase="replicate",
+        source_trial_id=f"{study}-0000",
+        **fields,
+    )
+
+
+DIVERGED = {"status": "diverged", "epochs": 1}
+
+
+def test_card_of_a_configuration_that_diverges_says_so(tmp_path):
+    adam = "symmetric-0.4-adam_elr"
+    rows = [
+        trial_row(adam, 0, loss="adam_elr"),
+        trial_row("symmetric-0.4-elr", 0),
+        *(again("adam_elr", seed, test_accuracy=0.9 + 0.01 * seed) for seed in (1, 2)),
+        *(again("adam_elr", seed, **DIVERGED) for seed in (3, 4, 5)),
+        *(again("elr", seed, val_accuracy=0.4, test_accuracy=0.7) for seed in (1, 2)),
+        *(again("elr", seed, **DIVERGED) for seed in (3, 4, 5)),
+    ]
+    write_results(tmp_path, rows)
+    text = re.sub(r"\s+", " ", read(tmp_path).text["summary"])
+    assert "Symmetric, 40% 2 of 5 seeds, 3 diverged Adam-refined ELR" in text
+    assert "+21.50 points, on the seeds that did not diverge" in text
+    assert "better" not in text
+
+
+def test_a_configuration_that_diverges_on_every_seed_has_no_number(tmp_path):
+    write_results(tmp_path, [trial_row(), *(again("elr", seed, **DIVERGED) for seed in (1, 2))])
+    reader = read(tmp_path)
+    assert "0 of 2 seeds, 2 diverged" in reader.text["summary"]
+    assert "no test accuracy: all seeds diverged" in reader.text["summary"]
+    assert "(0, 2 diverged)" in reader.text["accuracy"]
+
+
+@pytest.mark.parametrize(
+    ("replicates", "advice"),
+    [
+        ([{}, {}, {}], "--top 1 --seeds 5` adds more"),
+        ([{}, DIVERGED, DIVERGED, DIVERGED, {}], "--top 1 --seeds 8` adds more"),
+        ([{}, {"status": "failed", "epochs": 0}], "--top 1 --seeds 6` adds more"),
+        ([{}, {"status": "running", "epochs": 0}], "--top 1 --seeds 5` runs it again"),
+    ],
+    ids=["few", "diverged", "failed", "running"],
+)
+def test_advice_adds_seeds_to_those_that_are_there(tmp_path, replicates, advice):
+    rows = [again("elr", seed, **fields) for seed, fields in enumerate(replicates, start=1)]
+    write_results(tmp_path, [trial_row(), *rows])
+    header = re.sub(r"\s+", " ", read(tmp_path).text["header"])
+    assert f"python -m search replicate DIR {advice.replace('`', '')}" in header
+
+
+def test_advice_reaches_down_to_the_configuration_that_was_chosen(tmp_path):
+    first = [trial_row(number=k, val_accuracy=0.9 - 0.1 * k) for k in range(3)]
+    chosen = [{"source_trial_id": first[k]["trial_id"], "val_accuracy": 0.1 * k} for k in range(3)]
+    rows = [again("elr", 1) | row | {"trial_id": f"r{k}"} for k, row in enumerate(chosen)]
+    for row in rows:
+        row["selection_value"] = row["val_accuracy"]
+    write_results(tmp_path, [*first, *rows])
+    assert "replicate DIR --top 3 --seeds 5" in read(tmp_path).text["header"]
+
+
 def test_accuracy_has_the_table_with_intervals(reader):
     text = reader.text["accuracy"]
     assert "Difference to ELR, in points" in text

@@ -103,7 +103,7 @@ def test_every_section_of_an_empty_folder_says_what_would_fill_it(tmp_path):
 
 def accuracy_rows(**columns):
     row = {"dataset": "d", "model": "m", "noise": "symmetric-0.4", "study": "a", "loss": "elr"}
-    row |= {"test": 0.9, "test_std": 0.01, "n": 3, "published": math.nan}
+    row |= {"test": 0.9, "test_std": 0.01, "n": 3, "diverged": 0, "published": math.nan}
     return pd.DataFrame({**row, **columns}, index=range(len(next(iter(columns.values())))))
 
 
@@ -117,6 +117,14 @@ def test_accuracy_draws_means_whiskers_and_what_papers_print():
     assert "papers" in chart.says
     low, high = chart.plot.layout.xaxis.range
     assert low < 80 < 91 < high
+
+
+def test_accuracy_of_what_diverged_on_every_seed_is_only_said():
+    table = accuracy_rows(loss=["elr", "gce"], test=[0.9, math.nan], diverged=[0, 5], n=[3, 0])
+    (chart,) = accuracy_charts(table)
+    assert [drawn.name for drawn in chart.plot.data] == ["ELR"]
+    assert chart.table["test accuracy (%)"].tolist() == ["90.00 ± 1.00 (3)", "- (0, 5 diverged)"]
+    assert accuracy_charts(table[table["loss"] == "gce"]) == []
 
 
 def test_accuracy_leaves_out_published_methods_that_the_sweep_lacks():
@@ -289,6 +297,7 @@ def test_gap_draws_replicated_studies_only():
         selection_value=[0.5, 0.6],
         replicated_value=[math.nan, 0.55],
         replicates=[0, 3],
+        replicates_diverged=[0, 1],
         rank_correlation=[0.5, 0.25],
     )
     table["gap"] = table["selection_value"] - table["replicated_value"]

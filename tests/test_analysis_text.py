@@ -73,4 +73,6 @@ def test_numbers_are_percent():
     assert percent(float("nan")) == "-"
     assert mean_std(0.9212, 0.0035, 5) == "92.12 ± 0.35 (5)"
     assert mean_std(0.9212, float("nan"), 1) == "92.12 (1)"
+    assert mean_std(0.81, float("nan"), 1, 4) == "81.00 (1, 4 diverged)"
+    assert mean_std(float("nan"), float("nan"), 0, 5) == "- (0, 5 diverged)"
     assert mean_std(float("nan"), float("nan"), 0) == "-"

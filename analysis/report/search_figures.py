@@ -163,6 +163,7 @@ def _gap(title: str, rows: pd.DataFrame, judged_on: str) -> Chart:
             "in the search (%)": rows["selection_value"].map(percent).tolist(),
             "again (%)": rows["replicated_value"].map(percent).tolist(),
             "seeds": rows["replicates"].tolist(),
+            "diverged": rows["replicates_diverged"].tolist(),
             f"rank correlation of {judged_on} and clean test": ranks,
         }
     )

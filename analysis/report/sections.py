@@ -165,8 +165,8 @@ PLANS: tuple[_Plan, ...] = (
     _Plan(
         "learning",
         "Learning curves",
-        "The chosen configurations on true test labels. Lines are means over the seeds, bands "
-        "one standard deviation; a line without a band is one trial.",
+        "The chosen configurations on true test labels. Lines are means over the seeds that did "
+        "not diverge, bands one standard deviation; a line without a band is one trial.",
         "Filled by the first trial that uses its full budget.",
         _learning,
     ),
@@ -214,7 +214,7 @@ PLANS: tuple[_Plan, ...] = (
         "convergence",
         "Speed of convergence",
         "How soon the chosen configurations come close to the accuracy of ELR at its best. A "
-        "mark is a seed, the bar their mean.",
+        "mark is a seed that did not diverge, the bar their mean.",
         "Filled by the first trial that uses its full budget.",
         _convergence,
     ),
