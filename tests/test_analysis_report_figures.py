@@ -142,19 +142,34 @@ def test_accuracy_of_a_single_trial_says_so():
 # -- curves ---------------------------------------------------------------------------------------
 
 
-def response_rows(value, test, elr_best=0.85):
-    return rows(
-        value=value, test_accuracy=test, selection_value=0.5, number=range(len(value))
-    ).assign(elr_best=elr_best)
+def response_rows(value, test, elr_best=0.85, **columns):
+    table = rows(value=value, test_accuracy=test, selection_value=0.5, number=range(len(value)))
+    again = {"elr_again": math.nan, "elr_again_std": math.nan, "elr_seeds": 0}
+    table["chosen"] = table["number"] == 0
+    return table.assign(elr_best=elr_best, **again | columns)
 
 
 def test_response_has_a_logarithmic_axis_and_elr_as_a_dotted_line():
     (chart,) = response_charts(response_rows([0.5, 10.0], [0.8, 0.9]), "lam", alone=False)
     assert chart.plot.layout.xaxis.type == "log"
     assert trace(chart, "ELR").mode == "markers"
-    dotted = trace(chart, "ELR at its best")
+    dotted = trace(chart, "ELR as chosen")
     assert (dotted.y, dotted.line.dash) == ((85.0, 85.0), "dot")
-    assert "ELR at 10, 90.00%" in chart.says
+
+
+def test_response_names_what_was_chosen_and_not_what_is_highest_on_test():
+    curve = response_rows([0.5, 10.0], [0.8, 0.9], 0.8)
+    (chart,) = response_charts(curve, "lam", alone=False)
+    assert chart.says == (
+        "2 trials, lam from 0.5 to 10. Chosen: ELR at 0.5, 80.00%. "
+        "The dotted line, ELR as chosen: 80.00%."
+    )
+    assert "90.00" not in chart.says
+    larger, other = trace(chart, "ELR").marker.size
+    assert larger > other
+    again = curve.assign(elr_again=0.78, elr_again_std=0.01, elr_seeds=5)
+    (chart,) = response_charts(again, "lam", alone=False)
+    assert "80.00% here, 78.00 ± 1.00 (5) on fresh seeds." in chart.says
 
 
 def test_response_from_zero_has_a_plain_axis():
