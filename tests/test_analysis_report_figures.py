@@ -1,3 +1,4 @@
+import json
 import math
 
 import numpy as np
@@ -20,6 +21,7 @@ from analysis.report.search_figures import budget_charts, gap_charts, importance
 from analysis.report.sections import PLANS, Numbers, figure_sections
 from analysis.report.style import LOOKS, MUTED, loss_name, named, study_names
 from analysis.results import load_results
+from spaces.load import dump_sweep, load_sweep
 from tests.recorded import record_sweep, trial_row, write_results
 
 SETTINGS = ["Symmetric, 40%", "Symmetric, 60%"]
@@ -181,6 +183,28 @@ def test_response_from_zero_has_a_plain_axis():
 def test_response_without_elr_has_no_dotted_line():
     (chart,) = response_charts(response_rows([1.0], [0.8], math.nan), "lam", alone=True)
     assert [drawn.name for drawn in chart.plot.data] == ["ELR"]
+
+
+def test_response_of_the_figure3_sweep_is_a_curve_for_each_loss(tmp_path):
+    spec = load_sweep("figure3", ["data.name=digits", "network=tiny_cnn"])
+    trials = [
+        trial_row(
+            cell.study,
+            number,
+            loss=cell.loss,
+            config=json.dumps(cell.trial(point, spec.seed).as_dict()),
+            param_lam=point["lam"],
+        )
+        for cell in spec.cells()
+        for number, point in enumerate(cell.space.grid())
+    ]
+    folder = write_results(tmp_path, trials, spec=dump_sweep(spec))
+    found = {section.name: section for section in figure_sections(load_results(folder))}
+    (chart,) = found["response"].charts
+    for name in ("ELR", "Adam-refined ELR"):
+        line = trace(chart, name)
+        assert (line.mode, line.x) == ("lines+markers", (0.5, 1, 2, 3, 5, 7, 10))
+    assert trace(chart, "ELR as chosen").line.dash == "dot"
 
 
 def test_response_draws_what_its_table_has(results):
