@@ -14,6 +14,8 @@ from analysis.schema import (
     STOPPED,
 )
 
+EPOCH_COUNTS = ["epochs", "saved_epochs", "failed_epochs", "repeated_epochs", "lost_epochs"]
+
 
 def budget(results: Results) -> pd.DataFrame:
     """Epochs and hours of each study and phase.
@@ -21,13 +23,13 @@ def budget(results: Results) -> pd.DataFrame:
     Columns: ``study``, ``phase``, ``trials``; how many of them ``completed``, ``stopped``,
     ``diverged``, ``failed``, ``unfinished``; ``epochs`` trained (each counted once) and
     ``hours`` of the slots; ``saved_epochs`` that stopped trials did not train, ``saved_hours``
-    (at the study's mean time an epoch); ``lost_epochs`` of failed trials and those trained twice
-    after an interruption. Slot hours: two trials side by side for an hour are two.
+    (at the study's mean time an epoch); ``lost_epochs``: the ``failed_epochs`` of failed trials,
+    which are among ``epochs``, and the ``repeated_epochs`` trained again after an interruption,
+    which are not. Slot hours: two trials side by side for an hour are two.
     """
     trials = results.trials
     status = trials["status"]
     left = trials["max_epochs"] - trials["epochs"]
-    repeated = trials["repeated_epochs"].fillna(0)
     columns = trials[["study", "phase"]].assign(
         trials=1,
         **{name: status == name for name in (COMPLETED, STOPPED, DIVERGED, FAILED)},
@@ -35,14 +37,15 @@ def budget(results: Results) -> pd.DataFrame:
         epochs=trials["epochs"],
         hours=trials["duration_s"] / 3600,
         saved_epochs=left.where(status == STOPPED, 0),
-        lost_epochs=trials["epochs"].where(status == FAILED, 0) + repeated,
+        failed_epochs=trials["epochs"].where(status == FAILED, 0),
+        repeated_epochs=trials["repeated_epochs"].fillna(0),
     )
     table = columns.groupby(["study", "phase"], observed=True).sum().reset_index()
     table["saved_hours"] = (
         table["saved_epochs"] * table["hours"] / table["epochs"].where(table["epochs"] > 0)
     )
-    counts = ["epochs", "saved_epochs", "lost_epochs"]
-    return table.astype(dict.fromkeys(counts, "int64"))
+    table["lost_epochs"] = table["failed_epochs"] + table["repeated_epochs"]
+    return table.astype(dict.fromkeys(EPOCH_COUNTS, "int64"))
 
 
 def selection_gap(results: Results) -> pd.DataFrame:

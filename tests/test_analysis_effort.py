@@ -28,6 +28,7 @@ def test_budget_adds_up_epochs_spent_saved_and_lost(tmp_path):
     assert search["hours"] == pytest.approx(5)
     assert search["saved_epochs"] == 8
     assert search["saved_hours"] == pytest.approx(8 * 5 / 20)
+    assert (search["failed_epochs"], search["repeated_epochs"]) == (3, 2)
     assert search["lost_epochs"] == 3 + 2
     assert table.loc["replicate", "trials"] == 1
     assert table.loc["replicate", "saved_epochs"] == 0

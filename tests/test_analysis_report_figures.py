@@ -316,7 +316,9 @@ def test_budget_adds_up_to_what_was_trained_saved_and_lost():
         phase=["search", "replicate"],
         epochs=[30, 20],
         saved_epochs=[10, 0],
-        lost_epochs=[5, 0],
+        failed_epochs=[5, 0],
+        repeated_epochs=[20, 4],
+        lost_epochs=[25, 4],
         hours=[1.5, 1.0],
         saved_hours=[0.5, 0.0],
         **counts,
@@ -325,9 +327,17 @@ def test_budget_adds_up_to_what_was_trained_saved_and_lost():
     assert [(drawn.name, drawn.x) for drawn in chart.plot.data] == [
         ("trained", (45,)),
         ("saved by early stopping", (10,)),
-        ("lost to failures and restarts", (5,)),
+        ("lost to failures and restarts", (29,)),
     ]
-    assert chart.says == "50 epochs trained in 2.50 slot hours, 10 saved, 5 lost."
+    assert chart.says == "50 epochs trained in 2.50 slot hours, 10 saved, 29 lost."
+
+
+def test_budget_of_a_trial_that_trained_everything_twice_still_has_what_it_trained(tmp_path):
+    write_results(tmp_path, [trial_row(epochs=3, repeated_epochs=3)])
+    found = {section.name: section for section in figure_sections(load_results(tmp_path))}
+    (chart,) = found["budget"].charts
+    assert trace(chart, "trained").x == (3,)
+    assert trace(chart, "lost to failures and restarts").x == (3,)
 
 
 def test_gap_draws_replicated_studies_only():

@@ -4,6 +4,7 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from analysis.best import records
+from analysis.effort import EPOCH_COUNTS
 from analysis.report.chart import (
     Chart,
     axis,
@@ -102,9 +103,8 @@ def budget_charts(table: pd.DataFrame) -> list[Chart]:
 
 
 def _budget(title: str, rows: pd.DataFrame) -> Chart:
-    counts = ["epochs", "saved_epochs", "lost_epochs"]
-    sums = rows.groupby("loss")[counts].sum().loc[in_order(rows["loss"])]
-    useful = (sums["epochs"] - sums["lost_epochs"]).clip(lower=0)
+    sums = rows.groupby("loss")[EPOCH_COUNTS].sum().loc[in_order(rows["loss"])]
+    useful = sums["epochs"] - sums["failed_epochs"]
     bars = [
         ("trained", useful, SPENT, ""),
         ("saved by early stopping", sums["saved_epochs"], SAVED, "/"),
@@ -133,7 +133,7 @@ def _budget(title: str, rows: pd.DataFrame) -> Chart:
             "loss": rows["loss"].map(loss_name),
             "phase": rows["phase"].astype("str"),
             **{n: rows[n] for n in ("trials", "completed", "stopped", "diverged", "failed")},
-            **{n.replace("_", " "): rows[n] for n in counts},
+            **{name.replace("_", " "): rows[name] for name in EPOCH_COUNTS},
             "hours": rows["hours"].map("{:.2f}".format),
             "saved hours": rows["saved_hours"].map("{:.2f}".format),
         }
