@@ -5,8 +5,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from analysis.best import STUDY_COLUMNS, chosen_configs, final_trials
-from analysis.published import published
+from analysis.best import STUDY_COLUMNS, chosen_configs, final_trials, records
+from analysis.published import deviations, published
 from analysis.results import Results
 
 SETTING = ["dataset", "model", "noise_kind", "noise_rate", "noise"]
@@ -26,9 +26,10 @@ def accuracy_table(results: Results) -> pd.DataFrame:
     diverged: in none of the numbers), ``from_replicates`` (else the best search trial);
     ``difference``, ``difference_low``, ``difference_high`` (test accuracy minus that of elr,
     paired by seed over ``pairs``, with a 95% t interval; NaN with fewer than two pairs) and
-    ``verdict`` (:func:`compare`); ``published``, ``published_std``, ``source``, ``protocol``. What
-    is published about the same setting for methods that the sweep lacks follows as rows of their
-    own: ``study`` NaN.
+    ``verdict`` (:func:`compare`); ``published``, ``published_std``, ``source``, ``protocol`` and
+    ``differs_in``, what was done otherwise here (``published.deviations``). What is published
+    about the same setting for methods that the sweep lacks follows as rows of their own:
+    ``study`` NaN.
     """
     configs, finals = chosen_configs(results), final_trials(results)
     rows = [_row(config, configs, finals) for _, config in configs.iterrows()]
@@ -36,6 +37,7 @@ def accuracy_table(results: Results) -> pd.DataFrame:
     prints = [_printed(setting) for _, setting in table.drop_duplicates(SETTING).iterrows()]
     printed = pd.concat(prints) if prints else pd.DataFrame(columns=[*SETTING, *_PRINTED])
     table = table.merge(printed, on=[*SETTING, "loss"], how="outer")
+    table["differs_in"] = _differences_to_papers(table, configs)
     return table.sort_values([*SETTING, "study", "loss"], ignore_index=True)
 
 
@@ -61,6 +63,15 @@ def _row(config: "pd.Series[Any]", configs: pd.DataFrame, finals: pd.DataFrame) 
         "from_replicates": config["confirmed"],
         **compare(config, BASELINE, configs, finals),
     }
+
+
+def _differences_to_papers(table: pd.DataFrame, configs: pd.DataFrame) -> list[str | None]:
+    own = {config["study"]: config for config in records(configs)}
+    both = table["study"].notna() & table["published"].notna()
+    return [
+        deviations(own[study], protocol) if beside else None
+        for study, protocol, beside in zip(table["study"], table["protocol"], both, strict=True)
+    ]
 
 
 def _printed(setting: "pd.Series[Any]") -> pd.DataFrame:

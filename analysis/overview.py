@@ -9,7 +9,8 @@ from analysis.results import Results
 AGAINST = (BASELINE, "ce")
 """Losses that the best one is compared with."""
 
-_MEASURED = ["test", "test_std", "n", "diverged", "published", "published_std", "source"]
+_MEASURED = ["test", "test_std", "n", "diverged"]
+_PRINTED = ["published", "published_std", "source", "differs_in"]
 
 
 def overview(results: Results) -> pd.DataFrame:
@@ -27,7 +28,7 @@ def overview(results: Results) -> pd.DataFrame:
     configs = chosen_configs(results)
     best = configs.drop_duplicates(SETTING).sort_values(SETTING, ignore_index=True)
     table = accuracy_table(results).dropna(subset="study")
-    best = best.merge(table[["study", *_MEASURED]], on="study")
+    best = best.merge(table[["study", *_MEASURED, *_PRINTED]], on="study")
     finals = final_trials(results)
     for loss in AGAINST:
         rows = [compare(row, loss, configs, finals) for _, row in best.iterrows()]

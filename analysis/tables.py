@@ -145,7 +145,18 @@ def _notes(own: pd.DataFrame, printed: pd.DataFrame) -> list[str]:
     if len(printed):
         sources = sorted(set(printed["source"]))
         notes += [f"Published: {source}. {REMARKS[source]}" for source in sources]
+        notes += _otherwise(own["differs_in"].dropna())
     return notes
+
+
+def _otherwise(deviations: "pd.Series[str]") -> list[str]:
+    """How this sweep's protocol differs from the printed rows', of all methods together."""
+    said = dict.fromkeys(part for text in deviations for part in text.split("; ") if part)
+    theirs: dict[str, list[str]] = {}
+    for ours, printed in (part.split(" instead of ") for part in said):
+        theirs.setdefault(ours, []).append(printed)
+    parts = [f"{ours} instead of {' or '.join(printed)}" for ours, printed in theirs.items()]
+    return [f"Another protocol here: {'; '.join(parts)}."] if parts else []
 
 
 def _blocks(grid: Grid) -> list[tuple[str, tuple[tuple[str, tuple[Cell, ...]], ...]]]:

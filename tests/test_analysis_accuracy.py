@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from analysis.accuracy import accuracy_table, half_width, paired_difference
-from analysis.published import PROTOCOLS, REMARKS, SOURCES, published
+from analysis.published import PROTOCOLS, REMARKS, SOURCES, deviations, published
 from analysis.results import ResultsError, load_results
 from analysis.tables import METHODS, format_table, grids
 from tests.recorded import SWEEP, record_sweep, trial_row, write_results
@@ -161,6 +161,42 @@ def test_published_rows_all_say_where_they_come_from():
     assert set(rows["source"]) == set(SOURCES.values()) == set(REMARKS)
     assert rows["protocol"].notna().all()
     assert {method for _, method in PROTOCOLS} <= set(METHODS)
+
+
+PRINTED = {
+    "dataset": "cifar10",
+    "model": "resnet34",
+    "epochs": 150.0,
+    "config": '{"data": {"train_examples": null}}',
+    "param_lr_schedule": "cosine_warm_restarts",
+}
+
+
+@pytest.mark.parametrize(
+    ("loss", "fields", "said"),
+    [
+        ("elr", {}, ""),
+        ("elr", {"config": '{"data": {"train_examples": 50000}}'}, ""),
+        ("elr", {"model": "small_cnn"}, "small_cnn instead of resnet34"),
+        ("elr", {"epochs": 120.0}, "120 epochs instead of 150"),
+        (
+            "adam_elr",
+            {"config": '{"data": {"train_examples": 5000}}', "param_lr_schedule": "multistep"},
+            "5,000 training images instead of 50,000; multistep instead of cosine warm restarts",
+        ),
+        ("ce", {"epochs": 120.0, "param_lr_schedule": "multistep"}, ""),
+        ("ce", {}, "150 epochs instead of 120; cosine warm restarts instead of multistep"),
+    ],
+)
+def test_deviations_are_what_the_paper_did_otherwise(loss, fields, said):
+    rows = published("cifar10", "symmetric-0.4").set_index("method")
+    assert deviations(PRINTED | fields, rows["protocol"][loss]) == said
+
+
+def test_accuracy_table_says_where_papers_did_otherwise(table):
+    assert table["differs_in"]["elr"] == "3 epochs instead of 150"
+    assert table["differs_in"]["ce"] == "3 epochs instead of 120"
+    assert pd.isna(table["differs_in"]["bootstrap"])
 
 
 def test_methods_name_every_loss():

@@ -251,6 +251,10 @@ def test_report_beside_the_paper(tmp_path):
     assert re.search(r"ELR there: *9\d\.\d\d% ± 0\.\d\d", reader.text["summary"])
     assert "Its rows do not share one protocol" in reader.text["accuracy"]
     assert "Open marks are what papers print" in reader.text["accuracy"]
+    here = "tiny_cnn instead of resnet34; 6 epochs instead of 150"
+    assert f"another protocol: {here}" in reader.text["summary"]
+    assert "+" not in re.search(r"vs paper(.*)there", reader.text["summary"])[1]
+    assert f"Another protocol here: {here} or 120" in reader.text["accuracy"]
 
 
 def test_report_shouts_when_trials_were_selected_on_test(tmp_path):

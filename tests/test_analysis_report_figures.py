@@ -106,6 +106,7 @@ def test_every_section_of_an_empty_folder_says_what_would_fill_it(tmp_path):
 def accuracy_rows(**columns):
     row = {"dataset": "d", "model": "m", "noise": "symmetric-0.4", "study": "a", "loss": "elr"}
     row |= {"test": 0.9, "test_std": 0.01, "n": 3, "diverged": 0, "published": math.nan}
+    row |= {"differs_in": None}
     return pd.DataFrame({**row, **columns}, index=range(len(next(iter(columns.values())))))
 
 
@@ -116,7 +117,9 @@ def test_accuracy_draws_means_whiskers_and_what_papers_print():
     assert (elr.x, elr.error_x.array, elr.y) == ((90.0,), (1.0,), ("Symmetric, 40%",))
     (printed,) = traces(chart, "ELR, published")
     assert (printed.x, printed.marker.symbol) == ((80.0,), "square-open")
-    assert "papers" in chart.says
+    assert chart.says.endswith("Open marks are what papers print for the same method.")
+    (chart,) = accuracy_charts(table.assign(differs_in="tiny_cnn instead of resnet34"))
+    assert chart.says.endswith("for the same method, under another protocol: see below.")
     low, high = chart.plot.layout.xaxis.range
     assert low < 80 < 91 < high
 

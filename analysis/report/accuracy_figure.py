@@ -52,7 +52,9 @@ def _accuracy(title: str, rows: pd.DataFrame) -> Chart:
     if (drawn["n"] == 1).any():
         says += " A mark without whiskers is a single trial."
     if len(printed):
-        says += " Open marks are what papers print for the same method."
+        otherwise = printed["differs_in"].fillna("").any()
+        says += " Open marks are what papers print for the same method"
+        says += ", under another protocol: see below." if otherwise else "."
     height = 90 + len(settings) * (ROW_HEIGHT + METHOD_HEIGHT * drawn["loss"].nunique())
     return Chart(f"Test accuracy: {title}", plot, says, behind, height)
 

@@ -162,6 +162,8 @@ def _published(row: Mapping[str, Any]) -> Markup:
         return tag("small", "no number for this setting")
     spread = "" if pd.isna(row["published_std"]) else f" ± {percent(row['published_std'])}"
     printed = tag("small", f"{loss_name(row['loss'])} there: {percent(row['published'])}%{spread}")
+    if row["differs_in"]:
+        return join([f"another protocol: {row['differs_in']}", printed])
     return join([f"{signed(row['test'] - row['published'])} points", printed])
 
 
