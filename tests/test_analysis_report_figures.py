@@ -305,6 +305,21 @@ def test_survival_steps_down_in_percent(sections, results):
     assert f"ELR {full} of 12" in chart.says
 
 
+def test_survival_says_what_became_of_the_trials_so_far(tmp_path):
+    fates = [("completed", 6), ("stopped", 2), ("diverged", 1), ("running", 3), ("running", 5)]
+    rows = [
+        trial_row(number=k, status=status, epochs=epochs, max_epochs=6)
+        for k, (status, epochs) in enumerate(fates)
+    ]
+    write_results(tmp_path, rows)
+    found = {section.name: section for section in figure_sections(load_results(tmp_path))}
+    (chart,) = found["survival"].charts
+    assert chart.says == (
+        "Trained to the end, of the trials that have ended: "
+        "ELR 1 of 3 (1 diverged, 2 still running)."
+    )
+
+
 def test_importances_are_bars_in_the_order_of_importance():
     table = rows(parameter=["lr", "adam.beta1"], importance=[0.25, 0.75], trials=9)
     (chart,) = importance_charts(table)

@@ -1,5 +1,7 @@
 """Figures of how the search went: who survived, what mattered, what it cost, and its luck."""
 
+from typing import Any
+
 import pandas as pd
 import plotly.graph_objects as go
 
@@ -18,6 +20,8 @@ from analysis.report.chart import (
 )
 from analysis.report.space_figures import parameter_name
 from analysis.report.style import INK, LOST, SAVED, SPENT, in_order, loss_name, signed
+from analysis.schema import DIVERGED, FAILED, STOPPED
+from analysis.survival import COUNTS, UNFINISHED
 from analysis.text import percent
 
 BAR, ROOM = 34, 110
@@ -25,7 +29,7 @@ BAR, ROOM = 34, 110
 
 
 def survival_charts(table: pd.DataFrame) -> list[Chart]:
-    """Share of the search trials still training, over the epochs (``survival.survival``)."""
+    """Share of the search trials that train on, over the epochs (``survival.survival``)."""
     return [_survival(title, rows) for title, rows in by_setting(table)]
 
 
@@ -45,8 +49,7 @@ def _survival(title: str, rows: pd.DataFrame) -> Chart:
                 "<extra>%{fullData.name}</extra>",
             )
         )
-        first, last = group["trials"].iloc[0], group["trials"].iloc[-1]
-        said.append(f"{loss_name(loss)} {last} of {first}")
+        said.append(f"{loss_name(loss)} {_fate(group.iloc[-1])}")
     yaxis = axis("Trials still training (%)", range=[0, 104])
     plot = figure(traces[::-1], epochs(rows["epoch"].max()), yaxis)  # dashes over solid lines
     steps = rows[rows["trials"] != rows.groupby("loss")["trials"].shift(-1)]
@@ -54,11 +57,20 @@ def _survival(title: str, rows: pd.DataFrame) -> Chart:
         {
             "loss": steps["loss"].map(loss_name),
             "until epoch": steps["epoch"],
-            "trials": steps["trials"],
+            **{name: steps[name] for name in COUNTS},
             "share (%)": steps["share"].map(percent),
         }
     )
-    return Chart(title, plot, f"Trained to the end: {', '.join(said)} trials.", behind)
+    says = f"Trained to the end, of the trials that have ended: {', '.join(said)}."
+    return Chart(title, plot, says, behind)
+
+
+def _fate(last: "pd.Series[Any]") -> str:
+    """``3 of 12 (1 diverged)``, from the row of the last epoch."""
+    ended = last[["trials", STOPPED, DIVERGED, FAILED]].sum()
+    names = {DIVERGED: "diverged", FAILED: "failed", UNFINISHED: "still running"}
+    others = [f"{last[name]} {said}" for name, said in names.items() if last[name]]
+    return f"{last['trials']} of {ended}" + (f" ({', '.join(others)})" if others else "")
 
 
 def importance_charts(table: pd.DataFrame) -> list[Chart]:

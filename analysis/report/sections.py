@@ -184,8 +184,9 @@ PLANS: tuple[_Plan, ...] = (
     _Plan(
         "survival",
         "Early stopping",
-        "How many of the search trials were still training, epoch by epoch. Each step down is a "
-        "rung at which the weakest were stopped.",
+        "Which share of the search trials went on training, epoch by epoch. A step down is a "
+        "rung at which the weakest were stopped, or trials that diverged or failed. Trials "
+        "still running count up to the epoch they have reached.",
         "Filled by the first epoch of the search.",
         _survival,
     ),
