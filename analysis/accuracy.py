@@ -16,6 +16,10 @@ CONFIDENCE = 0.95
 DIFFERENCE = ["difference", "difference_low", "difference_high", "pairs", "verdict"]
 """What :func:`compare` says."""
 BETTER, WORSE, UNCLEAR, UNSTABLE = "better", "worse", "unclear", "diverged"
+ENOUGH_PAIRS = 3
+"""Pairs below which no difference is called one: two may agree by chance to the last digit."""
+LEAST_WIDTH = 1e-9
+"""Width of an interval that is only rounding: accuracies of a small test set are few values."""
 
 
 def accuracy_table(results: Results) -> pd.DataFrame:
@@ -85,8 +89,9 @@ def compare(
     """A configuration against that of ``loss`` in the same setting; empty against itself.
 
     :func:`paired_difference` and its ``verdict``: ``better`` or ``worse`` where the interval lies
-    above or below zero, ``diverged`` where a replicate of either did, so that the pairs are only
-    those that went well, else ``unclear``; None without pairs.
+    above or below zero, has a positive width and rests on :data:`ENOUGH_PAIRS`; ``diverged``
+    where a replicate of either did, so that the pairs are only those that went well; else
+    ``unclear``, and None without pairs.
 
     Args:
         config: a row of ``configs``.
@@ -109,6 +114,8 @@ def _verdict(
 ) -> str | None:
     if not pairs:
         return None
+    if pairs < ENOUGH_PAIRS or difference_high - difference_low < LEAST_WIDTH:
+        return UNCLEAR
     if difference_low > 0:
         return BETTER
     return WORSE if difference_high < 0 else UNCLEAR

@@ -1,8 +1,8 @@
 """The accuracy table for a paper: methods down, noise settings across.
 
 What is in a cell is computed once (:class:`Grid`); each format only writes it down. A method is
-bold where its difference to elr, paired by seed, has a 95% interval that lies above zero, and
-neither of the two diverged on any seed.
+bold where it is better than elr (``accuracy.compare``): the 95% interval of their difference,
+paired by seed, lies above zero.
 """
 
 import io
@@ -13,7 +13,7 @@ from typing import Any
 
 import pandas as pd
 
-from analysis.accuracy import BASELINE, BETTER, SETTING, accuracy_table
+from analysis.accuracy import BASELINE, BETTER, ENOUGH_PAIRS, SETTING, accuracy_table
 from analysis.best import records, selected_on_test
 from analysis.published import REMARKS
 from analysis.results import Results, ResultsError
@@ -140,7 +140,8 @@ def _notes(own: pd.DataFrame, printed: pd.DataFrame) -> list[str]:
     if own["pairs"].max() >= 2:
         notes.append(
             "Differences to ELR are paired by seed, with a 95% t interval (pairs), not corrected "
-            "for several comparisons. Bold: the interval lies above zero, and neither diverged."
+            f"for several comparisons. Bold: at least {ENOUGH_PAIRS} pairs, an interval above "
+            "zero and not of width zero, and no seed on which one of the two diverged."
         )
     if len(printed):
         sources = sorted(set(printed["source"]))

@@ -95,6 +95,29 @@ def test_half_width_needs_two_values():
     assert half_width(np.array([0.0, 2.0])) == pytest.approx(12.7062)
 
 
+@pytest.mark.parametrize(
+    ("gains", "verdict"),
+    [
+        ([0.020, 0.021], "unclear"),
+        ([1 / 360] * 2, "unclear"),
+        ([1 / 360] * 5, "unclear"),
+        ([0.020, 0.021, 0.022], "better"),
+        ([-0.020, -0.021, -0.022], "worse"),
+        ([0.020, -0.020, 0.021], "unclear"),
+        ([0.020], "unclear"),
+    ],
+)
+def test_a_verdict_needs_three_pairs_that_differ(tmp_path, gains, verdict):
+    elr = [0.90, 0.91, 0.93, 0.92, 0.94][: len(gains)]
+    trials = replicated_study("elr", elr)
+    trials += replicated_study("gce", [e + gain for e, gain in zip(elr, gains, strict=True)])
+    results = load_results(write_results(tmp_path, trials))
+    assert accuracy_table(results).set_index("loss")["verdict"]["gce"] == verdict
+    (grid,) = grids(results)
+    bold = {method: cell.bold for method, (cell,) in grid.measured}
+    assert bold == {"GCE": verdict == "better", "ELR": False}
+
+
 def unstable(rows, count):
     """The last ``count`` replicates diverged."""
     return [
@@ -211,7 +234,7 @@ def cifar(tmp_path_factory):
 
 def test_bold_needs_an_interval_above_zero(tmp_path):
     trials = replicated_study("elr", [0.90, 0.92, 0.94])
-    trials += replicated_study("adam_elr", [0.93, 0.95, 0.97])
+    trials += replicated_study("adam_elr", [0.93, 0.95, 0.98])
     trials += replicated_study("gce", [0.99, 0.80, 0.99])
     trials += replicated_study("ce", [0.99])
     (grid,) = grids(load_results(write_results(tmp_path, trials)))
