@@ -51,7 +51,14 @@ def rows(**columns):
     return pd.DataFrame({"title": "Symmetric, 40%", "loss": "elr", "study": "a", **columns})
 
 
-@pytest.mark.parametrize("name", [plan.name for plan in PLANS])
+def test_a_sweep_as_small_as_the_quickstart_says_what_importances_need(sections):
+    assert sections["importances"].charts == []
+    assert "15 trials that used their full budget, and 3 for each" in (
+        sections["importances"].missing
+    )
+
+
+@pytest.mark.parametrize("name", [p.name for p in PLANS if p.name != "importances"])
 def test_every_section_of_a_recorded_sweep_has_charts_with_words_and_a_table(sections, name):
     assert sections[name].charts
     for chart in sections[name].charts:
@@ -325,7 +332,7 @@ def test_importances_are_bars_in_the_order_of_importance():
     (chart,) = importance_charts(table)
     assert chart.plot.data[0].x == (25.0, 75.0)
     assert chart.plot.layout.yaxis.categoryarray == ("lr", "beta1")
-    assert chart.says == "Most important: ELR beta1 (75%)."
+    assert chart.says == "Most important: ELR beta1 (75%, of 9 trials)."
 
 
 def test_budget_adds_up_to_what_was_trained_saved_and_lost():

@@ -94,7 +94,10 @@ def _importances(title: str, rows: pd.DataFrame) -> Chart:
             )
         )
         top = group.nlargest(1, "importance").iloc[0]
-        said.append(f"{loss_name(loss)} {top['parameter']} ({100 * top['importance']:.0f}%)")
+        said.append(
+            f"{loss_name(loss)} {top['parameter']} ({100 * top['importance']:.0f}%, of "
+            f"{top['trials']} trials)"
+        )
     share = axis("Share of the differences in accuracy (%)")
     plot = figure(traces, share, categories(order[::-1]), bargap=0.3)
     behind = pd.DataFrame(

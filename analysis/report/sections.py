@@ -16,7 +16,7 @@ from analysis.report.accuracy_figure import accuracy_charts
 from analysis.report.chart import Chart
 from analysis.report.style import judged_on, named, study_names
 from analysis.results import Results, ResultsError
-from analysis.studies import importances, optuna_studies
+from analysis.studies import ENOUGH_TRIALS, TRIALS_PER_PARAMETER, importances, optuna_studies
 from analysis.survival import survival
 from analysis.text import varied_parameters
 
@@ -211,7 +211,9 @@ PLANS: tuple[_Plan, ...] = (
         "What mattered",
         "How much of the differences in accuracy between trials each hyperparameter explains, by "
         "Optuna's estimate from the trials that used their full budget.",
-        f"Filled once a study has enough trials that used their full budget. {EXTEND}",
+        f"Filled once a study has {ENOUGH_TRIALS} trials that used their full budget, and "
+        f"{TRIALS_PER_PARAMETER} for each hyperparameter that varies: from fewer it would be "
+        f"noise. {EXTEND}",
         _importances,
     ),
     _Plan(
