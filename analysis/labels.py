@@ -114,6 +114,8 @@ def _winner(results: Results, study: str) -> tuple[str, TrialConfig]:
     chosen = chosen_configs(results)
     for row in records(chosen[chosen["study"] == study]):
         return row["trial_id"], TrialConfig.from_dict(json.loads(row["config"]))
+    if study not in set(results.trials["study"]):
+        raise ResultsError(f"study {study} has epochs, but no row in the table of trials")
     raise ResultsError(f"study {study} has no trial that used its full budget")
 
 
