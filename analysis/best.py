@@ -6,7 +6,7 @@ was stopped early, never the test set unless the sweep file says ``allow_test_se
 """
 
 from collections.abc import Mapping
-from typing import Any, cast
+from typing import Any, Literal, cast
 
 import pandas as pd
 
@@ -57,22 +57,27 @@ def best_configs(results: Results, *, confirmed: bool = False) -> pd.DataFrame:
     Raises:
         ResultsError: trials were selected on the test set, but the sweep file does not allow it.
     """
-    ranked = _replicated(results) if confirmed else rank_trials(results)
-    winners = ranked[ranked["rank"] == 1].drop(columns=["rank", *STUDY_COLUMNS])
-    table = _studies(results).merge(winners, on="study", how="left")
-    table["leak"] = selected_on_test(results)
+    table = _top(results, 1, confirmed, how="left").drop(columns="rank")
     values = _CONFIRMED if confirmed else _SEARCHED
     descending = [False] * len(values)
     return table.sort_values([*values, "study"], ascending=[*descending, True], ignore_index=True)
 
 
-def top_configs(results: Results, k: int = 3) -> pd.DataFrame:
+def top_configs(results: Results, k: int = 3, *, confirmed: bool = False) -> pd.DataFrame:
     """The best ``k`` trials of each study by the selection rule: column ``rank``, from 1.
 
-    Sorted by study and rank; other columns as in :func:`best_configs`.
+    Sorted by study and rank; other columns, and ``confirmed``, as in :func:`best_configs`. A
+    study without a completed trial has no rows.
     """
-    ranked = rank_trials(results)
-    return ranked[ranked["rank"] <= k].reset_index(drop=True)
+    table = _top(results, k, confirmed, how="inner")
+    return table.sort_values(["study", "rank"], ignore_index=True)
+
+
+def _top(results: Results, k: int, confirmed: bool, how: Literal["left", "inner"]) -> pd.DataFrame:
+    ranked = _replicated(results) if confirmed else rank_trials(results)
+    best = ranked[ranked["rank"] <= k].drop(columns=STUDY_COLUMNS)
+    table = _studies(results).merge(best, on="study", how=how)
+    return table.assign(leak=selected_on_test(results))
 
 
 def chosen_configs(results: Results) -> pd.DataFrame:

@@ -245,6 +245,9 @@ def test_top_configs_ranks_each_study(tmp_path):
         ("a", 3, 3),
         ("b", 1, 0),
     ]
+    assert table["trials"].tolist() == table["completed"].tolist() == [4, 4, 4, 1]
+    assert not table["leak"].any()
+    assert set(table.columns) == {*best_configs(load_results(tmp_path)).columns, "rank"}
 
 
 def test_parameters_are_those_the_trial_has(tmp_path):
