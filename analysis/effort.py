@@ -17,6 +17,10 @@ from analysis.schema import (
 EPOCH_COUNTS = ["epochs", "saved_epochs", "failed_epochs", "repeated_epochs", "lost_epochs"]
 
 
+ENOUGH_TRIALS = 8
+"""Trials below which a rank correlation is mostly chance."""
+
+
 def budget(results: Results) -> pd.DataFrame:
     """Epochs and hours of each study and phase.
 
@@ -53,9 +57,10 @@ def selection_gap(results: Results) -> pd.DataFrame:
 
     One row a study. ``selection_value`` of the best search trial against ``replicated_value``,
     its mean over ``replicates`` fresh seeds, and ``gap``, the first minus the second (NaN
-    without replicates). ``rank_correlation`` in [-1, 1] (Spearman's) between the selection value
-    and test accuracy over the ``trials`` search trials that used their full budget; NaN with
-    fewer than three.
+    without replicates): the luck of having been chosen, and that of the search's seed, whose
+    hold-out may be an easy one. ``rank_correlation`` in [-1, 1] (Spearman's) between the selection
+    value and test accuracy over the ``trials`` search trials that used their full budget; NaN
+    with fewer than :data:`ENOUGH_TRIALS`.
     """
     best = best_configs(results)[["study", "loss", "noise", "trial_id", "selection_value"]]
     table = best.merge(replicated(results.trials), on="trial_id", how="left")
@@ -73,7 +78,7 @@ def selection_gap(results: Results) -> pd.DataFrame:
 
 
 def _rank_correlation(trials: pd.DataFrame) -> float:
-    if len(trials) < 3:
+    if len(trials) < ENOUGH_TRIALS:
         return float("nan")
     ranks = trials[["selection_value", "test_accuracy"]].rank()
     if (ranks.nunique() < 2).any():

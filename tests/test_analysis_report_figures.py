@@ -365,23 +365,26 @@ def test_budget_of_a_trial_that_trained_everything_twice_still_has_what_it_train
     assert trace(chart, "lost to failures and restarts").x == (3,)
 
 
-def test_gap_draws_replicated_studies_only():
+def test_gap_draws_what_is_known_of_each_study():
     table = rows(
-        loss=["ce", "elr"],
-        selection_value=[0.5, 0.6],
-        replicated_value=[math.nan, 0.55],
-        replicates=[0, 3],
-        replicates_diverged=[0, 1],
-        rank_correlation=[0.5, 0.25],
+        loss=["ce", "elr", "gce"],
+        selection_value=[0.5, 0.6, 0.7],
+        replicated_value=[math.nan, 0.55, math.nan],
+        replicates=[0, 3, 0],
+        replicates_diverged=[0, 1, 0],
+        rank_correlation=[0.5, math.nan, math.nan],
+        trials=[9, 3, 3],
     )
     table["gap"] = table["selection_value"] - table["replicated_value"]
     (chart,) = gap_charts(table, "noisy hold-out")
-    assert trace(chart, "in the search").x == (60.0,)
+    assert trace(chart, "in the search").x == (50.0, 60.0)
     assert trace(chart, "again, mean over fresh seeds").x == (55.0,)
     assert chart.says == (
-        "From the search to fresh seeds, in points: ELR −5.00. "
-        "Rank correlation of noisy hold-out and clean test: ELR 0.25."
+        "From the search to fresh seeds, in points: ELR −5.00. Not run on fresh seeds: CE. "
+        "Rank correlation of noisy hold-out and clean test: CE 0.50 (9 trials)."
     )
+    (chart,) = gap_charts(table[table["loss"] == "ce"], "noisy hold-out")
+    assert [drawn.name for drawn in chart.plot.data] == ["in the search"]
 
 
 # -- the space ------------------------------------------------------------------------------------

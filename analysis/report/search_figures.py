@@ -157,8 +157,11 @@ def _budget(title: str, rows: pd.DataFrame) -> Chart:
 
 
 def gap_charts(table: pd.DataFrame, judged_on: str) -> list[Chart]:
-    """What the search promised against what fresh seeds gave (``effort.selection_gap``)."""
-    table = table.dropna(subset="replicated_value")
+    """What the search promised against what fresh seeds gave (``effort.selection_gap``).
+
+    Studies without replicates are there if it is known how far their hold-out can be trusted.
+    """
+    table = table.dropna(subset=["replicated_value", "rank_correlation"], how="all")
     return [_gap(title, rows, judged_on) for title, rows in by_setting(table)]
 
 
@@ -166,12 +169,7 @@ def _gap(title: str, rows: pd.DataFrame, judged_on: str) -> Chart:
     names = rows["loss"].map(loss_name).tolist()
     traces = [*_bridges(rows), *_ends(rows)]
     plot = figure(traces, axis(f"Accuracy on the {judged_on} (%)"), categories(names))
-    said = [f"{name} {signed(-gap)}" for name, gap in zip(names, rows["gap"], strict=True)]
-    says = f"From the search to fresh seeds, in points: {', '.join(said)}."
     ranks = ["-" if pd.isna(value) else f"{value:.2f}" for value in rows["rank_correlation"]]
-    agreed = [f"{name} {rank}" for name, rank in zip(names, ranks, strict=True) if rank != "-"]
-    if agreed:
-        says += f" Rank correlation of {judged_on} and clean test: {', '.join(agreed)}."
     behind = pd.DataFrame(
         {
             "loss": names,
@@ -180,9 +178,26 @@ def _gap(title: str, rows: pd.DataFrame, judged_on: str) -> Chart:
             "seeds": rows["replicates"].tolist(),
             "diverged": rows["replicates_diverged"].tolist(),
             f"rank correlation of {judged_on} and clean test": ranks,
+            "of trials": rows["trials"].tolist(),
         }
     )
-    return Chart(title, plot, says, behind, ROOM + 20 + BAR * len(names))
+    return Chart(title, plot, _luck(rows, judged_on), behind, ROOM + 20 + BAR * len(names))
+
+
+def _luck(rows: pd.DataFrame, judged_on: str) -> str:
+    again, ranked = rows.dropna(subset="gap"), rows.dropna(subset="rank_correlation")
+    gaps = [f"{loss_name(row['loss'])} {signed(-row['gap'])}" for row in records(again)]
+    ranks = [
+        f"{loss_name(row['loss'])} {row['rank_correlation']:.2f} ({row['trials']} trials)"
+        for row in records(ranked)
+    ]
+    alone = [loss_name(loss) for loss in rows["loss"][rows["gap"].isna()]]
+    said = [
+        ("From the search to fresh seeds, in points", gaps),
+        ("Not run on fresh seeds", alone),
+        (f"Rank correlation of {judged_on} and clean test", ranks),
+    ]
+    return " ".join(f"{what}: {', '.join(values)}." for what, values in said if values)
 
 
 def _bridges(rows: pd.DataFrame) -> list[go.Scatter]:
@@ -196,7 +211,7 @@ def _bridges(rows: pd.DataFrame) -> list[go.Scatter]:
             hoverinfo="skip",
             showlegend=False,
         )
-        for row in records(rows)
+        for row in records(rows.dropna(subset="gap"))
     ]
 
 
@@ -210,12 +225,13 @@ def _ends(rows: pd.DataFrame) -> list[go.Scatter]:
     ]
     return [
         go.Scatter(
-            x=(100 * rows[column]).round(3).tolist(),
-            y=[plain(loss_name(loss)) for loss in rows["loss"]],
+            x=(100 * drawn[column]).round(3).tolist(),
+            y=[plain(loss_name(loss)) for loss in drawn["loss"]],
             mode="markers",
             name=name,
             marker=mark,
             hovertemplate="%{x:.2f}%<extra>%{fullData.name}</extra>",
         )
         for column, name, mark in ends
+        if len(drawn := rows.dropna(subset=column))
     ]

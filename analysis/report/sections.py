@@ -10,6 +10,7 @@ import pandas as pd
 from analysis.accuracy import SETTING, accuracy_table
 from analysis.best import best_configs
 from analysis.curves import convergence, final_curves, memorization, response_curve
+from analysis.effort import ENOUGH_TRIALS as RANKED
 from analysis.effort import budget, selection_gap
 from analysis.report import curve_figures, search_figures, space_figures
 from analysis.report.accuracy_figure import accuracy_charts
@@ -235,9 +236,10 @@ PLANS: tuple[_Plan, ...] = (
     _Plan(
         "gap",
         "The winner's luck",
-        "The best of many trials is partly lucky. What the search saw, and what the same "
-        "configuration reached on fresh seeds, both on the {judged_on}.",
-        f"Filled by replicates: {REPLICATE}",
+        "The best of many trials is partly lucky, and so may the search's seed be: its split "
+        "can be an easy one. What the search saw, and what the same configuration reached on "
+        "fresh seeds, both on the {judged_on}.",
+        f"Filled by replicates, or by {RANKED} trials with their full budget: {REPLICATE}",
         _gap,
     ),
 )
