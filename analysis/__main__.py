@@ -121,9 +121,13 @@ def report(
         typer.echo(write_report(directory, out))
         return
     try:
-        watch_report(directory, out, seconds=every, written=typer.echo)
+        watch_report(directory, out, seconds=every, written=typer.echo, missed=_missed)
     except KeyboardInterrupt:
         typer.echo("stopped watching", err=True)
+
+
+def _missed(reason: str) -> None:
+    typer.echo(f"not written this time: {reason}", err=True)
 
 
 @app.command()

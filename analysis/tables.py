@@ -204,9 +204,11 @@ def _markdown(grid: Grid) -> str:
 def _latex(grid: Grid) -> str:
     columns = len(grid.header) + 1
     lines = [
-        "% needs \\usepackage{booktabs}",
+        "% needs \\usepackage{booktabs} and \\usepackage{adjustbox}",
         "\\begin{table}",
+        "\\small",
         f"\\caption{{{_escaped(grid.title)}. {_escaped(' '.join(grid.notes))}}}",
+        "\\begin{adjustbox}{max width=\\linewidth}",
         f"\\begin{{tabular}}{{l{'r' * len(grid.header)}}}",
         "\\toprule",
         " & ".join(["Method", *map(_escaped, grid.header)]) + " \\\\",
@@ -216,7 +218,8 @@ def _latex(grid: Grid) -> str:
         for method, cells in block:
             texts = [f"\\textbf{{{c.text}}}" if c.bold else c.text for c in cells]
             lines.append(" & ".join([method, *(_escaped(t, False) for t in texts)]) + " \\\\")
-    return "\n".join([*lines, "\\bottomrule", "\\end{tabular}", "\\end{table}", ""])
+    ends = ["\\bottomrule", "\\end{tabular}", "\\end{adjustbox}", "\\end{table}", ""]
+    return "\n".join([*lines, *ends])
 
 
 def _escaped(text: str, all_: bool = True) -> str:

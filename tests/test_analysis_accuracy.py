@@ -259,6 +259,14 @@ def test_latex_escapes_and_balances(cifar):
     assert text.count("\\begin{") == text.count("\\end{")
 
 
+def test_latex_table_of_many_settings_is_made_to_fit_the_page(cifar):
+    first, *lines = format_table(cifar, "latex").splitlines()
+    assert first == "% needs \\usepackage{booktabs} and \\usepackage{adjustbox}"
+    inside = lines.index("\\begin{adjustbox}{max width=\\linewidth}") + 1
+    assert lines[inside].startswith("\\begin{tabular}")
+    assert lines[-3:-1] == ["\\end{tabular}", "\\end{adjustbox}"]
+
+
 def test_text_table_lines_up_its_columns(cifar):
     lines = format_table(cifar, "text").splitlines()
     start = lines[2].index("symmetric-0.4")

@@ -122,6 +122,7 @@ def test_summary_says_what_won_and_what_that_is_worth(reader):
     assert re.search(r"vs CE \+\d\d\.\d\d points, better", text)
     assert "no number for this setting" in text
     assert re.search(r"lam \d", text)
+    assert "not corrected for several comparisons" in text
 
 
 def test_header_counts_and_warns(reader):
@@ -350,6 +351,44 @@ def test_watch_writes_until_the_last_trial_has_ended(tmp_path, quick):
     assert waits == [7, 7]
     assert written == [f"{tmp_path}/report.html"] * 3
     assert (tmp_path / "report.html").read_text() == "2"
+
+
+@pytest.fixture
+def unsteady(tmp_path, quick, monkeypatch):
+    """A finished sweep, and a function that makes the given readings of it fail, from 1."""
+    write_results(tmp_path, [trial_row(), trial_row(number=1, status="running")], spec=ONE)
+    reads = iter(range(1, 1000))
+
+    def fail(*numbers):
+        def load(directory):
+            number = next(reads)
+            if number in numbers:
+                raise ResultsError("changes faster than it can be read")
+            if number > max(numbers):
+                write_results(tmp_path, [trial_row(), trial_row(number=1)], spec=ONE)
+            return load_results(directory)
+
+        monkeypatch.setattr(write, "load_results", load)
+        return tmp_path
+
+    return fail
+
+
+def test_watch_leaves_out_a_turn_in_which_the_folder_cannot_be_read(unsteady):
+    written, missed = [], []
+    place = unsteady(2, 3)
+    watch_report(place, written=written.append, missed=missed.append, sleep=lambda seconds: None)
+    assert len(written) == 2
+    assert missed == ["changes faster than it can be read"] * 2
+
+
+def test_watch_ends_where_the_folder_cannot_be_read_at_first_or_any_more(unsteady):
+    with pytest.raises(ResultsError, match="changes faster"):
+        watch_report(unsteady(1), sleep=lambda seconds: None)
+    missed = []
+    with pytest.raises(ResultsError, match="changes faster"):
+        watch_report(unsteady(*range(3, 99)), missed=missed.append, sleep=lambda seconds: None)
+    assert len(missed) == write.PATIENCE - 1
 
 
 @pytest.mark.parametrize(

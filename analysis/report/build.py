@@ -91,7 +91,7 @@ def _summary(results: Results, best: pd.DataFrame) -> Markup:
     rule = (
         "For each noise setting the loss and configuration with the highest accuracy on the "
         f"{judged_on(results)}. Differences are of test accuracy, paired by seed, with a 95% "
-        "interval."
+        "interval, not corrected for several comparisons."
     )
     return join([paragraph(rule, "intro"), summary.cards(results, best)])
 
