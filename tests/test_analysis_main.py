@@ -125,14 +125,34 @@ def test_bad_input_is_one_line_and_exit_code_2(recorded, arguments, message):
     assert message in line
 
 
-def test_analysis_runs_where_neither_torch_nor_ray_is_installed(recorded):
-    code = (
-        "import runpy, sys\n"
-        "sys.modules.update(dict.fromkeys(('torch', 'torchvision', 'ray')))\n"
-        f"sys.argv = ['analysis', 'best', {recorded!r}]\n"
-        "runpy.run_module('analysis', run_name='__main__')\n"
-    )
-    command = [sys.executable, "-W", "error", "-c", code]
+WITHOUT_TORCH_AND_RAY = """
+import runpy, sys
+
+class Missing:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in ("torch", "torchvision", "ray"):
+            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+
+sys.meta_path.insert(0, Missing())
+runpy.run_module("analysis", run_name="__main__")
+"""
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["best", "{}"], "symmetric-0.4-adam_elr"),
+        (["best", "{}", "--study", "symmetric-0.4-elr", "--format", "toml"], 'name = "recorded'),
+        (["table", "{}", "--format", "latex"], "Adam-refined ELR"),
+        (["labels", "{}", "--study", "symmetric-0.4-elr"], "doubted.png"),
+        (["optuna", "{}"], "optuna-dashboard"),
+        (["report", "{}"], "report.html"),
+    ],
+    ids=lambda value: value[0] if isinstance(value, list) else "",
+)
+def test_every_command_runs_where_neither_torch_nor_ray_is_installed(recorded, arguments, said):
+    arguments = [argument.format(recorded) for argument in arguments]
+    command = [sys.executable, "-W", "error", "-c", WITHOUT_TORCH_AND_RAY, *arguments]
     done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, check=False)
-    assert done.returncode == 0, done.stderr
-    assert "symmetric-0.4-adam_elr" in done.stdout
+    assert (done.returncode, done.stderr) == (0, "")
+    assert said in done.stdout

@@ -1,7 +1,5 @@
 import json
 import re
-import subprocess
-import sys
 from datetime import UTC, datetime
 from html.parser import HTMLParser
 from pathlib import Path
@@ -17,7 +15,6 @@ from analysis.report.write import has_ended, watch_report, write_report
 from analysis.results import ResultsError, load_results
 from tests.recorded import SWEEP, record_sweep, trial_row, write_results
 
-ROOT = Path(__file__).parents[1]
 NOW = datetime(2026, 1, 2, 3, 4, tzinfo=UTC)
 SMALL = (
     SWEEP.replace("[0.4, 0.6]", "[0.4]").replace("trials = 12", "trials = 4").replace(" 20", " 6")
@@ -454,21 +451,3 @@ def test_command_says_in_one_line_what_is_wrong(tmp_path, quick, arguments, mess
     (line,) = result.stderr.splitlines()
     assert line.startswith("error: ")
     assert message in line
-
-
-def test_report_needs_neither_torch_nor_ray(folder, tmp_path):
-    out = tmp_path / "report.html"
-    code = (
-        "import runpy, sys\n"
-        "class Missing:\n"
-        "    def find_spec(self, name, path, target=None):\n"
-        "        if name.split('.')[0] in ('torch', 'torchvision', 'ray'):\n"
-        "            raise ModuleNotFoundError(name)\n"
-        "sys.meta_path.insert(0, Missing())\n"
-        f"sys.argv = ['analysis', 'report', {folder.location!r}, '--out', {str(out)!r}]\n"
-        "runpy.run_module('analysis', run_name='__main__')\n"
-    )
-    command = [sys.executable, "-W", "error", "-c", code]
-    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, check=False)
-    assert done.returncode == 0, done.stderr
-    assert "Adam-refined ELR" in out.read_text()
