@@ -204,7 +204,7 @@ def test_advice_reaches_down_to_the_configuration_that_was_chosen(tmp_path):
 def test_accuracy_has_the_table_with_intervals(reader):
     text = reader.text["accuracy"]
     assert "Difference to ELR, in points" in text
-    assert re.search(r"−\d+\.\d\d \[−\d+\.\d\d, −\d+\.\d\d\] \(3\)", text)
+    assert re.search(r"−\d+\.\d\d +\[−\d+\.\d\d, −\d+\.\d\d\] \(3\)", text)
     assert any(attrs == {"class": "best"} for attrs in reader.all("td"))
 
 

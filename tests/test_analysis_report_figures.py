@@ -372,7 +372,7 @@ def test_gap_draws_what_is_known_of_each_study():
         replicated_value=[math.nan, 0.55, math.nan],
         replicates=[0, 3, 0],
         replicates_diverged=[0, 1, 0],
-        rank_correlation=[0.5, math.nan, math.nan],
+        rank_correlation=[-0.5, math.nan, math.nan],
         trials=[9, 3, 3],
     )
     table["gap"] = table["selection_value"] - table["replicated_value"]
@@ -381,7 +381,7 @@ def test_gap_draws_what_is_known_of_each_study():
     assert trace(chart, "again, mean over fresh seeds").x == (55.0,)
     assert chart.says == (
         "From the search to fresh seeds, in points: ELR −5.00. Not run on fresh seeds: CE. "
-        "Rank correlation of noisy hold-out and clean test: CE 0.50 (9 trials)."
+        "Rank correlation of noisy hold-out and clean test: CE −0.50 (9 trials)."
     )
     (chart,) = gap_charts(table[table["loss"] == "ce"], "noisy hold-out")
     assert [drawn.name for drawn in chart.plot.data] == ["in the search"]
@@ -432,6 +432,13 @@ def test_parallel_places_values_on_their_axes():
     written = [label.text for label in chart.plot.layout.annotations]
     assert written == ["1", "100", "0.5", "0.9", "a", "b", "c", "60.00%", "80.00%"]
     assert "The chosen one has lam 10, beta1 0.6, lr_schedule c: 80.00%." in chart.says
+
+
+def test_parallel_writes_a_long_choice_in_two_lines():
+    label = space_figures._label(1.0, 2, "cosine_warm_restarts")
+    assert (label["text"], label["align"]) == ("cosine_warm_<br>restarts", "right")
+    assert space_figures._label(0.0, 2, "<_a_b_c_d_e_f_g>")["text"] == "&lt;_a_b_c_d_e_f_<br>g&gt;"
+    assert space_figures._label(0.0, 2, "multistep")["text"] == "multistep"
 
 
 def test_parallel_skips_what_a_trial_does_not_have():

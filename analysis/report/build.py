@@ -121,7 +121,9 @@ def _grid(grid: Grid) -> Markup:
 
 
 def _cell(cell: Cell) -> Markup:
-    return tag("td", cell.text.replace("-", "−"), class_="best" if cell.bold else "")
+    number, bracket, rest = cell.text.replace("-", "−").partition("[")
+    interval = tag("small", bracket + rest) if bracket else ""
+    return tag("td", number, interval, class_="best" if cell.bold else "")
 
 
 def _figures(section: Section) -> Markup:

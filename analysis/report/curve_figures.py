@@ -121,6 +121,7 @@ def _points(loss: str, rows: pd.DataFrame, parameter: str, joined: bool) -> go.S
             "symbol": style.symbol,
             "size": [15 if chosen else 8 for chosen in rows["chosen"]],
             "opacity": 1,
+            "line": {"width": 0},
         },
         hovertemplate=f"{plain(parameter)} %{{x:.4g}}: %{{y:.2f}}%"
         "<extra>%{fullData.name}</extra>",

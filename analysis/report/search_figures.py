@@ -121,9 +121,19 @@ def _budget(title: str, rows: pd.DataFrame) -> Chart:
     sums = rows.groupby("loss")[EPOCH_COUNTS].sum().loc[in_order(rows["loss"])]
     useful = sums["epochs"] - sums["failed_epochs"]
     bars = [
-        ("trained", useful, SPENT, ""),
-        ("saved by early stopping", sums["saved_epochs"], SAVED, "/"),
-        ("lost to failures and restarts", sums["lost_epochs"], LOST, "x"),
+        ("trained", useful, SPENT, {"shape": ""}),
+        (
+            "saved by early stopping",
+            sums["saved_epochs"],
+            SAVED,
+            {"shape": "/", "fgcolor": SPENT.light},
+        ),
+        (
+            "lost to failures and restarts",
+            sums["lost_epochs"],
+            LOST,
+            {"shape": "x", "fgcolor": LOST.light},
+        ),
     ]
     names = [loss_name(loss) for loss in sums.index]
     traces = [
@@ -132,10 +142,10 @@ def _budget(title: str, rows: pd.DataFrame) -> Chart:
             x=values.tolist(),
             orientation="h",
             name=name,
-            marker={"color": style.light, "pattern": {"shape": shape, "fgcolor": SPENT.light}},
+            marker={"color": style.light, "pattern": pattern},
             hovertemplate="%{x} epochs " + name + "<extra>%{y}</extra>",
         )
-        for name, values, style, shape in bars
+        for name, values, style, pattern in bars
         if values.sum()
     ]
     plot = figure(traces, axis("Epochs"), categories(names), barmode="stack", bargap=0.35)
@@ -168,8 +178,8 @@ def gap_charts(table: pd.DataFrame, judged_on: str) -> list[Chart]:
 def _gap(title: str, rows: pd.DataFrame, judged_on: str) -> Chart:
     names = rows["loss"].map(loss_name).tolist()
     traces = [*_bridges(rows), *_ends(rows)]
-    plot = figure(traces, axis(f"Accuracy on the {judged_on} (%)"), categories(names))
-    ranks = ["-" if pd.isna(value) else f"{value:.2f}" for value in rows["rank_correlation"]]
+    plot = figure(traces, axis("Accuracy (%)"), categories(names))
+    agreement = f"rank correlation of {judged_on} and clean test"
     behind = pd.DataFrame(
         {
             "loss": names,
@@ -177,18 +187,22 @@ def _gap(title: str, rows: pd.DataFrame, judged_on: str) -> Chart:
             "again (%)": rows["replicated_value"].map(percent).tolist(),
             "seeds": rows["replicates"].tolist(),
             "diverged": rows["replicates_diverged"].tolist(),
-            f"rank correlation of {judged_on} and clean test": ranks,
+            agreement: rows["rank_correlation"].map(_rank).tolist(),
             "of trials": rows["trials"].tolist(),
         }
     )
     return Chart(title, plot, _luck(rows, judged_on), behind, ROOM + 20 + BAR * len(names))
 
 
+def _rank(correlation: float) -> str:
+    return "-" if pd.isna(correlation) else f"{correlation:.2f}".replace("-", "−")
+
+
 def _luck(rows: pd.DataFrame, judged_on: str) -> str:
     again, ranked = rows.dropna(subset="gap"), rows.dropna(subset="rank_correlation")
     gaps = [f"{loss_name(row['loss'])} {signed(-row['gap'])}" for row in records(again)]
     ranks = [
-        f"{loss_name(row['loss'])} {row['rank_correlation']:.2f} ({row['trials']} trials)"
+        f"{loss_name(row['loss'])} {_rank(row['rank_correlation'])} ({row['trials']} trials)"
         for row in records(ranked)
     ]
     alone = [loss_name(loss) for loss in rows["loss"][rows["gap"].isna()]]
