@@ -9,9 +9,8 @@ from typing import TYPE_CHECKING, Annotated, ParamSpec
 
 import typer
 
-from analysis.best import best_configs, top_configs
 from analysis.results import ResultsError, load_results
-from analysis.text import console, print_best, print_note
+from analysis.text import best_table, console, print_best, print_note
 from trainable.storage import Folder, StorageError
 
 if TYPE_CHECKING:
@@ -71,7 +70,7 @@ def clear_errors(command: Callable[P, None]) -> Callable[P, None]:
 def best(
     directory: Directory,
     study: Study = None,
-    top: Annotated[int, typer.Option(min=1, help="csv: the best so many of each study")] = 1,
+    top: Annotated[int, typer.Option(min=1, help="the best so many of each study")] = 1,
     confirmed: Confirmed = False,
     format_: Annotated[
         BestFormat, typer.Option("--format", help="toml: a sweep file that runs it again")
@@ -80,16 +79,15 @@ def best(
     """The best configuration of each study, by the selection rule."""
     from analysis.rerun import best_sweep
 
+    if format_ is BestFormat.TOML and top > 1:
+        raise ResultsError("--top has no meaning with --format toml: a sweep file has one trial")
     results = load_results(directory, studies=[study] if study else None, columns=[])
     if format_ is BestFormat.TOML:
         typer.echo(best_sweep(results, study, confirmed=confirmed), nl=False)
     elif format_ is BestFormat.CSV:
-        table = (
-            best_configs(results, confirmed=confirmed) if top == 1 else top_configs(results, top)
-        )
-        table.to_csv(sys.stdout, index=False)
+        best_table(results, confirmed=confirmed, top=top).to_csv(sys.stdout, index=False)
     else:
-        print_best(results, console(), confirmed=confirmed)
+        print_best(results, console(), confirmed=confirmed, top=top)
 
 
 @app.command()
@@ -123,9 +121,13 @@ def report(
         typer.echo(write_report(directory, out))
         return
     try:
-        watch_report(directory, out, seconds=every, written=typer.echo)
+        watch_report(directory, out, seconds=every, written=typer.echo, missed=_missed)
     except KeyboardInterrupt:
         typer.echo("stopped watching", err=True)
+
+
+def _missed(reason: str) -> None:
+    typer.echo(f"not written this time: {reason}", err=True)
 
 
 @app.command()

@@ -6,12 +6,12 @@ was stopped early, never the test set unless the sweep file says ``allow_test_se
 """
 
 from collections.abc import Mapping
-from typing import Any, cast
+from typing import Any, Literal, cast
 
 import pandas as pd
 
 from analysis.results import Results, ResultsError
-from analysis.schema import COMPLETED, PARAM, REPLICATE, SEARCH
+from analysis.schema import COMPLETED, DIVERGED, PARAM, PAUSED, REPLICATE, RUNNING, SEARCH
 from trainable.metrics import TEST_METRICS
 
 STUDY_COLUMNS = ["dataset", "model", "noise_kind", "noise_rate", "noise", "loss"]
@@ -29,55 +29,86 @@ TRIAL_COLUMNS = [
     "best_val_accuracy",
 ]
 
+REPLICATE_COUNTS = ["replicates", "replicates_diverged", "replicates_unfinished"]
+REPLICATED = [
+    *REPLICATE_COUNTS,
+    "replicated_value",
+    "confirmed_value",
+    "replicated_test",
+    "replicated_test_std",
+]
+"""What :func:`replicated` says about a trial."""
+
 
 def best_configs(results: Results, *, confirmed: bool = False) -> pd.DataFrame:
     """The best trial of each study: one row a study, the highest selection value first.
 
     Columns: ``study``, what it is about, ``trials`` and ``completed`` (search trials, and those
     among them that used their full budget), the trial's own columns, its ``param_*``, ``config``
-    (JSON), ``replicates`` (n), ``replicated_value``, ``replicated_test`` and
-    ``replicated_test_std`` (mean of the selection metric, mean and standard deviation of test
-    accuracy over completed replicates; NaN without), ``leak`` (selected on the test set). A study
-    without a completed trial stays, with NaN in the trial's columns.
+    (JSON), those of :func:`replicated`, ``leak`` (selected on the test set). A study without a
+    completed trial stays, with NaN in the trial's columns.
 
     Args:
         results: from ``load_results``.
-        confirmed: choose, among the trials that were replicated, the highest mean of the
-            selection metric over the replicates; studies without replicates get NaN.
+        confirmed: choose, among the trials whose replicates have all ended, the highest mean of
+            the selection metric over the replicates; those of which a replicate diverged come
+            after all others. Studies without such a trial get NaN.
 
     Raises:
         ResultsError: trials were selected on the test set, but the sweep file does not allow it.
     """
-    ranked = _replicated(results) if confirmed else rank_trials(results)
-    winners = ranked[ranked["rank"] == 1].drop(columns=["rank", *STUDY_COLUMNS])
-    table = _studies(results).merge(winners, on="study", how="left")
-    table["leak"] = selected_on_test(results)
-    order = ["replicated_value" if confirmed else "selection_value", "study"]
-    return table.sort_values(order, ascending=[False, True], ignore_index=True)
+    table = _top(results, 1, confirmed, how="left").drop(columns="rank")
+    values = _CONFIRMED if confirmed else _SEARCHED
+    descending = [False] * len(values)
+    return table.sort_values([*values, "study"], ascending=[*descending, True], ignore_index=True)
 
 
-def top_configs(results: Results, k: int = 3) -> pd.DataFrame:
+def top_configs(results: Results, k: int = 3, *, confirmed: bool = False) -> pd.DataFrame:
     """The best ``k`` trials of each study by the selection rule: column ``rank``, from 1.
 
-    Sorted by study and rank; other columns as in :func:`best_configs`.
+    Sorted by study and rank; other columns, and ``confirmed``, as in :func:`best_configs`. A
+    study without a completed trial has no rows.
     """
-    ranked = rank_trials(results)
-    return ranked[ranked["rank"] <= k].reset_index(drop=True)
+    table = _top(results, k, confirmed, how="inner")
+    return table.sort_values(["study", "rank"], ignore_index=True)
+
+
+def _top(results: Results, k: int, confirmed: bool, how: Literal["left", "inner"]) -> pd.DataFrame:
+    ranked = _replicated(results) if confirmed else rank_trials(results)
+    best = ranked[ranked["rank"] <= k].drop(columns=STUDY_COLUMNS)
+    table = _studies(results).merge(best, on="study", how=how)
+    return table.assign(leak=selected_on_test(results))
+
+
+def chosen_configs(results: Results) -> pd.DataFrame:
+    """The configuration that each study ends up with: the confirmed one, else the search's best.
+
+    Columns as in :func:`best_configs`, and ``confirmed``. The confirmed ones come first, each
+    part best first; studies without a completed trial are left out.
+    """
+    confirmed, searched = (
+        best_configs(results, confirmed=again).dropna(subset="trial_id").assign(confirmed=again)
+        for again in (True, False)
+    )
+    searched = searched[~searched["study"].isin(confirmed["study"])]
+    parts = [table for table in (confirmed, searched) if len(table)]
+    return pd.concat(parts or [confirmed], ignore_index=True)
 
 
 def final_trials(results: Results) -> pd.DataFrame:
     """The trials that a study's final numbers come from, sorted by study and seed.
 
-    The completed replicates of its confirmed configuration; without any, its best search trial.
-    Columns as in ``results.trials``.
+    Of its chosen configuration the replicates that used their full budget, if it is confirmed,
+    else the search trial itself. Columns as in ``results.trials``.
     """
     trials = full_budget(results.trials)
-    confirmed = set(best_configs(results, confirmed=True)["trial_id"].dropna())
-    again = trials[(trials["phase"] == REPLICATE) & trials["source_trial_id"].isin(confirmed)]
-    best = best_configs(results)
-    best = best[~best["study"].isin(again["study"])]
-    chosen = pd.concat([again, trials[trials["trial_id"].isin(set(best["trial_id"].dropna()))]])
-    return chosen.sort_values(["study", "seed"], ignore_index=True)
+    chosen = chosen_configs(results)
+    confirmed = chosen["confirmed"].astype("bool")
+    again, first = set(chosen["trial_id"][confirmed]), set(chosen["trial_id"][~confirmed])
+    final = trials["source_trial_id"].isin(again) & (trials["phase"] == REPLICATE)
+    return trials[final | trials["trial_id"].isin(first)].sort_values(
+        ["study", "seed"], ignore_index=True
+    )
 
 
 def rank_trials(results: Results) -> pd.DataFrame:
@@ -87,8 +118,8 @@ def rank_trials(results: Results) -> pd.DataFrame:
     trials = trials[trials["phase"] == SEARCH].merge(
         replicated(results.trials), on="trial_id", how="left"
     )
-    trials["replicates"] = trials["replicates"].fillna(0).astype("int64")
-    return _ranked(trials, "selection_value")
+    trials[REPLICATE_COUNTS] = trials[REPLICATE_COUNTS].fillna(0).astype("int64")
+    return _ranked(trials, _SEARCHED)
 
 
 def full_budget(trials: pd.DataFrame) -> pd.DataFrame:
@@ -98,20 +129,35 @@ def full_budget(trials: pd.DataFrame) -> pd.DataFrame:
 
 
 def replicated(trials: pd.DataFrame) -> pd.DataFrame:
-    """Per replicated trial (``trial_id``): n, mean metric, mean and std of test accuracy."""
-    replicates = full_budget(trials)
-    replicates = replicates[replicates["phase"] == REPLICATE]
-    groups = replicates.astype({"source_trial_id": "str"}).groupby("source_trial_id")
-    return (
-        groups.agg(
-            replicates=("trial_id", "count"),
-            replicated_value=("selection_value", "mean"),
-            replicated_test=("test_accuracy", "mean"),
-            replicated_test_std=("test_accuracy", "std"),
-        )
-        .rename_axis("trial_id")
-        .reset_index()
+    """How the replicates of each replicated trial (``trial_id``) ended, one row a trial.
+
+    ``replicates`` used their full budget, ``replicates_diverged`` did not get there,
+    ``replicates_unfinished`` run or wait; one that failed is none of these: that says nothing
+    about the configuration. Over those with their full budget: ``replicated_value``, the mean of
+    the selection metric, ``replicated_test`` and ``replicated_test_std``, mean and standard
+    deviation of test accuracy (NaN without). ``confirmed_value`` is ``replicated_value``, but NaN,
+    the worst value, if a replicate diverged.
+    """
+    again = trials[trials["phase"] == REPLICATE]
+    full = again.index.isin(full_budget(again).index)
+    outcomes = pd.DataFrame(
+        {
+            "trial_id": again["source_trial_id"].astype("str"),
+            "replicates": full,
+            "replicates_diverged": again["status"] == DIVERGED,
+            "replicates_unfinished": again["status"].isin([RUNNING, PAUSED]),
+            "value": again["selection_value"].where(full),
+            "test": again["test_accuracy"].where(full),
+        }
     )
+    table = outcomes.groupby("trial_id", as_index=False).agg(
+        **{name: (name, "sum") for name in REPLICATE_COUNTS},
+        replicated_value=("value", "mean"),
+        replicated_test=("test", "mean"),
+        replicated_test_std=("test", "std"),
+    )
+    steady = table["replicates_diverged"] == 0
+    return table.assign(confirmed_value=table["replicated_value"].where(steady))
 
 
 def selected_on_test(results: Results) -> bool:
@@ -139,20 +185,27 @@ def parameters(row: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
+_SEARCHED = ["selection_value"]
+_CONFIRMED = ["confirmed_value", "replicated_value"]
+"""What the search ranks by, and the replicates: the second value where the first is undefined."""
+
+
 def _replicated(results: Results) -> pd.DataFrame:
-    ranked = rank_trials(results)
-    return _ranked(ranked[ranked["replicates"] > 0].drop(columns="rank"), "replicated_value")
+    ranked = rank_trials(results).drop(columns="rank")
+    told = ranked["replicates"] + ranked["replicates_diverged"] > 0
+    return _ranked(ranked[told & (ranked["replicates_unfinished"] == 0)], _CONFIRMED)
 
 
-def _ranked(trials: pd.DataFrame, value: str) -> pd.DataFrame:
-    """Trials by study and ``value``, highest first, ties by number; ``rank`` from 1."""
+def _ranked(trials: pd.DataFrame, values: list[str]) -> pd.DataFrame:
+    """Trials by study and ``values``, highest first, ties by number; ``rank`` from 1."""
     trials = trials.sort_values(
-        ["study", value, "number"], ascending=[True, False, True], ignore_index=True
+        ["study", *values, "number"],
+        ascending=[True, *[False] * len(values), True],
+        ignore_index=True,
     )
     params = [name for name in trials.columns if name.startswith(PARAM)]
-    extra = ["replicates", "replicated_value", "replicated_test", "replicated_test_std"]
     rank = trials.groupby("study", observed=True).cumcount() + 1
-    columns = ["study", *STUDY_COLUMNS, *TRIAL_COLUMNS, *params, "config", *extra]
+    columns = ["study", *STUDY_COLUMNS, *TRIAL_COLUMNS, *params, "config", *REPLICATED]
     return trials[columns].assign(rank=rank)
 
 

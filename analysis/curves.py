@@ -26,9 +26,12 @@ def response_curve(results: Results, parameter: str = "lam") -> pd.DataFrame:
     """Accuracy over one hyperparameter: a row for each search trial that used its full budget.
 
     Columns: the study's, ``trial_id``, ``number``, ``value`` (of the parameter),
-    ``selection_value``, ``test_accuracy``, and ``elr_best``: test accuracy of the best elr
-    configuration of the same setting, the dotted line of the paper's figure 3 (mean over its
-    replicates if there are any; NaN without elr). Sorted by study and value.
+    ``selection_value``, ``test_accuracy``, and ``chosen``: whether it is its study's best by the
+    selection rule. ``elr_best``: test accuracy of the elr trial chosen so in the same setting,
+    the dotted line of the paper's figure 3; like all trials of the search it is one draw, on the
+    search's seed. ``elr_again`` and ``elr_again_std``: mean and standard deviation of the same
+    configuration over its ``elr_seeds`` fresh seeds. NaN without elr, or replicates of it. Sorted
+    by study and value.
 
     Raises ResultsError if no trial has the parameter.
     """
@@ -39,9 +42,11 @@ def response_curve(results: Results, parameter: str = "lam") -> pd.DataFrame:
     if parameter not in names:
         raise ResultsError(unknown("hyperparameter", parameter, names))
     trials = trials.rename(columns={f"{PARAM}{parameter}": "value"}).dropna(subset="value")
-    columns = ["study", *STUDY_COLUMNS, "trial_id", "number", "value"]
+    best = best_configs(results)
+    trials = trials.assign(chosen=trials["trial_id"].isin(set(best["trial_id"].dropna())))
+    columns = ["study", *STUDY_COLUMNS, "trial_id", "number", "value", "chosen"]
     curve = trials[[*columns, "selection_value", "test_accuracy"]]
-    curve = _plain(curve).merge(_elr_best(results), on=SETTING, how="left")
+    curve = _plain(curve).merge(_elr(best), on=SETTING, how="left")
     return curve.sort_values(["study", "value", "number"], ignore_index=True)
 
 
@@ -94,13 +99,16 @@ def final_curves(results: Results) -> pd.DataFrame:
     return epochs.sort_values(["study", "seed", "trial_id", "epoch"], ignore_index=True)
 
 
-def _elr_best(results: Results) -> pd.DataFrame:
-    best = best_configs(results)
-    confirmed = best_configs(results, confirmed=True)
-    best = _plain(best[best["loss"] == BASELINE])
-    replicated = confirmed.set_index("study")["replicated_test"]
-    again = best["study"].map(replicated)
-    return best[SETTING].assign(elr_best=again.fillna(best["test_accuracy"]))
+def _elr(best: pd.DataFrame) -> pd.DataFrame:
+    """What the search chose for elr in each setting, and what came of it on fresh seeds."""
+    names = {
+        "test_accuracy": "elr_best",
+        "replicated_test": "elr_again",
+        "replicated_test_std": "elr_again_std",
+        "replicates": "elr_seeds",
+    }
+    elr = _plain(best[best["loss"] == BASELINE])
+    return elr[[*SETTING, *names]].rename(columns=names)
 
 
 def _plain(table: pd.DataFrame) -> pd.DataFrame:

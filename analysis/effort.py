@@ -2,7 +2,7 @@
 
 import pandas as pd
 
-from analysis.best import best_configs, full_budget, replicated
+from analysis.best import REPLICATE_COUNTS, best_configs, full_budget, replicated
 from analysis.results import Results
 from analysis.schema import (
     COMPLETED,
@@ -14,6 +14,12 @@ from analysis.schema import (
     STOPPED,
 )
 
+EPOCH_COUNTS = ["epochs", "saved_epochs", "failed_epochs", "repeated_epochs", "lost_epochs"]
+
+
+ENOUGH_TRIALS = 8
+"""Trials below which a rank correlation is mostly chance."""
+
 
 def budget(results: Results) -> pd.DataFrame:
     """Epochs and hours of each study and phase.
@@ -21,13 +27,13 @@ def budget(results: Results) -> pd.DataFrame:
     Columns: ``study``, ``phase``, ``trials``; how many of them ``completed``, ``stopped``,
     ``diverged``, ``failed``, ``unfinished``; ``epochs`` trained (each counted once) and
     ``hours`` of the slots; ``saved_epochs`` that stopped trials did not train, ``saved_hours``
-    (at the study's mean time an epoch); ``lost_epochs`` of failed trials and those trained twice
-    after an interruption. Slot hours: two trials side by side for an hour are two.
+    (at the study's mean time an epoch); ``lost_epochs``: the ``failed_epochs`` of failed trials,
+    which are among ``epochs``, and the ``repeated_epochs`` trained again after an interruption,
+    which are not. Slot hours: two trials side by side for an hour are two.
     """
     trials = results.trials
     status = trials["status"]
     left = trials["max_epochs"] - trials["epochs"]
-    repeated = trials["repeated_epochs"].fillna(0)
     columns = trials[["study", "phase"]].assign(
         trials=1,
         **{name: status == name for name in (COMPLETED, STOPPED, DIVERGED, FAILED)},
@@ -35,14 +41,15 @@ def budget(results: Results) -> pd.DataFrame:
         epochs=trials["epochs"],
         hours=trials["duration_s"] / 3600,
         saved_epochs=left.where(status == STOPPED, 0),
-        lost_epochs=trials["epochs"].where(status == FAILED, 0) + repeated,
+        failed_epochs=trials["epochs"].where(status == FAILED, 0),
+        repeated_epochs=trials["repeated_epochs"].fillna(0),
     )
     table = columns.groupby(["study", "phase"], observed=True).sum().reset_index()
     table["saved_hours"] = (
         table["saved_epochs"] * table["hours"] / table["epochs"].where(table["epochs"] > 0)
     )
-    counts = ["epochs", "saved_epochs", "lost_epochs"]
-    return table.astype(dict.fromkeys(counts, "int64"))
+    table["lost_epochs"] = table["failed_epochs"] + table["repeated_epochs"]
+    return table.astype(dict.fromkeys(EPOCH_COUNTS, "int64"))
 
 
 def selection_gap(results: Results) -> pd.DataFrame:
@@ -50,13 +57,14 @@ def selection_gap(results: Results) -> pd.DataFrame:
 
     One row a study. ``selection_value`` of the best search trial against ``replicated_value``,
     its mean over ``replicates`` fresh seeds, and ``gap``, the first minus the second (NaN
-    without replicates). ``rank_correlation`` in [-1, 1] (Spearman's) between the selection value
-    and test accuracy over the ``trials`` search trials that used their full budget; NaN with
-    fewer than three.
+    without replicates): the luck of having been chosen, and that of the search's seed, whose
+    hold-out may be an easy one. ``rank_correlation`` in [-1, 1] (Spearman's) between the selection
+    value and test accuracy over the ``trials`` search trials that used their full budget; NaN
+    with fewer than :data:`ENOUGH_TRIALS`.
     """
     best = best_configs(results)[["study", "loss", "noise", "trial_id", "selection_value"]]
     table = best.merge(replicated(results.trials), on="trial_id", how="left")
-    table["replicates"] = table["replicates"].fillna(0).astype("int64")
+    table[REPLICATE_COUNTS] = table[REPLICATE_COUNTS].fillna(0).astype("int64")
     table["gap"] = table["selection_value"] - table["replicated_value"]
     trials = full_budget(results.trials)
     trials = trials[trials["phase"] == SEARCH]
@@ -70,7 +78,7 @@ def selection_gap(results: Results) -> pd.DataFrame:
 
 
 def _rank_correlation(trials: pd.DataFrame) -> float:
-    if len(trials) < 3:
+    if len(trials) < ENOUGH_TRIALS:
         return float("nan")
     ranks = trials[["selection_value", "test_accuracy"]].rank()
     if (ranks.nunique() < 2).any():

@@ -10,7 +10,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from analysis.best import best_configs, records
+from analysis.best import chosen_configs, records
 from analysis.results import Results, ResultsError
 from analysis.text import percent
 from trainable.catalog import unknown
@@ -111,11 +111,11 @@ def _share(part: float, whole: int) -> float:
 
 
 def _winner(results: Results, study: str) -> tuple[str, TrialConfig]:
-    for confirmed in (True, False):
-        best = best_configs(results, confirmed=confirmed)
-        row = records(best[best["study"] == study])[0]
-        if pd.notna(row["trial_id"]):
-            return row["trial_id"], TrialConfig.from_dict(json.loads(row["config"]))
+    chosen = chosen_configs(results)
+    for row in records(chosen[chosen["study"] == study]):
+        return row["trial_id"], TrialConfig.from_dict(json.loads(row["config"]))
+    if study not in set(results.trials["study"]):
+        raise ResultsError(f"study {study} has epochs, but no row in the table of trials")
     raise ResultsError(f"study {study} has no trial that used its full budget")
 
 

@@ -1,10 +1,14 @@
 """Accuracies printed in papers, with what has to be said about where each row comes from."""
 
+import json
+from collections.abc import Mapping
 from functools import cache
 from importlib.resources import files
+from typing import Any
 
 import pandas as pd
 
+from trainable.catalog import DATASETS
 from trainable.config import NoiseConfig
 
 SOURCES: dict[str, str] = {
@@ -25,6 +29,9 @@ PROTOCOLS: dict[tuple[str, str], str] = {
     ("paper", "adam_elr"): _STARRED,
 }
 """How a row was obtained, by source and method; other rows are as printed in their source."""
+
+NETWORK = "resnet34"
+"""What all printed rows were trained with, on all training images."""
 
 REMARKS: dict[str, str] = {
     SOURCES["paper"]: (
@@ -63,6 +70,42 @@ def published(dataset: str, noise: str) -> pd.DataFrame:
     rows = table[(table["dataset"] == dataset) & (_settings(table, dataset) == noise)]
     columns = ["method", "published", "published_std", "source", "protocol"]
     return rows[columns].reset_index(drop=True)
+
+
+def deviations(config: Mapping[str, Any], protocol: str) -> str:
+    """What a configuration was trained with that its printed row was not; empty for nothing.
+
+    Looks at network, epochs, training images and schedule: ``small_cnn instead of resnet34; 20
+    epochs instead of 150``. The hold-out is not compared.
+
+    Args:
+        config: a row of ``best.chosen_configs`` on a data set that something is printed about.
+        protocol: that of :func:`published`.
+    """
+    starred = protocol == _STARRED
+    images = DATASETS[config["dataset"]].train_examples
+    used = json.loads(config["config"]).get("data", {}).get("train_examples") or images
+    schedule = config.get("param_lr_schedule")
+    theirs = "cosine_warm_restarts" if starred else "multistep"
+    epochs = 150 if starred or config["dataset"] == "cifar100" else 120
+    pairs = [
+        (config["model"], NETWORK, ""),
+        (int(config["epochs"]), epochs, "epochs"),
+        (used, images, "training images"),
+        (theirs if pd.isna(schedule) else schedule, theirs, ""),
+    ]
+    return "; ".join(
+        f"{_said(ours)} {unit} instead of {_said(printed)}".replace("  ", " ")
+        for ours, printed, unit in pairs
+        if ours != printed
+    )
+
+
+def _said(value: object) -> str:
+    """``5,000``, ``cosine warm restarts``; the name of a network as it is."""
+    if isinstance(value, int):
+        return f"{value:,}"
+    return str(value).replace("cosine_warm_restarts", "cosine warm restarts")
 
 
 def _settings(table: pd.DataFrame, dataset: str) -> pd.Series:

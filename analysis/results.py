@@ -49,7 +49,7 @@ _READERS = 8
 
 
 class ResultsWarning(UserWarning):
-    """Something was left out of the results because its file is damaged."""
+    """Something is not in the results because its file is damaged or missing."""
 
 
 @dataclass(frozen=True)
@@ -90,7 +90,8 @@ def load_results(
         strict: whether a damaged file is an error, or left out with a :class:`ResultsWarning`.
 
     Raises:
-        ResultsError: no results there, a damaged file (its path), an unknown study or column.
+        ResultsError: no results there, a damaged file (its path), epochs without a table of
+            trials, an unknown study or column.
         StorageError: the storage cannot be read.
     """
     folder = Folder.open(path)
@@ -98,8 +99,9 @@ def load_results(
         raise ResultsError(_not_results(folder))
     for name in set(columns or ()) - {column.name for column in EPOCH_COLUMNS}:
         raise ResultsError(unknown("epoch column", name, [c.name for c in EPOCH_COLUMNS]))
-    trials = _load_trials(folder, strict)
-    known = sorted({*trials["study"], *store.study_names(folder)})
+    recorded = store.study_names(folder)
+    trials = _load_trials(folder, bool(recorded), strict)
+    known = sorted({*trials["study"], *recorded})
     for name in set(studies or ()) - set(known):
         raise ResultsError(unknown("study", name, known))
     chosen = known if studies is None else [name for name in known if name in studies]
@@ -108,8 +110,8 @@ def load_results(
         folder=folder,
         trials=trials,
         epochs=_load_epochs(folder, chosen, columns, strict, trials["trial_id"].to_list()),
-        spec=_load_text(folder, SPEC_FILE, tomllib.loads),
-        provenance=_load_text(folder, PROVENANCE_FILE, json.loads),
+        spec=_load_text(folder, SPEC_FILE, tomllib.loads, strict),
+        provenance=_load_text(folder, PROVENANCE_FILE, json.loads, strict),
     )
 
 
@@ -120,10 +122,13 @@ def _not_results(folder: Folder) -> str:
     return f"{folder} holds no results: neither {SPEC_FILE} nor {TRIALS}/ is there"
 
 
-def _load_trials(folder: Folder, strict: bool) -> pd.DataFrame:
+def _load_trials(folder: Folder, has_epochs: bool, strict: bool) -> pd.DataFrame:
     table = TRIAL_SCHEMA.empty_table()
     if (folder / TRIALS).exists(TRIALS_FILE):
         table = _read(folder / TRIALS, TRIALS_FILE, TRIAL_SCHEMA, TRIAL_KEY, strict)
+    elif has_epochs:
+        text = f"{folder} holds epochs, but no table of trials: {TRIALS}/{TRIALS_FILE} is missing"
+        _refuse(ResultsError(text), strict)
     return cast(pd.DataFrame, table.to_pandas())
 
 
@@ -210,10 +215,15 @@ def _read(
     try:
         return store.read_table(folder, name, schema, key)
     except ResultsError as error:
-        if strict:
-            raise
-        warnings.warn(f"left out: {error}", ResultsWarning, stacklevel=2)
+        _refuse(error, strict)
         return schema.empty_table()
+
+
+def _refuse(error: ResultsError, strict: bool) -> None:
+    """Raise the error, or, unless ``strict``, warn that something is left out."""
+    if strict:
+        raise error
+    warnings.warn(f"left out: {error}", ResultsWarning, stacklevel=3)
 
 
 def _with_study(table: pa.Table, studies: list[str], index: int) -> pa.Table:
@@ -222,10 +232,17 @@ def _with_study(table: pa.Table, studies: list[str], index: int) -> pa.Table:
     return table.add_column(0, "study", column)
 
 
-def _load_text(folder: Folder, name: str, parse: Callable[[str], Any]) -> dict[str, Any]:
+def _load_text(
+    folder: Folder, name: str, parse: Callable[[str], Any], strict: bool
+) -> dict[str, Any]:
     if not folder.exists(name):
         return {}
     try:
-        return cast(dict[str, Any], parse(folder.read(name).decode()))
+        content = parse(folder.read(name).decode())
+        if isinstance(content, dict):
+            return content
+        reason = "no table of names and values"
     except ValueError as error:
-        raise ResultsError(f"{folder}/{name} is damaged: {error}") from error
+        reason = str(error)
+    _refuse(ResultsError(f"{folder}/{name} is damaged: {reason}"), strict)
+    return {}

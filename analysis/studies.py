@@ -33,8 +33,10 @@ STATES: dict[str, TrialState] = {
 ATTRIBUTES = ("trial_id", "status", "end_reason", "epochs", "seed", "test_accuracy", "duration_s")
 """Columns of a trial that its Optuna trial carries as user attributes."""
 
-ENOUGH_TRIALS = 4
-"""Completed trials below which an importance would be mere noise."""
+ENOUGH_TRIALS = 15
+TRIALS_PER_PARAMETER = 3
+"""Completed trials, in all and for each parameter that varies, below which an importance would be
+mere noise."""
 
 
 def optuna_studies(
@@ -73,13 +75,14 @@ def importances(results: Results) -> pd.DataFrame:
 
     Columns: ``study``, ``parameter``, ``importance`` (fractions that add up to 1 in a study),
     ``trials`` (completed ones, which are all that Optuna looks at). Parameters that not every
-    completed trial has are left out, and so are studies with fewer than :data:`ENOUGH_TRIALS`
-    completed trials or with equal values only. Sorted by study, the most important first.
+    completed trial has are left out, and so are studies with equal values only or fewer than
+    :data:`ENOUGH_TRIALS` completed trials, or :data:`TRIALS_PER_PARAMETER` for each parameter
+    that varies. Sorted by study, the most important first.
     """
     rows: list[dict[str, Any]] = []
     for name, study in optuna_studies(results).items():
         complete = study.get_trials(states=[TrialState.COMPLETE])
-        if len(complete) < ENOUGH_TRIALS or len({trial.value for trial in complete}) < 2:
+        if len(complete) < _enough(complete) or len({trial.value for trial in complete}) < 2:
             continue
         found = optuna.importance.get_param_importances(study)
         rows += [
@@ -87,6 +90,11 @@ def importances(results: Results) -> pd.DataFrame:
             for p, value in found.items()
         ]
     return pd.DataFrame(rows, columns=["study", "parameter", "importance", "trials"])
+
+
+def _enough(trials: list[FrozenTrial]) -> int:
+    varied = {name for trial in trials for name in trial.params}
+    return max(ENOUGH_TRIALS, TRIALS_PER_PARAMETER * len(varied))
 
 
 def journal(results: Results) -> bytes:

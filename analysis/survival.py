@@ -4,25 +4,35 @@ import numpy as np
 import pandas as pd
 
 from analysis.results import Results
-from analysis.schema import SEARCH
+from analysis.schema import DIVERGED, FAILED, PAUSED, RUNNING, SEARCH, STOPPED
+
+UNFINISHED = "unfinished"
+COUNTS = ["trials", STOPPED, DIVERGED, FAILED, UNFINISHED]
 
 
 def survival(results: Results) -> pd.DataFrame:
-    """Trials that trained at least so many epochs: a row for each study and epoch, from 1.
+    """Search trials that trained at least so many epochs: a row for each study and epoch, from 1.
 
-    Columns: ``study``, ``epoch``, ``trials`` (search trials of the study that trained this epoch)
-    and ``share`` (of those that trained at all, in [0, 1]). Trials still running count with what
-    they have trained. Studies in which nothing has trained yet are left out.
+    Columns: ``study``, ``epoch``; ``trials`` that trained this epoch, and why the others did not:
+    ``stopped``, ``diverged``, ``failed``, or ``unfinished``: running or paused before it. Trials
+    that never trained are in none of them. ``share`` in [0, 1] of the trials trains the epoch, as
+    Kaplan and Meier estimate it: epoch by epoch among those that trained the one before and of
+    which it is known whether they went on; NaN from where that is known of none. Studies in which
+    nothing has trained yet are left out.
     """
     trained = results.trials[(results.trials["phase"] == SEARCH) & (results.trials["epochs"] > 0)]
     tables = [_survival(str(study), g) for study, g in trained.groupby("study", observed=True)]
-    empty = pd.DataFrame({"study": [], "epoch": [], "trials": [], "share": []})
+    empty = pd.DataFrame({name: [] for name in ("study", "epoch", *COUNTS, "share")})
     return pd.concat(tables, ignore_index=True) if tables else empty
 
 
 def _survival(study: str, trials: pd.DataFrame) -> pd.DataFrame:
     epochs = np.arange(1, trials["max_epochs"].max() + 1)
-    alive = (trials["epochs"].to_numpy()[:, None] >= epochs).sum(axis=0)
-    return pd.DataFrame(
-        {"study": study, "epoch": epochs, "trials": alive, "share": alive / len(trials)}
-    )
+    before = trials["epochs"].to_numpy()[:, None] < epochs
+    status = trials["status"].astype("str").replace([RUNNING, PAUSED], UNFINISHED)
+    counts = {name: before[status == name].sum(axis=0) for name in COUNTS[1:]}
+    counts = {"trials": (~before).sum(axis=0), **counts}
+    table = pd.DataFrame({"study": study, "epoch": epochs, **counts})
+    ended = table[[STOPPED, DIVERGED, FAILED]].sum(axis="columns").diff().fillna(0)
+    share = (table["trials"] / (table["trials"] + ended)).cumprod()
+    return table.assign(share=share.fillna(share.ffill().where(lambda last: last == 0)))

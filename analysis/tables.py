@@ -1,7 +1,8 @@
 """The accuracy table for a paper: methods down, noise settings across.
 
 What is in a cell is computed once (:class:`Grid`); each format only writes it down. A method is
-bold where its difference to elr, paired by seed, has a 95% interval that lies above zero.
+bold where it is better than elr (``accuracy.compare``): the 95% interval of their difference,
+paired by seed, lies above zero.
 """
 
 import io
@@ -12,7 +13,7 @@ from typing import Any
 
 import pandas as pd
 
-from analysis.accuracy import BASELINE, SETTING, accuracy_table
+from analysis.accuracy import BASELINE, BETTER, ENOUGH_PAIRS, SETTING, accuracy_table
 from analysis.best import records, selected_on_test
 from analysis.published import REMARKS
 from analysis.results import Results, ResultsError
@@ -113,14 +114,15 @@ def _lines(
 
 
 def _measured(row: Mapping[str, Any]) -> Cell:
-    return Cell(mean_std(row["test"], row["test_std"], row["n"]), row["difference_low"] > 0)
+    text = mean_std(row["test"], row["test_std"], row["n"], row["diverged"])
+    return Cell(text, row["verdict"] == BETTER)
 
 
 def _difference(row: Mapping[str, Any]) -> Cell:
     text = f"{100 * row['difference']:+.2f}"
     if pd.notna(row["difference_low"]):
         text += f" [{100 * row['difference_low']:+.2f}, {100 * row['difference_high']:+.2f}]"
-    return Cell(f"{text} ({row['pairs']:.0f})", row["difference_low"] > 0)
+    return Cell(f"{text} ({row['pairs']:.0f})", row["verdict"] == BETTER)
 
 
 def _published(row: Mapping[str, Any]) -> Cell:
@@ -133,15 +135,29 @@ def _notes(own: pd.DataFrame, printed: pd.DataFrame) -> list[str]:
     notes[0] += " chosen on the noisy hold-out."
     if not own["from_replicates"].all():
         notes.append("n = 1 is the search's own winner, not confirmed on fresh seeds.")
+    if own["diverged"].any():
+        notes.append("Seeds on which a configuration diverged are counted, but in no mean.")
     if own["pairs"].max() >= 2:
         notes.append(
             "Differences to ELR are paired by seed, with a 95% t interval (pairs), not corrected "
-            "for several comparisons. Bold: the interval lies above zero."
+            f"for several comparisons. Bold: at least {ENOUGH_PAIRS} pairs, an interval above "
+            "zero and not of width zero, and no seed on which one of the two diverged."
         )
     if len(printed):
         sources = sorted(set(printed["source"]))
         notes += [f"Published: {source}. {REMARKS[source]}" for source in sources]
+        notes += _otherwise(own["differs_in"].dropna())
     return notes
+
+
+def _otherwise(deviations: "pd.Series[str]") -> list[str]:
+    """How this sweep's protocol differs from the printed rows', of all methods together."""
+    said = dict.fromkeys(part for text in deviations for part in text.split("; ") if part)
+    theirs: dict[str, list[str]] = {}
+    for ours, printed in (part.split(" instead of ") for part in said):
+        theirs.setdefault(ours, []).append(printed)
+    parts = [f"{ours} instead of {' or '.join(printed)}" for ours, printed in theirs.items()]
+    return [f"Another protocol here: {'; '.join(parts)}."] if parts else []
 
 
 def _blocks(grid: Grid) -> list[tuple[str, tuple[tuple[str, tuple[Cell, ...]], ...]]]:
@@ -188,9 +204,11 @@ def _markdown(grid: Grid) -> str:
 def _latex(grid: Grid) -> str:
     columns = len(grid.header) + 1
     lines = [
-        "% needs \\usepackage{booktabs}",
+        "% needs \\usepackage{booktabs} and \\usepackage{adjustbox}",
         "\\begin{table}",
+        "\\small",
         f"\\caption{{{_escaped(grid.title)}. {_escaped(' '.join(grid.notes))}}}",
+        "\\begin{adjustbox}{max width=\\linewidth}",
         f"\\begin{{tabular}}{{l{'r' * len(grid.header)}}}",
         "\\toprule",
         " & ".join(["Method", *map(_escaped, grid.header)]) + " \\\\",
@@ -200,7 +218,8 @@ def _latex(grid: Grid) -> str:
         for method, cells in block:
             texts = [f"\\textbf{{{c.text}}}" if c.bold else c.text for c in cells]
             lines.append(" & ".join([method, *(_escaped(t, False) for t in texts)]) + " \\\\")
-    return "\n".join([*lines, "\\bottomrule", "\\end{tabular}", "\\end{table}", ""])
+    ends = ["\\bottomrule", "\\end{tabular}", "\\end{adjustbox}", "\\end{table}", ""]
+    return "\n".join([*lines, *ends])
 
 
 def _escaped(text: str, all_: bool = True) -> str:

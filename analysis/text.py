@@ -9,14 +9,15 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from analysis.best import best_configs, parameters, records, selected_on_test
+from analysis.best import best_configs, parameters, records, selected_on_test, top_configs
 from analysis.results import Results
 from analysis.schema import PARAM, SEARCH
 
 PIPE_WIDTH = 400
 LEAK = "LEAK: selected on the test set; these numbers promise nothing about new data"
+NO_WINNER = "no trial used its full budget yet"
 RUNNING = "still running: these are the best so far"
-NUMBERS = ("val %", "test %", "epochs", "full/all", "test % again")
+NUMBERS = ("trial", "val %", "test %", "full", "val again", "test again")
 
 
 def console(stream: IO[str] | None = None) -> Console:
@@ -25,27 +26,28 @@ def console(stream: IO[str] | None = None) -> Console:
     return Console(file=stream, width=None if stream.isatty() else PIPE_WIDTH, highlight=False)
 
 
-def print_best(results: Results, out: Console, *, confirmed: bool = False) -> None:
-    """Print the best configuration of each study, noise setting by noise setting."""
-    best = best_configs(results, confirmed=confirmed)
+def print_best(results: Results, out: Console, *, confirmed: bool = False, top: int = 1) -> None:
+    """Print the best configurations of each study, noise setting by noise setting."""
+    best = best_table(results, confirmed=confirmed, top=top)
     order = ["dataset", "model", "noise_kind", "noise_rate", "noise"]
-    by = "replicated_value" if confirmed else "selection_value"
-    best = best.sort_values([*order, by], ascending=[True] * len(order) + [False])
+    best = best.sort_values(order, kind="stable")
     rows = records(best)
     if not rows:
-        print_note("no trials yet", out)
+        print_note("no trials yet" if results.trials.empty else NO_WINNER, out)
         return
-    print_table(("study", *NUMBERS, "trial"), [_numbers(row) for row in rows], out)
+    print_table(("study", *NUMBERS), [_numbers(row) for row in rows], out)
     out.print()
     varied = varied_parameters(results)
-    values = [[row["study"], _parameters(row, varied[row["study"]])] for row in rows]
-    print_table(("study", "parameters"), values, out)
+    values = [[row["study"], _number(row), _parameters(row, varied[row["study"]])] for row in rows]
+    print_table(("study", "trial", "parameters"), values, out)
     out.print()
     metric = " and ".join(sorted(set(best["selected_by"].dropna()))) or "nothing yet"
     rule = "mean over the replicates" if confirmed else "value at the last epoch"
     print_note(f"chosen by the {rule} of {metric}, on the full budget only", out)
-    print_note("val: noisy hold-out; test: true labels, never used to choose", out)
+    print_note("val: noisy hold-out; test: true labels, never used to choose; both in %", out)
+    print_note("full: search trials that used their full budget, of all", out)
     if best["replicates"].sum() > 0:
+        print_note(f"val again: mean of {metric} over fresh seeds", out)
         print_note("test again: mean ± std (n) over fresh seeds", out)
     for mark, text in ((selected_on_test(results), LEAK), (results.running, RUNNING)):
         if mark:
@@ -53,17 +55,33 @@ def print_best(results: Results, out: Console, *, confirmed: bool = False) -> No
 
 
 def _numbers(row: Mapping[str, Any]) -> list[str]:
-    study, share = row["study"], f"{row['completed']}/{row['trials']}"
+    share = f"{row['completed']}/{row['trials']}"
     if pd.isna(row["trial_id"]):
-        return [study, "-", "-", "-", share, "-", "-"]
-    numbers = [percent(row["val_accuracy"]), percent(row["test_accuracy"]), f"{row['epochs']:.0f}"]
-    again = mean_std(row["replicated_test"], row["replicated_test_std"], row["replicates"])
-    return [study, *numbers, share, again, f"{row['number']:.0f}"]
+        return [row["study"], "-", "-", "-", share, "-", "-"]
+    again = mean_std(
+        row["replicated_test"],
+        row["replicated_test_std"],
+        row["replicates"],
+        row["replicates_diverged"],
+    )
+    searched = [percent(row["val_accuracy"]), percent(row["test_accuracy"]), share]
+    return [row["study"], _number(row), *searched, percent(row["replicated_value"]), again]
+
+
+def _number(row: Mapping[str, Any]) -> str:
+    return "-" if pd.isna(row["number"]) else f"{row['number']:.0f}"
+
+
+def best_table(results: Results, *, confirmed: bool, top: int) -> pd.DataFrame:
+    """One row a study, or of ``top`` above 1 so many rows of each that has some."""
+    if top == 1:
+        return best_configs(results, confirmed=confirmed)
+    return top_configs(results, top, confirmed=confirmed)
 
 
 def _parameters(row: Mapping[str, Any], varied: set[str]) -> str:
     if pd.isna(row["trial_id"]):
-        return "no trial used its full budget yet"
+        return NO_WINNER
     values = {name: value for name, value in parameters(row).items() if name in varied}
     return "  ".join(f"{name}={short(value)}" for name, value in values.items())
 
@@ -108,12 +126,16 @@ def percent(fraction: float) -> str:
     return "-" if pd.isna(fraction) else f"{100 * fraction:.2f}"
 
 
-def mean_std(mean: float, std: float, n: float) -> str:
-    """``92.12 ± 0.35 (5)`` of fractions; without ± for one value, ``-`` for none."""
+def mean_std(mean: float, std: float, n: float, diverged: float = 0) -> str:
+    """``92.12 ± 0.35 (5)`` of fractions; without ± for one value, ``-`` for none.
+
+    ``diverged`` seeds are in neither number, but said: ``81.00 (1, 4 diverged)``.
+    """
+    lost = f", {diverged:.0f} diverged" if diverged else ""
     if pd.isna(mean) or not n:
-        return "-"
+        return f"- (0{lost})" if lost else "-"
     spread = "" if pd.isna(std) else f" ± {percent(std)}"
-    return f"{percent(mean)}{spread} ({n:.0f})"
+    return f"{percent(mean)}{spread} ({n:.0f}{lost})"
 
 
 def short(value: object) -> str:

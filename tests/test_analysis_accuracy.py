@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from analysis.accuracy import accuracy_table, half_width, paired_difference
-from analysis.published import PROTOCOLS, REMARKS, SOURCES, published
+from analysis.published import PROTOCOLS, REMARKS, SOURCES, deviations, published
 from analysis.results import ResultsError, load_results
 from analysis.tables import METHODS, format_table, grids
 from tests.recorded import SWEEP, record_sweep, trial_row, write_results
@@ -64,6 +64,7 @@ def test_difference_is_paired_by_seed_with_students_interval(table):
     assert table["pairs"]["adam_elr"] == 3
     assert np.isnan(table["difference"]["elr"])
     assert table["pairs"]["ce"] == 0
+    assert table["verdict"].dropna().to_dict() == {"adam_elr": "unclear"}
 
 
 def test_accuracy_table_has_the_published_numbers_beside_and_below(table):
@@ -92,6 +93,65 @@ def test_half_width_needs_two_values():
     assert np.isnan(half_width(np.array([])))
     assert np.isnan(half_width(np.array([1.0])))
     assert half_width(np.array([0.0, 2.0])) == pytest.approx(12.7062)
+
+
+@pytest.mark.parametrize(
+    ("gains", "verdict"),
+    [
+        ([0.020, 0.021], "unclear"),
+        ([1 / 360] * 2, "unclear"),
+        ([1 / 360] * 5, "unclear"),
+        ([0.020, 0.021, 0.022], "better"),
+        ([-0.020, -0.021, -0.022], "worse"),
+        ([0.020, -0.020, 0.021], "unclear"),
+        ([0.020], "unclear"),
+    ],
+)
+def test_a_verdict_needs_three_pairs_that_differ(tmp_path, gains, verdict):
+    elr = [0.90, 0.91, 0.93, 0.92, 0.94][: len(gains)]
+    trials = replicated_study("elr", elr)
+    trials += replicated_study("gce", [e + gain for e, gain in zip(elr, gains, strict=True)])
+    results = load_results(write_results(tmp_path, trials))
+    assert accuracy_table(results).set_index("loss")["verdict"]["gce"] == verdict
+    (grid,) = grids(results)
+    bold = {method: cell.bold for method, (cell,) in grid.measured}
+    assert bold == {"GCE": verdict == "better", "ELR": False}
+
+
+def unstable(rows, count):
+    """The last ``count`` replicates diverged."""
+    return [
+        row | ({"status": "diverged", "epochs": 1} if k >= len(rows) - count else {})
+        for k, row in enumerate(rows)
+    ]
+
+
+def test_a_configuration_that_diverges_is_said_to_and_never_bold(tmp_path):
+    trials = replicated_study("elr", [0.90, 0.92, 0.94, 0.90, 0.90])
+    trials += unstable(replicated_study("adam_elr", [0.93, 0.95, 0.98, 0.5, 0.5]), 2)
+    trials += unstable(replicated_study("gce", [0.5, 0.5, 0.5, 0.5, 0.5]), 5)
+    results = load_results(write_results(tmp_path, trials))
+    table = accuracy_table(results).set_index("loss")
+    assert table["verdict"]["adam_elr"] == "diverged"
+    assert table["difference_low"]["adam_elr"] > 0
+    assert table["diverged"].to_dict() == {"elr": 0, "adam_elr": 2, "gce": 5}
+    assert np.isnan(table["test"]["gce"])
+    (grid,) = grids(results)
+    cells = {method: cells[0] for method, cells in grid.measured}
+    assert (cells["Adam-refined ELR"].text, cells["Adam-refined ELR"].bold) == (
+        "95.33 ± 2.52 (3, 2 diverged)",
+        False,
+    )
+    assert cells["GCE"].text == "- (0, 5 diverged)"
+    assert not any(cell.bold for _, (cell,) in grid.differences)
+    assert any("diverged are counted" in note for note in grid.notes)
+
+
+def test_nothing_is_better_than_a_baseline_that_diverges(tmp_path):
+    trials = unstable(replicated_study("elr", [0.90, 0.92, 0.94, 0.90]), 1)
+    trials += replicated_study("ce", [0.93, 0.95, 0.98, 0.5])
+    table = accuracy_table(load_results(write_results(tmp_path, trials))).set_index("loss")
+    assert (table["pairs"]["ce"], table["verdict"]["ce"]) == (3, "diverged")
 
 
 def test_networks_and_data_sets_are_not_compared_with_each_other(tmp_path):
@@ -126,6 +186,42 @@ def test_published_rows_all_say_where_they_come_from():
     assert {method for _, method in PROTOCOLS} <= set(METHODS)
 
 
+PRINTED = {
+    "dataset": "cifar10",
+    "model": "resnet34",
+    "epochs": 150.0,
+    "config": '{"data": {"train_examples": null}}',
+    "param_lr_schedule": "cosine_warm_restarts",
+}
+
+
+@pytest.mark.parametrize(
+    ("loss", "fields", "said"),
+    [
+        ("elr", {}, ""),
+        ("elr", {"config": '{"data": {"train_examples": 50000}}'}, ""),
+        ("elr", {"model": "small_cnn"}, "small_cnn instead of resnet34"),
+        ("elr", {"epochs": 120.0}, "120 epochs instead of 150"),
+        (
+            "adam_elr",
+            {"config": '{"data": {"train_examples": 5000}}', "param_lr_schedule": "multistep"},
+            "5,000 training images instead of 50,000; multistep instead of cosine warm restarts",
+        ),
+        ("ce", {"epochs": 120.0, "param_lr_schedule": "multistep"}, ""),
+        ("ce", {}, "150 epochs instead of 120; cosine warm restarts instead of multistep"),
+    ],
+)
+def test_deviations_are_what_the_paper_did_otherwise(loss, fields, said):
+    rows = published("cifar10", "symmetric-0.4").set_index("method")
+    assert deviations(PRINTED | fields, rows["protocol"][loss]) == said
+
+
+def test_accuracy_table_says_where_papers_did_otherwise(table):
+    assert table["differs_in"]["elr"] == "3 epochs instead of 150"
+    assert table["differs_in"]["ce"] == "3 epochs instead of 120"
+    assert pd.isna(table["differs_in"]["bootstrap"])
+
+
 def test_methods_name_every_loss():
     assert set(LOSSES) <= set(METHODS)
 
@@ -138,7 +234,7 @@ def cifar(tmp_path_factory):
 
 def test_bold_needs_an_interval_above_zero(tmp_path):
     trials = replicated_study("elr", [0.90, 0.92, 0.94])
-    trials += replicated_study("adam_elr", [0.93, 0.95, 0.97])
+    trials += replicated_study("adam_elr", [0.93, 0.95, 0.98])
     trials += replicated_study("gce", [0.99, 0.80, 0.99])
     trials += replicated_study("ce", [0.99])
     (grid,) = grids(load_results(write_results(tmp_path, trials)))
@@ -161,6 +257,14 @@ def test_latex_escapes_and_balances(cifar):
     assert "±" not in text
     assert re.search(r"accuracy in \\%", text)
     assert text.count("\\begin{") == text.count("\\end{")
+
+
+def test_latex_table_of_many_settings_is_made_to_fit_the_page(cifar):
+    first, *lines = format_table(cifar, "latex").splitlines()
+    assert first == "% needs \\usepackage{booktabs} and \\usepackage{adjustbox}"
+    inside = lines.index("\\begin{adjustbox}{max width=\\linewidth}") + 1
+    assert lines[inside].startswith("\\begin{tabular}")
+    assert lines[-3:-1] == ["\\end{tabular}", "\\end{adjustbox}"]
 
 
 def test_text_table_lines_up_its_columns(cifar):

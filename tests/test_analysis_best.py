@@ -1,7 +1,14 @@
 import numpy as np
 import pytest
 
-from analysis.best import best_configs, parameters, top_configs
+from analysis.best import (
+    REPLICATE_COUNTS,
+    best_configs,
+    chosen_configs,
+    final_trials,
+    parameters,
+    top_configs,
+)
 from analysis.results import ResultsError, load_results
 from tests.recorded import epoch_row, trial_row, write_results
 
@@ -136,12 +143,89 @@ def test_confirmed_chooses_by_replicated_validation_not_test(tmp_path):
     assert confirmed["replicated_test"].tolist() == pytest.approx([0.85])
 
 
-def test_unfinished_replicates_do_not_count(tmp_path):
-    trials = [trial_row(number=0), *replicates(0, [(0.5, 0.5), (0.6, 0.6)])]
-    trials[2] |= {"status": "running", "epochs": 1}
+@pytest.mark.parametrize("status", ["running", "paused"])
+def test_a_trial_is_not_confirmed_before_all_its_replicates_have_ended(tmp_path, status):
+    trials = [
+        trial_row(number=0, val_accuracy=0.9),
+        trial_row(number=1, val_accuracy=0.8),
+        *replicates(0, [(0.7, 0.7), (0.0, 0.0)], first=10),
+        *replicates(1, [(0.5, 0.5), (0.6, 0.6)], first=20),
+    ]
+    trials[3] |= {"status": status, "epochs": 0}
+    assert best(tmp_path / "a", trials, confirmed=True)["number"].tolist() == [1]
+    searched = best(tmp_path / "a", trials)
+    assert searched["replicates"].tolist() == searched["replicates_unfinished"].tolist() == [1]
+    assert np.isnan(searched["replicated_test_std"].iloc[0])
+    alone = best(tmp_path / "b", [trials[0], *trials[2:4]], confirmed=True)
+    assert alone["trial_id"].isna().all()
+
+
+def diverge(rows, count):
+    return [
+        row | ({"status": "diverged", "epochs": 1} if k < count else {})
+        for k, row in enumerate(rows)
+    ]
+
+
+def test_a_trial_that_diverges_on_a_seed_comes_after_all_that_do_not(tmp_path):
+    trials = [
+        trial_row(number=0, val_accuracy=0.8),
+        trial_row(number=1, val_accuracy=0.9),
+        *replicates(0, [(0.60, 0.60)] * 5, first=10),
+        *diverge(replicates(1, [(0.61, 0.81)] * 5, first=20), 4),
+    ]
     table = best(tmp_path, trials, confirmed=True)
-    assert table["replicates"].tolist() == [1]
-    assert np.isnan(table["replicated_test_std"].iloc[0])
+    assert table["number"].tolist() == [0]
+    results = load_results(tmp_path)
+    assert final_trials(results)["test_accuracy"].tolist() == [0.60] * 5
+    unstable = best_configs(results).iloc[0]
+    assert (unstable["replicates"], unstable["replicates_diverged"]) == (1, 4)
+    assert unstable["replicated_value"] == pytest.approx(0.61)
+    assert np.isnan(unstable["confirmed_value"])
+
+
+def test_the_best_of_trials_that_all_diverge_somewhere_is_that_of_the_other_seeds(tmp_path):
+    trials = [
+        trial_row(number=0, val_accuracy=0.9),
+        trial_row(number=1, val_accuracy=0.8),
+        trial_row(number=2, val_accuracy=0.7),
+        *diverge(replicates(0, [(0.5, 0.5)] * 2, first=10), 2),
+        *diverge(replicates(1, [(0.5, 0.5)] * 2, first=20), 1),
+        *diverge(replicates(2, [(0.6, 0.6)] * 2, first=30), 1),
+    ]
+    table = best(tmp_path, trials, confirmed=True)
+    assert table["number"].tolist() == [2]
+
+
+def test_studies_that_diverge_come_after_steady_ones_and_before_those_without(tmp_path):
+    def study(name, values, count):
+        source = {"study": name, "source_trial_id": f"{name}-0000"}
+        again = diverge(replicates(0, values), count)
+        return [
+            trial_row(name, 0),
+            *(row | source | {"trial_id": f"{name}-{k}"} for k, row in enumerate(again)),
+        ]
+
+    trials = [
+        *study("a", [(0.9, 0.9)] * 2, 1),
+        *study("b", [(0.5, 0.5)] * 2, 0),
+        *study("c", [(0.9, 0.9)] * 2, 2),
+        trial_row("d", 0),
+    ]
+    assert best(tmp_path, trials, confirmed=True)["study"].tolist() == ["b", "a", "c", "d"]
+    chosen = chosen_configs(load_results(tmp_path))
+    assert chosen["study"].tolist() == ["b", "a", "c", "d"]
+    assert chosen["confirmed"].tolist() == [True, True, True, False]
+    finals = final_trials(load_results(tmp_path))
+    assert finals.groupby("study", observed=True).size().to_dict() == {"a": 1, "b": 2, "d": 1}
+
+
+def test_a_replicate_that_failed_only_leaves_fewer_seeds(tmp_path):
+    trials = [trial_row(number=0), *replicates(0, [(0.5, 0.5), (0.6, 0.6)])]
+    trials[2] |= {"status": "failed", "epochs": 1}
+    table = best(tmp_path, trials, confirmed=True)
+    assert table[REPLICATE_COUNTS].values.tolist() == [[1, 0, 0]]
+    assert table["confirmed_value"].tolist() == [0.5]
 
 
 def test_confirmed_without_replicates_keeps_the_studies(tmp_path):
@@ -161,6 +245,9 @@ def test_top_configs_ranks_each_study(tmp_path):
         ("a", 3, 3),
         ("b", 1, 0),
     ]
+    assert table["trials"].tolist() == table["completed"].tolist() == [4, 4, 4, 1]
+    assert not table["leak"].any()
+    assert set(table.columns) == {*best_configs(load_results(tmp_path)).columns, "rank"}
 
 
 def test_parameters_are_those_the_trial_has(tmp_path):

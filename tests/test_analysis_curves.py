@@ -27,14 +27,20 @@ def test_response_curve_has_the_trials_of_full_budget_only(tmp_path):
     assert curve["elr_best"].tolist() == [0.8, 0.8, 0.8]
 
 
-def test_response_curve_draws_elr_at_its_replicated_mean(tmp_path):
-    trials = [trial_row(ELR, 0, param_lam=3.0)]
+def test_response_curve_compares_on_the_search_seed_and_has_fresh_seeds_beside(tmp_path):
+    trials = [
+        trial_row(ELR, 0, param_lam=3.0, val_accuracy=0.6, test_accuracy=0.85),
+        trial_row(ELR, 1, param_lam=1.0, val_accuracy=0.5, test_accuracy=0.95),
+    ]
     trials += [
         trial_row(ELR, k, phase="replicate", source_trial_id=f"{ELR}-0000", test_accuracy=test)
-        for k, test in ((1, 0.7), (2, 0.9))
+        for k, test in ((8, 0.7), (9, 0.9))
     ]
     curve = response_curve(load_results(write_results(tmp_path, trials)))
-    assert curve["elr_best"].tolist() == pytest.approx([0.8])
+    assert curve["chosen"].tolist() == [False, True]
+    assert curve["elr_best"].tolist() == [0.85, 0.85]
+    assert curve["elr_again"].tolist() == pytest.approx([0.8, 0.8])
+    assert curve["elr_seeds"].tolist() == [2, 2]
 
 
 def test_response_curve_of_an_unknown_parameter_is_refused(recorded):

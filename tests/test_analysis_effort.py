@@ -28,6 +28,7 @@ def test_budget_adds_up_epochs_spent_saved_and_lost(tmp_path):
     assert search["hours"] == pytest.approx(5)
     assert search["saved_epochs"] == 8
     assert search["saved_hours"] == pytest.approx(8 * 5 / 20)
+    assert (search["failed_epochs"], search["repeated_epochs"]) == (3, 2)
     assert search["lost_epochs"] == 3 + 2
     assert table.loc["replicate", "trials"] == 1
     assert table.loc["replicate", "saved_epochs"] == 0
@@ -41,12 +42,16 @@ def test_budget_of_a_sweep_that_has_trained_nothing(tmp_path):
     assert budget(load_results(write_results(tmp_path / "b", []))).empty
 
 
+RISING = [(10 + k, 0.1 + 0.01 * k) for k in range(5)]
+
+
 def test_selection_gap_is_what_the_winner_was_lucky_by(tmp_path):
     trials = [
         trial_row(number=0, val_accuracy=0.70, test_accuracy=0.9),
         trial_row(number=1, val_accuracy=0.60, test_accuracy=0.8),
         trial_row(number=2, val_accuracy=0.50, test_accuracy=0.7),
         trial_row(number=3, val_accuracy=0.99, status="stopped", epochs=1),
+        *(trial_row(number=k, val_accuracy=v, test_accuracy=v) for k, v in RISING),
         *(
             trial_row(
                 number=k,
@@ -64,7 +69,7 @@ def test_selection_gap_is_what_the_winner_was_lucky_by(tmp_path):
     assert row["replicated_value"] == pytest.approx(0.64)
     assert row["gap"] == pytest.approx(0.06)
     assert row["replicates"] == 2
-    assert row["trials"] == 3
+    assert row["trials"] == 8
     assert row["rank_correlation"] == pytest.approx(1)
     other = table.loc["symmetric-0.6-elr"]
     assert other["replicates"] == 0
@@ -74,11 +79,13 @@ def test_selection_gap_is_what_the_winner_was_lucky_by(tmp_path):
 
 def test_rank_correlation_is_negative_or_undefined_where_it_should_be(tmp_path):
     opposed = [
-        trial_row("a", k, val_accuracy=v, test_accuracy=t)
-        for k, (v, t) in enumerate([(0.1, 0.3), (0.2, 0.2), (0.3, 0.1)])
+        trial_row("a", k, val_accuracy=0.1 + 0.01 * k, test_accuracy=0.9 - 0.01 * k)
+        for k in range(8)
     ]
-    level = [trial_row("b", k, val_accuracy=0.1 * k, test_accuracy=0.5) for k in range(3)]
-    table = selection_gap(load_results(write_results(tmp_path, opposed + level)))
+    level = [trial_row("b", k, val_accuracy=0.1 * k, test_accuracy=0.5) for k in range(8)]
+    few = [trial_row("c", k, val_accuracy=0.1 * k, test_accuracy=0.1 * k) for k in range(7)]
+    table = selection_gap(load_results(write_results(tmp_path, opposed + level + few)))
     found = table.set_index("study")["rank_correlation"]
     assert found["a"] == pytest.approx(-1)
     assert np.isnan(found["b"])
+    assert np.isnan(found["c"])

@@ -8,8 +8,8 @@ from PIL import Image
 
 from analysis.contact_sheet import CLASSES, contact_sheet
 from analysis.labels import label_errors, write_label_errors
-from analysis.results import ResultsError, load_results
-from tests.recorded import record_sweep, trial_row, write_results
+from analysis.results import ResultsError, ResultsWarning, load_results
+from tests.recorded import epoch_row, record_sweep, trial_row, write_results
 from trainable.catalog import DATASETS
 from trainable.config import DataConfig, NoiseConfig, TrialConfig
 
@@ -103,6 +103,17 @@ def test_label_errors_that_cannot_be_found_say_why(tmp_path):
     running = load_results(write_results(tmp_path / "b", [trial_row(status="running")]))
     with pytest.raises(ResultsError, match="no trial that used its full budget"):
         label_errors(running, STUDY)
+
+
+def test_label_errors_of_epochs_without_a_table_of_trials_say_so(tmp_path):
+    folder = write_results(tmp_path, [trial_row()], [epoch_row(f"{STUDY}-0000", 1)])
+    folder.delete("trials")
+    with pytest.raises(ResultsError, match="holds epochs, but no table of trials"):
+        load_results(folder)
+    with pytest.warns(ResultsWarning, match="holds epochs, but no table of trials"):
+        results = load_results(folder, strict=False)
+    with pytest.raises(ResultsError, match=f"study {STUDY} has epochs, but no row in the table"):
+        label_errors(results, STUDY)
 
 
 @pytest.mark.parametrize("shape", [(20, 1, 8, 8), (20, 3, 32, 32)])

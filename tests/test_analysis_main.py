@@ -45,6 +45,28 @@ def test_best_as_csv_has_a_row_a_study_or_the_top_ones(recorded):
     assert [row["rank"] for row in csv.DictReader(io.StringIO(text))] == ["1", "2"] * 6
 
 
+def test_best_top_is_the_same_as_text_and_obeys_confirmed(recorded):
+    rows = [line.split() for line in run("best", recorded, "--top", "2").stdout.splitlines()]
+    text = run("best", recorded, "--format", "csv", "--top", "2").stdout
+    table = list(csv.DictReader(io.StringIO(text)))
+    assert sorted((row[0], row[1]) for row in rows[1:13]) == sorted(
+        (row["study"], row["number"]) for row in table
+    )
+    text = run("best", recorded, "--format", "csv", "--top", "2", "--confirmed").stdout
+    confirmed = list(csv.DictReader(io.StringIO(text)))
+    assert [row["replicates"] for row in confirmed] == ["3"] * 6
+
+
+def test_best_confirmed_shows_the_value_it_chose_by(recorded):
+    arguments = ("--study", "symmetric-0.4-elr", "--confirmed")
+    (row,) = csv.DictReader(
+        io.StringIO(run("best", recorded, *arguments, "--format", "csv").stdout)
+    )
+    header, line = run("best", recorded, *arguments).stdout.splitlines()[:2]
+    assert "val again" in header
+    assert line.split()[5] == f"{100 * float(row['replicated_value']):.2f}"
+
+
 def test_best_as_toml_is_a_sweep_file(recorded):
     result = run("best", recorded, "--study", "symmetric-0.4-elr", "--format", "toml")
     assert parse_sweep(result.stdout).losses == ["elr"]
@@ -87,6 +109,7 @@ def test_optuna_writes_a_journal_here_or_there(recorded, tmp_path):
         (["best", "{}/nowhere"], "holds no results"),
         (["best", "{}", "--study", "elr"], "unknown study 'elr'"),
         (["best", "{}", "--format", "toml"], "one study at a time"),
+        (["best", "{}", "--format", "toml", "--top", "2"], "--top has no meaning with"),
         (["table", "{}/epochs"], "holds no results"),
         (["labels", "{}", "--study", "symmetric-0.4-ce"], "left no targets"),
         (["optuna", "{}", "--out", "/proc/x/y.journal"], "cannot write /proc/x/y.journal: "),
@@ -102,14 +125,34 @@ def test_bad_input_is_one_line_and_exit_code_2(recorded, arguments, message):
     assert message in line
 
 
-def test_analysis_runs_where_neither_torch_nor_ray_is_installed(recorded):
-    code = (
-        "import runpy, sys\n"
-        "sys.modules.update(dict.fromkeys(('torch', 'torchvision', 'ray')))\n"
-        f"sys.argv = ['analysis', 'best', {recorded!r}]\n"
-        "runpy.run_module('analysis', run_name='__main__')\n"
-    )
-    command = [sys.executable, "-W", "error", "-c", code]
+WITHOUT_TORCH_AND_RAY = """
+import runpy, sys
+
+class Missing:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in ("torch", "torchvision", "ray"):
+            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+
+sys.meta_path.insert(0, Missing())
+runpy.run_module("analysis", run_name="__main__")
+"""
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["best", "{}"], "symmetric-0.4-adam_elr"),
+        (["best", "{}", "--study", "symmetric-0.4-elr", "--format", "toml"], 'name = "recorded'),
+        (["table", "{}", "--format", "latex"], "Adam-refined ELR"),
+        (["labels", "{}", "--study", "symmetric-0.4-elr"], "doubted.png"),
+        (["optuna", "{}"], "optuna-dashboard"),
+        (["report", "{}"], "report.html"),
+    ],
+    ids=lambda value: value[0] if isinstance(value, list) else "",
+)
+def test_every_command_runs_where_neither_torch_nor_ray_is_installed(recorded, arguments, said):
+    arguments = [argument.format(recorded) for argument in arguments]
+    command = [sys.executable, "-W", "error", "-c", WITHOUT_TORCH_AND_RAY, *arguments]
     done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, check=False)
-    assert done.returncode == 0, done.stderr
-    assert "symmetric-0.4-adam_elr" in done.stdout
+    assert (done.returncode, done.stderr) == (0, "")
+    assert said in done.stdout

@@ -57,6 +57,21 @@ def test_overview_prefers_what_was_confirmed_and_pairs_by_seed(tmp_path):
     assert row["ce_pairs"] == 0
 
 
+def test_overview_prefers_a_loss_that_does_not_diverge(tmp_path):
+    rows = [
+        search("elr", 0, 0.60, 0.80),
+        search("adam_elr", 0, 0.70, 0.90),
+        *(again("elr", 0, seed, 0.55, 0.80) for seed in (1, 2, 3)),
+        *(again("adam_elr", 0, seed, 0.65, 0.90) for seed in (1, 2)),
+        again("adam_elr", 0, 3, 0.65, 0.90) | {"status": "diverged", "epochs": 1},
+    ]
+    (row,) = overview_of(tmp_path, rows).to_dict("records")
+    assert (row["loss"], row["n"], row["diverged"]) == ("elr", 3, 0)
+    rows[0] |= {"loss": "ce"}
+    (row,) = overview_of(tmp_path / "b", [rows[1], *rows[5:]]).to_dict("records")
+    assert (row["loss"], row["n"], row["diverged"]) == ("adam_elr", 2, 1)
+
+
 def test_overview_has_a_row_for_each_setting_in_their_order(tmp_path):
     rows = [
         search("elr", 0, 0.3, 0.5, noise="symmetric-0.6", noise_rate=0.6),
@@ -89,7 +104,39 @@ def test_survival_counts_trials_that_trained_each_epoch(tmp_path):
     table = survival(load_results(tmp_path))
     assert table["epoch"].tolist() == [1, 2, 3, 4]
     assert table["trials"].tolist() == [3, 2, 1, 1]
+    assert table["stopped"].tolist() == [0, 0, 1, 1]
+    assert table["failed"].tolist() == [0, 1, 1, 1]
     assert table["share"].tolist() == pytest.approx([1, 2 / 3, 1 / 3, 1 / 3])
+
+
+def survival_of(tmp_path, *fates):
+    rows = [
+        trial_row("a", number, epochs=epochs, max_epochs=6, status=status)
+        for number, (epochs, status) in enumerate(fates)
+    ]
+    write_results(tmp_path, rows)
+    return survival(load_results(tmp_path))
+
+
+def test_survival_of_running_trials_ends_where_they_are(tmp_path):
+    table = survival_of(tmp_path, *((epochs, "running") for epochs in (2, 3, 5, 5)))
+    assert table["share"].tolist()[:5] == [1] * 5
+    assert math.isnan(table["share"].iloc[5])
+    assert table["unfinished"].tolist() == [0, 0, 1, 2, 2, 4]
+
+
+def test_survival_is_that_of_the_trials_whose_fate_is_known(tmp_path):
+    # After epoch 2 one of four is stopped; after 4 one of the two that are still followed.
+    fates = [(6, "completed"), (4, "stopped"), (2, "stopped"), (3, "paused")]
+    table = survival_of(tmp_path, *fates)
+    assert table["share"].tolist() == pytest.approx([1, 1, 3 / 4, 3 / 4, 3 / 8, 3 / 8])
+    assert table["unfinished"].tolist() == [0, 0, 0, 1, 1, 1]
+
+
+def test_survival_stays_at_zero_where_all_have_ended(tmp_path):
+    table = survival_of(tmp_path, (2, "diverged"), (3, "failed"))
+    assert table["share"].tolist() == pytest.approx([1, 1, 1 / 2, 0, 0, 0])
+    assert table["diverged"].tolist() == [0, 0, 1, 1, 1, 1]
 
 
 def test_survival_of_a_sweep_never_rises(tmp_path):
@@ -104,4 +151,4 @@ def test_survival_without_trials_is_empty(tmp_path):
     write_results(tmp_path, [])
     table = survival(load_results(tmp_path))
     assert table.empty
-    assert list(table.columns) == ["study", "epoch", "trials", "share"]
+    assert {"study", "epoch", "trials", "unfinished", "share"} <= set(table.columns)

@@ -1,7 +1,5 @@
 import json
 import re
-import subprocess
-import sys
 from datetime import UTC, datetime
 from html.parser import HTMLParser
 from pathlib import Path
@@ -17,7 +15,6 @@ from analysis.report.write import has_ended, watch_report, write_report
 from analysis.results import ResultsError, load_results
 from tests.recorded import SWEEP, record_sweep, trial_row, write_results
 
-ROOT = Path(__file__).parents[1]
 NOW = datetime(2026, 1, 2, 3, 4, tzinfo=UTC)
 SMALL = (
     SWEEP.replace("[0.4, 0.6]", "[0.4]").replace("trials = 12", "trials = 4").replace(" 20", " 6")
@@ -122,6 +119,7 @@ def test_summary_says_what_won_and_what_that_is_worth(reader):
     assert re.search(r"vs CE \+\d\d\.\d\d points, better", text)
     assert "no number for this setting" in text
     assert re.search(r"lam \d", text)
+    assert "not corrected for several comparisons" in text
 
 
 def test_header_counts_and_warns(reader):
@@ -135,10 +133,78 @@ def test_header_counts_and_warns(reader):
     assert "Written 2026-01-02 03:04 UTC" in reader.text["footer"]
 
 
+def again(loss, seed, **fields):
+    study = f"symmetric-0.4-{loss}"
+    return trial_row(
+        study,
+        10 + seed,
+        loss=loss,
+        seed=seed,
+        phase="replicate",
+        source_trial_id=f"{study}-0000",
+        **fields,
+    )
+
+
+DIVERGED = {"status": "diverged", "epochs": 1}
+
+
+def test_card_of_a_configuration_that_diverges_says_so(tmp_path):
+    adam = "symmetric-0.4-adam_elr"
+    rows = [
+        trial_row(adam, 0, loss="adam_elr"),
+        trial_row("symmetric-0.4-elr", 0),
+        *(again("adam_elr", seed, test_accuracy=0.9 + 0.01 * seed) for seed in (1, 2)),
+        *(again("adam_elr", seed, **DIVERGED) for seed in (3, 4, 5)),
+        *(again("elr", seed, val_accuracy=0.4, test_accuracy=0.7) for seed in (1, 2)),
+        *(again("elr", seed, **DIVERGED) for seed in (3, 4, 5)),
+    ]
+    write_results(tmp_path, rows)
+    text = re.sub(r"\s+", " ", read(tmp_path).text["summary"])
+    assert "Symmetric, 40% 2 of 5 seeds, 3 diverged Adam-refined ELR" in text
+    assert "+21.50 points, on the seeds that did not diverge" in text
+    assert "better" not in text
+
+
+def test_a_configuration_that_diverges_on_every_seed_has_no_number(tmp_path):
+    write_results(tmp_path, [trial_row(), *(again("elr", seed, **DIVERGED) for seed in (1, 2))])
+    reader = read(tmp_path)
+    assert "0 of 2 seeds, 2 diverged" in reader.text["summary"]
+    assert "no test accuracy: all seeds diverged" in reader.text["summary"]
+    assert "(0, 2 diverged)" in reader.text["accuracy"]
+
+
+@pytest.mark.parametrize(
+    ("replicates", "advice"),
+    [
+        ([{}, {}, {}], "--top 1 --seeds 5` adds more"),
+        ([{}, DIVERGED, DIVERGED, DIVERGED, {}], "--top 1 --seeds 8` adds more"),
+        ([{}, {"status": "failed", "epochs": 0}], "--top 1 --seeds 6` adds more"),
+        ([{}, {"status": "running", "epochs": 0}], "--top 1 --seeds 5` runs it again"),
+    ],
+    ids=["few", "diverged", "failed", "running"],
+)
+def test_advice_adds_seeds_to_those_that_are_there(tmp_path, replicates, advice):
+    rows = [again("elr", seed, **fields) for seed, fields in enumerate(replicates, start=1)]
+    write_results(tmp_path, [trial_row(), *rows])
+    header = re.sub(r"\s+", " ", read(tmp_path).text["header"])
+    assert f"python -m search replicate DIR {advice.replace('`', '')}" in header
+
+
+def test_advice_reaches_down_to_the_configuration_that_was_chosen(tmp_path):
+    first = [trial_row(number=k, val_accuracy=0.9 - 0.1 * k) for k in range(3)]
+    chosen = [{"source_trial_id": first[k]["trial_id"], "val_accuracy": 0.1 * k} for k in range(3)]
+    rows = [again("elr", 1) | row | {"trial_id": f"r{k}"} for k, row in enumerate(chosen)]
+    for row in rows:
+        row["selection_value"] = row["val_accuracy"]
+    write_results(tmp_path, [*first, *rows])
+    assert "replicate DIR --top 3 --seeds 5" in read(tmp_path).text["header"]
+
+
 def test_accuracy_has_the_table_with_intervals(reader):
     text = reader.text["accuracy"]
     assert "Difference to ELR, in points" in text
-    assert re.search(r"−\d+\.\d\d \[−\d+\.\d\d, −\d+\.\d\d\] \(3\)", text)
+    assert re.search(r"−\d+\.\d\d +\[−\d+\.\d\d, −\d+\.\d\d\] \(3\)", text)
     assert any(attrs == {"class": "best"} for attrs in reader.all("td"))
 
 
@@ -183,6 +249,10 @@ def test_report_beside_the_paper(tmp_path):
     assert re.search(r"ELR there: *9\d\.\d\d% ± 0\.\d\d", reader.text["summary"])
     assert "Its rows do not share one protocol" in reader.text["accuracy"]
     assert "Open marks are what papers print" in reader.text["accuracy"]
+    here = "tiny_cnn instead of resnet34; 6 epochs instead of 150"
+    assert f"another protocol: {here}" in reader.text["summary"]
+    assert "+" not in re.search(r"vs paper(.*)there", reader.text["summary"])[1]
+    assert f"Another protocol here: {here} or 120" in reader.text["accuracy"]
 
 
 def test_report_shouts_when_trials_were_selected_on_test(tmp_path):
@@ -280,6 +350,44 @@ def test_watch_writes_until_the_last_trial_has_ended(tmp_path, quick):
     assert (tmp_path / "report.html").read_text() == "2"
 
 
+@pytest.fixture
+def unsteady(tmp_path, quick, monkeypatch):
+    """A finished sweep, and a function that makes the given readings of it fail, from 1."""
+    write_results(tmp_path, [trial_row(), trial_row(number=1, status="running")], spec=ONE)
+    reads = iter(range(1, 1000))
+
+    def fail(*numbers):
+        def load(directory):
+            number = next(reads)
+            if number in numbers:
+                raise ResultsError("changes faster than it can be read")
+            if number > max(numbers):
+                write_results(tmp_path, [trial_row(), trial_row(number=1)], spec=ONE)
+            return load_results(directory)
+
+        monkeypatch.setattr(write, "load_results", load)
+        return tmp_path
+
+    return fail
+
+
+def test_watch_leaves_out_a_turn_in_which_the_folder_cannot_be_read(unsteady):
+    written, missed = [], []
+    place = unsteady(2, 3)
+    watch_report(place, written=written.append, missed=missed.append, sleep=lambda seconds: None)
+    assert len(written) == 2
+    assert missed == ["changes faster than it can be read"] * 2
+
+
+def test_watch_ends_where_the_folder_cannot_be_read_at_first_or_any_more(unsteady):
+    with pytest.raises(ResultsError, match="changes faster"):
+        watch_report(unsteady(1), sleep=lambda seconds: None)
+    missed = []
+    with pytest.raises(ResultsError, match="changes faster"):
+        watch_report(unsteady(*range(3, 99)), missed=missed.append, sleep=lambda seconds: None)
+    assert len(missed) == write.PATIENCE - 1
+
+
 @pytest.mark.parametrize(
     ("spec", "trials", "ended"),
     [
@@ -343,21 +451,3 @@ def test_command_says_in_one_line_what_is_wrong(tmp_path, quick, arguments, mess
     (line,) = result.stderr.splitlines()
     assert line.startswith("error: ")
     assert message in line
-
-
-def test_report_needs_neither_torch_nor_ray(folder, tmp_path):
-    out = tmp_path / "report.html"
-    code = (
-        "import runpy, sys\n"
-        "class Missing:\n"
-        "    def find_spec(self, name, path, target=None):\n"
-        "        if name.split('.')[0] in ('torch', 'torchvision', 'ray'):\n"
-        "            raise ModuleNotFoundError(name)\n"
-        "sys.meta_path.insert(0, Missing())\n"
-        f"sys.argv = ['analysis', 'report', {folder.location!r}, '--out', {str(out)!r}]\n"
-        "runpy.run_module('analysis', run_name='__main__')\n"
-    )
-    command = [sys.executable, "-W", "error", "-c", code]
-    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, check=False)
-    assert done.returncode == 0, done.stderr
-    assert "Adam-refined ELR" in out.read_text()

@@ -1,3 +1,4 @@
+import json
 import math
 
 import numpy as np
@@ -20,6 +21,7 @@ from analysis.report.search_figures import budget_charts, gap_charts, importance
 from analysis.report.sections import PLANS, Numbers, figure_sections
 from analysis.report.style import LOOKS, MUTED, loss_name, named, study_names
 from analysis.results import load_results
+from spaces.load import dump_sweep, load_sweep
 from tests.recorded import record_sweep, trial_row, write_results
 
 SETTINGS = ["Symmetric, 40%", "Symmetric, 60%"]
@@ -49,7 +51,14 @@ def rows(**columns):
     return pd.DataFrame({"title": "Symmetric, 40%", "loss": "elr", "study": "a", **columns})
 
 
-@pytest.mark.parametrize("name", [plan.name for plan in PLANS])
+def test_a_sweep_as_small_as_the_quickstart_says_what_importances_need(sections):
+    assert sections["importances"].charts == []
+    assert "15 trials that used their full budget, and 3 for each" in (
+        sections["importances"].missing
+    )
+
+
+@pytest.mark.parametrize("name", [p.name for p in PLANS if p.name != "importances"])
 def test_every_section_of_a_recorded_sweep_has_charts_with_words_and_a_table(sections, name):
     assert sections[name].charts
     for chart in sections[name].charts:
@@ -103,7 +112,8 @@ def test_every_section_of_an_empty_folder_says_what_would_fill_it(tmp_path):
 
 def accuracy_rows(**columns):
     row = {"dataset": "d", "model": "m", "noise": "symmetric-0.4", "study": "a", "loss": "elr"}
-    row |= {"test": 0.9, "test_std": 0.01, "n": 3, "published": math.nan}
+    row |= {"test": 0.9, "test_std": 0.01, "n": 3, "diverged": 0, "published": math.nan}
+    row |= {"differs_in": None}
     return pd.DataFrame({**row, **columns}, index=range(len(next(iter(columns.values())))))
 
 
@@ -114,9 +124,19 @@ def test_accuracy_draws_means_whiskers_and_what_papers_print():
     assert (elr.x, elr.error_x.array, elr.y) == ((90.0,), (1.0,), ("Symmetric, 40%",))
     (printed,) = traces(chart, "ELR, published")
     assert (printed.x, printed.marker.symbol) == ((80.0,), "square-open")
-    assert "papers" in chart.says
+    assert chart.says.endswith("Open marks are what papers print for the same method.")
+    (chart,) = accuracy_charts(table.assign(differs_in="tiny_cnn instead of resnet34"))
+    assert chart.says.endswith("for the same method, under another protocol: see below.")
     low, high = chart.plot.layout.xaxis.range
     assert low < 80 < 91 < high
+
+
+def test_accuracy_of_what_diverged_on_every_seed_is_only_said():
+    table = accuracy_rows(loss=["elr", "gce"], test=[0.9, math.nan], diverged=[0, 5], n=[3, 0])
+    (chart,) = accuracy_charts(table)
+    assert [drawn.name for drawn in chart.plot.data] == ["ELR"]
+    assert chart.table["test accuracy (%)"].tolist() == ["90.00 ± 1.00 (3)", "- (0, 5 diverged)"]
+    assert accuracy_charts(table[table["loss"] == "gce"]) == []
 
 
 def test_accuracy_leaves_out_published_methods_that_the_sweep_lacks():
@@ -134,19 +154,34 @@ def test_accuracy_of_a_single_trial_says_so():
 # -- curves ---------------------------------------------------------------------------------------
 
 
-def response_rows(value, test, elr_best=0.85):
-    return rows(
-        value=value, test_accuracy=test, selection_value=0.5, number=range(len(value))
-    ).assign(elr_best=elr_best)
+def response_rows(value, test, elr_best=0.85, **columns):
+    table = rows(value=value, test_accuracy=test, selection_value=0.5, number=range(len(value)))
+    again = {"elr_again": math.nan, "elr_again_std": math.nan, "elr_seeds": 0}
+    table["chosen"] = table["number"] == 0
+    return table.assign(elr_best=elr_best, **again | columns)
 
 
 def test_response_has_a_logarithmic_axis_and_elr_as_a_dotted_line():
     (chart,) = response_charts(response_rows([0.5, 10.0], [0.8, 0.9]), "lam", alone=False)
     assert chart.plot.layout.xaxis.type == "log"
     assert trace(chart, "ELR").mode == "markers"
-    dotted = trace(chart, "ELR at its best")
+    dotted = trace(chart, "ELR as chosen")
     assert (dotted.y, dotted.line.dash) == ((85.0, 85.0), "dot")
-    assert "ELR at 10, 90.00%" in chart.says
+
+
+def test_response_names_what_was_chosen_and_not_what_is_highest_on_test():
+    curve = response_rows([0.5, 10.0], [0.8, 0.9], 0.8)
+    (chart,) = response_charts(curve, "lam", alone=False)
+    assert chart.says == (
+        "2 trials, lam from 0.5 to 10. Chosen: ELR at 0.5, 80.00%. "
+        "The dotted line, ELR as chosen: 80.00%."
+    )
+    assert "90.00" not in chart.says
+    larger, other = trace(chart, "ELR").marker.size
+    assert larger > other
+    again = curve.assign(elr_again=0.78, elr_again_std=0.01, elr_seeds=5)
+    (chart,) = response_charts(again, "lam", alone=False)
+    assert "80.00% here, 78.00 ± 1.00 (5) on fresh seeds." in chart.says
 
 
 def test_response_from_zero_has_a_plain_axis():
@@ -158,6 +193,28 @@ def test_response_from_zero_has_a_plain_axis():
 def test_response_without_elr_has_no_dotted_line():
     (chart,) = response_charts(response_rows([1.0], [0.8], math.nan), "lam", alone=True)
     assert [drawn.name for drawn in chart.plot.data] == ["ELR"]
+
+
+def test_response_of_the_figure3_sweep_is_a_curve_for_each_loss(tmp_path):
+    spec = load_sweep("figure3", ["data.name=digits", "network=tiny_cnn"])
+    trials = [
+        trial_row(
+            cell.study,
+            number,
+            loss=cell.loss,
+            config=json.dumps(cell.trial(point, spec.seed).as_dict()),
+            param_lam=point["lam"],
+        )
+        for cell in spec.cells()
+        for number, point in enumerate(cell.space.grid())
+    ]
+    folder = write_results(tmp_path, trials, spec=dump_sweep(spec))
+    found = {section.name: section for section in figure_sections(load_results(folder))}
+    (chart,) = found["response"].charts
+    for name in ("ELR", "Adam-refined ELR"):
+        line = trace(chart, name)
+        assert (line.mode, line.x) == ("lines+markers", (0.5, 1, 2, 3, 5, 7, 10))
+    assert trace(chart, "ELR as chosen").line.dash == "dot"
 
 
 def test_response_draws_what_its_table_has(results):
@@ -255,12 +312,27 @@ def test_survival_steps_down_in_percent(sections, results):
     assert f"ELR {full} of 12" in chart.says
 
 
+def test_survival_says_what_became_of_the_trials_so_far(tmp_path):
+    fates = [("completed", 6), ("stopped", 2), ("diverged", 1), ("running", 3), ("running", 5)]
+    rows = [
+        trial_row(number=k, status=status, epochs=epochs, max_epochs=6)
+        for k, (status, epochs) in enumerate(fates)
+    ]
+    write_results(tmp_path, rows)
+    found = {section.name: section for section in figure_sections(load_results(tmp_path))}
+    (chart,) = found["survival"].charts
+    assert chart.says == (
+        "Trained to the end, of the trials that have ended: "
+        "ELR 1 of 3 (1 diverged, 2 still running)."
+    )
+
+
 def test_importances_are_bars_in_the_order_of_importance():
     table = rows(parameter=["lr", "adam.beta1"], importance=[0.25, 0.75], trials=9)
     (chart,) = importance_charts(table)
     assert chart.plot.data[0].x == (25.0, 75.0)
     assert chart.plot.layout.yaxis.categoryarray == ("lr", "beta1")
-    assert chart.says == "Most important: ELR beta1 (75%)."
+    assert chart.says == "Most important: ELR beta1 (75%, of 9 trials)."
 
 
 def test_budget_adds_up_to_what_was_trained_saved_and_lost():
@@ -269,7 +341,9 @@ def test_budget_adds_up_to_what_was_trained_saved_and_lost():
         phase=["search", "replicate"],
         epochs=[30, 20],
         saved_epochs=[10, 0],
-        lost_epochs=[5, 0],
+        failed_epochs=[5, 0],
+        repeated_epochs=[20, 4],
+        lost_epochs=[25, 4],
         hours=[1.5, 1.0],
         saved_hours=[0.5, 0.0],
         **counts,
@@ -278,27 +352,39 @@ def test_budget_adds_up_to_what_was_trained_saved_and_lost():
     assert [(drawn.name, drawn.x) for drawn in chart.plot.data] == [
         ("trained", (45,)),
         ("saved by early stopping", (10,)),
-        ("lost to failures and restarts", (5,)),
+        ("lost to failures and restarts", (29,)),
     ]
-    assert chart.says == "50 epochs trained in 2.50 slot hours, 10 saved, 5 lost."
+    assert chart.says == "50 epochs trained in 2.50 slot hours, 10 saved, 29 lost."
 
 
-def test_gap_draws_replicated_studies_only():
+def test_budget_of_a_trial_that_trained_everything_twice_still_has_what_it_trained(tmp_path):
+    write_results(tmp_path, [trial_row(epochs=3, repeated_epochs=3)])
+    found = {section.name: section for section in figure_sections(load_results(tmp_path))}
+    (chart,) = found["budget"].charts
+    assert trace(chart, "trained").x == (3,)
+    assert trace(chart, "lost to failures and restarts").x == (3,)
+
+
+def test_gap_draws_what_is_known_of_each_study():
     table = rows(
-        loss=["ce", "elr"],
-        selection_value=[0.5, 0.6],
-        replicated_value=[math.nan, 0.55],
-        replicates=[0, 3],
-        rank_correlation=[0.5, 0.25],
+        loss=["ce", "elr", "gce"],
+        selection_value=[0.5, 0.6, 0.7],
+        replicated_value=[math.nan, 0.55, math.nan],
+        replicates=[0, 3, 0],
+        replicates_diverged=[0, 1, 0],
+        rank_correlation=[-0.5, math.nan, math.nan],
+        trials=[9, 3, 3],
     )
     table["gap"] = table["selection_value"] - table["replicated_value"]
     (chart,) = gap_charts(table, "noisy hold-out")
-    assert trace(chart, "in the search").x == (60.0,)
+    assert trace(chart, "in the search").x == (50.0, 60.0)
     assert trace(chart, "again, mean over fresh seeds").x == (55.0,)
     assert chart.says == (
-        "From the search to fresh seeds, in points: ELR −5.00. "
-        "Rank correlation of noisy hold-out and clean test: ELR 0.25."
+        "From the search to fresh seeds, in points: ELR −5.00. Not run on fresh seeds: CE. "
+        "Rank correlation of noisy hold-out and clean test: CE −0.50 (9 trials)."
     )
+    (chart,) = gap_charts(table[table["loss"] == "ce"], "noisy hold-out")
+    assert [drawn.name for drawn in chart.plot.data] == ["in the search"]
 
 
 # -- the space ------------------------------------------------------------------------------------
@@ -346,6 +432,13 @@ def test_parallel_places_values_on_their_axes():
     written = [label.text for label in chart.plot.layout.annotations]
     assert written == ["1", "100", "0.5", "0.9", "a", "b", "c", "60.00%", "80.00%"]
     assert "The chosen one has lam 10, beta1 0.6, lr_schedule c: 80.00%." in chart.says
+
+
+def test_parallel_writes_a_long_choice_in_two_lines():
+    label = space_figures._label(1.0, 2, "cosine_warm_restarts")
+    assert (label["text"], label["align"]) == ("cosine_warm_<br>restarts", "right")
+    assert space_figures._label(0.0, 2, "<_a_b_c_d_e_f_g>")["text"] == "&lt;_a_b_c_d_e_f_<br>g&gt;"
+    assert space_figures._label(0.0, 2, "multistep")["text"] == "multistep"
 
 
 def test_parallel_skips_what_a_trial_does_not_have():

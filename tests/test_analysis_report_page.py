@@ -149,6 +149,8 @@ def test_legend_has_an_entry_for_each_named_trace():
     )
     plot.data[3].marker.pattern.fgcolor = "#4477aa"
     text = legend(plot)
+    plot.data[3].marker.pattern.shape = "x"
+    assert legend(plot) != text
     assert text.count("<li>") == 2
     assert "a &lt;b&gt;</li>" in text
     assert 'stroke-dasharray="7 4"' in text

@@ -162,6 +162,16 @@ def test_a_damaged_text_file_is_named(folder, name):
     (folder / name).write_bytes(b"\xff = [")
     with pytest.raises(ResultsError, match=f"{folder / name} is damaged"):
         load_results(folder)
+    with pytest.warns(ResultsWarning, match=f"left out: {folder / name} is damaged"):
+        results = load_results(folder, strict=False)
+    assert (results.spec, results.provenance)[name == "provenance.json"] == {}
+    assert len(results.trials)
+
+
+def test_a_text_file_that_is_no_table_is_damaged(folder):
+    (folder / "provenance.json").write_text("[1]")
+    with pytest.raises(ResultsError, match=r"provenance.json is damaged: no table of names"):
+        load_results(folder)
 
 
 def test_columns_that_an_older_file_lacks_are_undefined(folder):

@@ -73,27 +73,44 @@ def test_journal_opens_as_an_optuna_storage(recorded, tmp_path):
         assert loaded.trials[0].datetime_start == study.trials[0].datetime_start
 
 
-def test_importances_add_up_to_one_in_each_study(recorded):
-    table = importances(recorded)
-    completed = recorded.trials[recorded.trials["status"] == "completed"].query(
-        "phase == 'search'"
-    )
-    counts = completed.groupby("study", observed=True).size()
-    assert set(table["study"]) == set(counts[counts >= 4].index)
-    assert len(set(table["study"])) >= 2
-    sums = table.groupby("study")["importance"].sum()
-    assert all(math.isclose(total, 1, abs_tol=1e-6) for total in sums)
-    ordered = table.groupby("study")["importance"].apply(lambda s: s.is_monotonic_decreasing)
-    assert ordered.all()
-    assert (table["trials"] >= 4).all()
+ONE_STUDY = (
+    SWEEP.replace("[0.4, 0.6]", "[0.4]")
+    .replace('["ce", "elr", "adam_elr"]', '["adam_elr"]')
+    .replace("grace_epochs = 3", "grace_epochs = 20")
+)
+"""One study in which no trial is stopped early: adam_elr, with beta1, beta2, eps, lam, lr, …"""
 
 
-@pytest.mark.parametrize("trials", [0, 1, 3])
-def test_importances_of_a_few_trials_are_left_out(tmp_path, trials):
-    text = SWEEP.replace("trials = 12", f"trials = {trials or 12}")
+def test_importances_add_up_to_one(tmp_path):
+    text = ONE_STUDY.replace("trials = 12", "trials = 60")
+    table = importances(load_results(record_sweep(tmp_path, text)))
+    assert math.isclose(table["importance"].sum(), 1, abs_tol=1e-6)
+    assert table["importance"].is_monotonic_decreasing
+    assert table["trials"].min() > 40
+    assert "lam" in set(table["parameter"])
+
+
+@pytest.mark.parametrize(
+    ("trials", "parameters", "enough"),
+    [(14, 1, False), (15, 1, True), (15, 6, False), (18, 6, True)],
+)
+def test_importances_take_trials_enough_for_the_parameters(tmp_path, trials, parameters, enough):
+    names = ["lam", "lr", "weight_decay", "beta1", "eps", "momentum"][:parameters]
+    varied = "".join(f"{name} = {{ low = 0.1, high = 0.2 }}\n" for name in names)
+    text = ONE_STUDY.replace("trials = 12", f"trials = {trials}")
+    text += f'[space]\npreset = "paper_star"\n{varied}'
     results = load_results(record_sweep(tmp_path, text))
-    if not trials:
-        results = replace(results, trials=results.trials.assign(selection_value=0.5))
+    full = results.trials.assign(status="completed", epochs=20, selection_value=SCORES[:trials])
+    assert importances(replace(results, trials=full)).empty is not enough
+
+
+SCORES = [0.5 + 0.01 * k for k in range(18)]
+
+
+def test_importances_of_equal_values_are_left_out(tmp_path):
+    text = ONE_STUDY.replace("trials = 12", "trials = 40")
+    results = load_results(record_sweep(tmp_path, text))
+    results = replace(results, trials=results.trials.assign(selection_value=0.5))
     assert importances(results).empty
 
 

@@ -25,7 +25,7 @@ def test_print_best_has_a_line_a_study_grouped_by_noise_then_best_first(recorded
     assert [study.rsplit("-", 1)[0] for study in studies] == [*["symmetric-0.4"] * 3] + [
         "symmetric-0.6"
     ] * 3
-    values = [float(line.split()[1]) for line in lines[1:7]]
+    values = [float(line.split()[2]) for line in lines[1:7]]
     assert values[:3] == sorted(values[:3], reverse=True)
     assert values[3:] == sorted(values[3:], reverse=True)
     assert all("(3)" in line for line in lines[1:7])
@@ -49,6 +49,7 @@ def test_print_best_marks_a_leak_and_a_running_sweep(tmp_path):
 def test_print_best_of_studies_without_a_winner(tmp_path):
     folder = write_results(tmp_path, [trial_row(status="running", epochs=1)])
     assert "no trial used its full budget yet" in printed(load_results(folder))
+    assert "no trial used its full budget yet" in printed(load_results(folder), top=2)
     folder.delete("trials")
     assert printed(load_results(folder)).strip() == "no trials yet"
 
@@ -73,4 +74,6 @@ def test_numbers_are_percent():
     assert percent(float("nan")) == "-"
     assert mean_std(0.9212, 0.0035, 5) == "92.12 ± 0.35 (5)"
     assert mean_std(0.9212, float("nan"), 1) == "92.12 (1)"
+    assert mean_std(0.81, float("nan"), 1, 4) == "81.00 (1, 4 diverged)"
+    assert mean_std(float("nan"), float("nan"), 0, 5) == "- (0, 5 diverged)"
     assert mean_std(float("nan"), float("nan"), 0) == "-"

@@ -84,6 +84,16 @@ def test_quickstart_is_what_the_readme_promises():
     assert (spec.budget.trials, spec.budget.max_epochs) == (12, 20)
 
 
+def test_figure3_tries_every_lam_to_the_end_and_varies_nothing_else():
+    spec = load_sweep("figure3")
+    assert spec.search.early_stopping == "none"
+    for cell in spec.cells():
+        assert list(cell.space.varies) == ["lam"]
+        lams = [point["lam"] for point in cell.space.grid()]
+        assert cell.reference["lam"] in lams
+        assert len(lams) == 7 <= spec.budget.trials
+
+
 def test_load_sweep_reads_a_file_with_or_without_a_byte_order_mark(tmp_path):
     for name, encoding in (("plain.toml", "utf-8"), ("windows.toml", "utf-8-sig")):
         (tmp_path / name).write_text(FULL, encoding=encoding)

@@ -13,21 +13,26 @@ ROW_HEIGHT, METHOD_HEIGHT = 26, 15
 def accuracy_charts(table: pd.DataFrame) -> list[Chart]:
     """A figure for each data set and network of ``accuracy.accuracy_table``."""
     groups = table.groupby(["dataset", "model"], sort=True)
-    return [_accuracy(f"{data}, {model}", rows) for (data, model), rows in groups]
+    return [
+        _accuracy(f"{data}, {model}", rows)
+        for (data, model), rows in groups
+        if rows["test"].notna().any()
+    ]
 
 
 def _accuracy(title: str, rows: pd.DataFrame) -> Chart:
     rows = rows.assign(setting=[sentence(noise_name(noise)) for noise in rows["noise"]])
-    settings = list(dict.fromkeys(rows["setting"]))
     own = rows[rows["study"].notna()]
-    printed = own[own["published"].notna()]
-    traces = [_measured(loss, group) for loss, group in by_loss(own)]
+    drawn = own.dropna(subset="test")
+    settings = list(dict.fromkeys(drawn["setting"]))
+    printed = drawn[drawn["published"].notna()]
+    traces = [_measured(loss, group) for loss, group in by_loss(drawn)]
     traces += [_published(loss, group) for loss, group in by_loss(printed)]
     if len(printed):
         traces.append(_entry())
     plot = figure(
         traces,
-        axis("Test accuracy (%)", range=_range(own)),
+        axis("Test accuracy (%)", range=_range(drawn)),
         axis(categoryarray=[plain(name) for name in settings], autorange="reversed"),
         scattermode="group",
         scattergap=0.35,
@@ -38,17 +43,19 @@ def _accuracy(title: str, rows: pd.DataFrame) -> Chart:
             "method": own["loss"].map(loss_name),
             "test accuracy (%)": [
                 mean_std(*values)
-                for values in zip(own["test"], own["test_std"], own["n"], strict=True)
+                for values in own[["test", "test_std", "n", "diverged"]].itertuples(index=False)
             ],
             "published (%)": own["published"].map(percent),
         }
     )
     says = "Marks are means over the seeds, whiskers one standard deviation."
-    if (own["n"] == 1).any():
+    if (drawn["n"] == 1).any():
         says += " A mark without whiskers is a single trial."
     if len(printed):
-        says += " Open marks are what papers print for the same method."
-    height = 90 + len(settings) * (ROW_HEIGHT + METHOD_HEIGHT * own["loss"].nunique())
+        otherwise = printed["differs_in"].fillna("").any()
+        says += " Open marks are what papers print for the same method"
+        says += ", under another protocol: see below." if otherwise else "."
+    height = 90 + len(settings) * (ROW_HEIGHT + METHOD_HEIGHT * drawn["loss"].nunique())
     return Chart(f"Test accuracy: {title}", plot, says, behind, height)
 
 

@@ -91,7 +91,7 @@ def _summary(results: Results, best: pd.DataFrame) -> Markup:
     rule = (
         "For each noise setting the loss and configuration with the highest accuracy on the "
         f"{judged_on(results)}. Differences are of test accuracy, paired by seed, with a 95% "
-        "interval."
+        "interval, not corrected for several comparisons."
     )
     return join([paragraph(rule, "intro"), summary.cards(results, best)])
 
@@ -121,7 +121,9 @@ def _grid(grid: Grid) -> Markup:
 
 
 def _cell(cell: Cell) -> Markup:
-    return tag("td", cell.text.replace("-", "−"), class_="best" if cell.bold else "")
+    number, bracket, rest = cell.text.replace("-", "−").partition("[")
+    interval = tag("small", bracket + rest) if bracket else ""
+    return tag("td", number, interval, class_="best" if cell.bold else "")
 
 
 def _figures(section: Section) -> Markup:

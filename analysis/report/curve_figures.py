@@ -12,6 +12,7 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from analysis.accuracy import BASELINE
+from analysis.best import records
 from analysis.report.chart import (
     Chart,
     axis,
@@ -24,7 +25,7 @@ from analysis.report.chart import (
     plain,
 )
 from analysis.report.style import INK, in_order, loss_name
-from analysis.text import percent
+from analysis.text import mean_std, percent
 
 TABLE_ROWS = 16
 """Epochs that the table behind a curve lists at most."""
@@ -40,6 +41,8 @@ MEMORIZED = {
 def response_charts(curve: pd.DataFrame, parameter: str, *, alone: bool) -> list[Chart]:
     """Test accuracy over ``parameter``, as figure 3 of the paper draws it over lambda.
 
+    ``curve``: from ``curves.response_curve``. The trial that the search chose of each loss has a
+    larger mark; what is highest on test is not singled out, for no one may choose by that.
     The axis is the same for all settings, and logarithmic where all values are above 0.
     ``alone``: nothing else varies in the sweep, so that the points of a loss are one curve.
     """
@@ -68,14 +71,10 @@ def _response(
     elr = 100 * rows["elr_best"].iloc[0]
     low, high = rows["value"].min(), rows["value"].max()
     plot = figure(traces, xaxis, axis("Test accuracy (%)"))
-    best = rows.nlargest(1, "test_accuracy").iloc[0]
-    says = (
-        f"{len(rows)} trials, {parameter} from {low:.3g} to {high:.3g}. Most accurate: "
-        f"{loss_name(best['loss'])} at {best['value']:.3g}, {percent(best['test_accuracy'])}%."
-    )
+    says = f"{len(rows)} trials, {parameter} from {low:.3g} to {high:.3g}. {_chosen(rows)}"
     if pd.notna(elr):
-        _dotted(plot, elr, "ELR at its best")
-        says += f" ELR at its best: {elr:.2f}%."
+        _dotted(plot, elr, "ELR as chosen")
+        says += _elr_again(rows.iloc[0])
     table = pd.DataFrame(
         {
             "loss": rows["loss"].map(loss_name),
@@ -83,9 +82,30 @@ def _response(
             "test accuracy (%)": rows["test_accuracy"].map(percent),
             "selection value (%)": rows["selection_value"].map(percent),
             "trial": rows["number"],
+            "chosen": rows["chosen"].map({True: "yes", False: ""}),
         }
     )
     return Chart(title, plot, says, table)
+
+
+def _chosen(rows: pd.DataFrame) -> str:
+    """What the search chose of each loss; nothing of one whose choice lacks the parameter."""
+    said = [
+        f"{loss_name(row['loss'])} at {row['value']:.3g}, {percent(row['test_accuracy'])}%"
+        for row in records(rows[rows["chosen"]])
+    ]
+    return f"Chosen: {'; '.join(said)}." if said else ""
+
+
+def _elr_again(row: "pd.Series[Any]") -> str:
+    """The dotted line is one draw: what the same configuration gave on fresh seeds."""
+    if not row["elr_seeds"] > 0 or pd.isna(row["elr_again"]):
+        return f" The dotted line, ELR as chosen: {percent(row['elr_best'])}%."
+    again = mean_std(row["elr_again"], row["elr_again_std"], row["elr_seeds"])
+    return (
+        f" The dotted line, ELR as chosen: {percent(row['elr_best'])}% here, {again} on fresh "
+        "seeds."
+    )
 
 
 def _points(loss: str, rows: pd.DataFrame, parameter: str, joined: bool) -> go.Scatter:
@@ -96,7 +116,13 @@ def _points(loss: str, rows: pd.DataFrame, parameter: str, joined: bool) -> go.S
         mode="lines+markers" if joined else "markers",
         name=plain(loss_name(loss)),
         line={"color": style.light, "dash": style.dash},
-        marker={"color": style.light, "symbol": style.symbol, "size": 9},
+        marker={
+            "color": style.light,
+            "symbol": style.symbol,
+            "size": [15 if chosen else 8 for chosen in rows["chosen"]],
+            "opacity": 1,
+            "line": {"width": 0},
+        },
         hovertemplate=f"{plain(parameter)} %{{x:.4g}}: %{{y:.2f}}%"
         "<extra>%{fullData.name}</extra>",
     )

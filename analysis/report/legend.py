@@ -29,7 +29,11 @@ DASHES: dict[str, str] = {
     "longdashdot": "11 3 2 3",
 }
 BAR = '<path d="M3 1h24v10h-24z" fill="{}" stroke="currentColor"/>'
-HATCH = '<path d="M7 11l10-10M14 11l10-10" stroke="currentColor" stroke-width="2"/>'
+PATTERNS: dict[str, str] = {
+    "/": '<path d="M7 11l10-10M14 11l10-10" stroke="currentColor" stroke-width="2"/>',
+    "x": '<path d="M5 1l10 10M15 1l10 10M5 11l10-10M15 11l10-10" stroke="currentColor"/>',
+}
+"""What fills a bar that is not plain."""
 
 
 def legend(plot: go.Figure) -> Markup:
@@ -44,9 +48,10 @@ def legend(plot: go.Figure) -> Markup:
 
 def _swatch(trace: Any) -> Markup:
     if trace.type == "bar":
-        hatched = bool(trace.marker.pattern.shape)
-        shapes = BAR.format("none" if hatched else "currentColor") + (HATCH if hatched else "")
-        return drawing(shapes, trace.marker.pattern.fgcolor if hatched else trace.marker.color)
+        pattern = trace.marker.pattern
+        shapes = BAR.format("none" if pattern.shape else "currentColor")
+        shapes += PATTERNS.get(pattern.shape, "")
+        return drawing(shapes, pattern.fgcolor if pattern.shape else trace.marker.color)
     shapes = ""
     if "lines" in trace.mode:
         shapes += line(trace.line.dash or "solid", trace.line.width or 2)

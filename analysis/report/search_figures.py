@@ -1,9 +1,12 @@
 """Figures of how the search went: who survived, what mattered, what it cost, and its luck."""
 
+from typing import Any
+
 import pandas as pd
 import plotly.graph_objects as go
 
 from analysis.best import records
+from analysis.effort import EPOCH_COUNTS
 from analysis.report.chart import (
     Chart,
     axis,
@@ -17,6 +20,8 @@ from analysis.report.chart import (
 )
 from analysis.report.space_figures import parameter_name
 from analysis.report.style import INK, LOST, SAVED, SPENT, in_order, loss_name, signed
+from analysis.schema import DIVERGED, FAILED, STOPPED
+from analysis.survival import COUNTS, UNFINISHED
 from analysis.text import percent
 
 BAR, ROOM = 34, 110
@@ -24,7 +29,7 @@ BAR, ROOM = 34, 110
 
 
 def survival_charts(table: pd.DataFrame) -> list[Chart]:
-    """Share of the search trials still training, over the epochs (``survival.survival``)."""
+    """Share of the search trials that train on, over the epochs (``survival.survival``)."""
     return [_survival(title, rows) for title, rows in by_setting(table)]
 
 
@@ -44,8 +49,7 @@ def _survival(title: str, rows: pd.DataFrame) -> Chart:
                 "<extra>%{fullData.name}</extra>",
             )
         )
-        first, last = group["trials"].iloc[0], group["trials"].iloc[-1]
-        said.append(f"{loss_name(loss)} {last} of {first}")
+        said.append(f"{loss_name(loss)} {_fate(group.iloc[-1])}")
     yaxis = axis("Trials still training (%)", range=[0, 104])
     plot = figure(traces[::-1], epochs(rows["epoch"].max()), yaxis)  # dashes over solid lines
     steps = rows[rows["trials"] != rows.groupby("loss")["trials"].shift(-1)]
@@ -53,11 +57,20 @@ def _survival(title: str, rows: pd.DataFrame) -> Chart:
         {
             "loss": steps["loss"].map(loss_name),
             "until epoch": steps["epoch"],
-            "trials": steps["trials"],
+            **{name: steps[name] for name in COUNTS},
             "share (%)": steps["share"].map(percent),
         }
     )
-    return Chart(title, plot, f"Trained to the end: {', '.join(said)} trials.", behind)
+    says = f"Trained to the end, of the trials that have ended: {', '.join(said)}."
+    return Chart(title, plot, says, behind)
+
+
+def _fate(last: "pd.Series[Any]") -> str:
+    """``3 of 12 (1 diverged)``, from the row of the last epoch."""
+    ended = last[["trials", STOPPED, DIVERGED, FAILED]].sum()
+    names = {DIVERGED: "diverged", FAILED: "failed", UNFINISHED: "still running"}
+    others = [f"{last[name]} {said}" for name, said in names.items() if last[name]]
+    return f"{last['trials']} of {ended}" + (f" ({', '.join(others)})" if others else "")
 
 
 def importance_charts(table: pd.DataFrame) -> list[Chart]:
@@ -81,7 +94,10 @@ def _importances(title: str, rows: pd.DataFrame) -> Chart:
             )
         )
         top = group.nlargest(1, "importance").iloc[0]
-        said.append(f"{loss_name(loss)} {top['parameter']} ({100 * top['importance']:.0f}%)")
+        said.append(
+            f"{loss_name(loss)} {top['parameter']} ({100 * top['importance']:.0f}%, of "
+            f"{top['trials']} trials)"
+        )
     share = axis("Share of the differences in accuracy (%)")
     plot = figure(traces, share, categories(order[::-1]), bargap=0.3)
     behind = pd.DataFrame(
@@ -102,13 +118,22 @@ def budget_charts(table: pd.DataFrame) -> list[Chart]:
 
 
 def _budget(title: str, rows: pd.DataFrame) -> Chart:
-    counts = ["epochs", "saved_epochs", "lost_epochs"]
-    sums = rows.groupby("loss")[counts].sum().loc[in_order(rows["loss"])]
-    useful = (sums["epochs"] - sums["lost_epochs"]).clip(lower=0)
+    sums = rows.groupby("loss")[EPOCH_COUNTS].sum().loc[in_order(rows["loss"])]
+    useful = sums["epochs"] - sums["failed_epochs"]
     bars = [
-        ("trained", useful, SPENT, ""),
-        ("saved by early stopping", sums["saved_epochs"], SAVED, "/"),
-        ("lost to failures and restarts", sums["lost_epochs"], LOST, "x"),
+        ("trained", useful, SPENT, {"shape": ""}),
+        (
+            "saved by early stopping",
+            sums["saved_epochs"],
+            SAVED,
+            {"shape": "/", "fgcolor": SPENT.light},
+        ),
+        (
+            "lost to failures and restarts",
+            sums["lost_epochs"],
+            LOST,
+            {"shape": "x", "fgcolor": LOST.light},
+        ),
     ]
     names = [loss_name(loss) for loss in sums.index]
     traces = [
@@ -117,10 +142,10 @@ def _budget(title: str, rows: pd.DataFrame) -> Chart:
             x=values.tolist(),
             orientation="h",
             name=name,
-            marker={"color": style.light, "pattern": {"shape": shape, "fgcolor": SPENT.light}},
+            marker={"color": style.light, "pattern": pattern},
             hovertemplate="%{x} epochs " + name + "<extra>%{y}</extra>",
         )
-        for name, values, style, shape in bars
+        for name, values, style, pattern in bars
         if values.sum()
     ]
     plot = figure(traces, axis("Epochs"), categories(names), barmode="stack", bargap=0.35)
@@ -133,7 +158,7 @@ def _budget(title: str, rows: pd.DataFrame) -> Chart:
             "loss": rows["loss"].map(loss_name),
             "phase": rows["phase"].astype("str"),
             **{n: rows[n] for n in ("trials", "completed", "stopped", "diverged", "failed")},
-            **{n.replace("_", " "): rows[n] for n in counts},
+            **{name.replace("_", " "): rows[name] for name in EPOCH_COUNTS},
             "hours": rows["hours"].map("{:.2f}".format),
             "saved hours": rows["saved_hours"].map("{:.2f}".format),
         }
@@ -142,31 +167,51 @@ def _budget(title: str, rows: pd.DataFrame) -> Chart:
 
 
 def gap_charts(table: pd.DataFrame, judged_on: str) -> list[Chart]:
-    """What the search promised against what fresh seeds gave (``effort.selection_gap``)."""
-    table = table.dropna(subset="replicated_value")
+    """What the search promised against what fresh seeds gave (``effort.selection_gap``).
+
+    Studies without replicates are there if it is known how far their hold-out can be trusted.
+    """
+    table = table.dropna(subset=["replicated_value", "rank_correlation"], how="all")
     return [_gap(title, rows, judged_on) for title, rows in by_setting(table)]
 
 
 def _gap(title: str, rows: pd.DataFrame, judged_on: str) -> Chart:
     names = rows["loss"].map(loss_name).tolist()
     traces = [*_bridges(rows), *_ends(rows)]
-    plot = figure(traces, axis(f"Accuracy on the {judged_on} (%)"), categories(names))
-    said = [f"{name} {signed(-gap)}" for name, gap in zip(names, rows["gap"], strict=True)]
-    says = f"From the search to fresh seeds, in points: {', '.join(said)}."
-    ranks = ["-" if pd.isna(value) else f"{value:.2f}" for value in rows["rank_correlation"]]
-    agreed = [f"{name} {rank}" for name, rank in zip(names, ranks, strict=True) if rank != "-"]
-    if agreed:
-        says += f" Rank correlation of {judged_on} and clean test: {', '.join(agreed)}."
+    plot = figure(traces, axis("Accuracy (%)"), categories(names))
+    agreement = f"rank correlation of {judged_on} and clean test"
     behind = pd.DataFrame(
         {
             "loss": names,
             "in the search (%)": rows["selection_value"].map(percent).tolist(),
             "again (%)": rows["replicated_value"].map(percent).tolist(),
             "seeds": rows["replicates"].tolist(),
-            f"rank correlation of {judged_on} and clean test": ranks,
+            "diverged": rows["replicates_diverged"].tolist(),
+            agreement: rows["rank_correlation"].map(_rank).tolist(),
+            "of trials": rows["trials"].tolist(),
         }
     )
-    return Chart(title, plot, says, behind, ROOM + 20 + BAR * len(names))
+    return Chart(title, plot, _luck(rows, judged_on), behind, ROOM + 20 + BAR * len(names))
+
+
+def _rank(correlation: float) -> str:
+    return "-" if pd.isna(correlation) else f"{correlation:.2f}".replace("-", "−")
+
+
+def _luck(rows: pd.DataFrame, judged_on: str) -> str:
+    again, ranked = rows.dropna(subset="gap"), rows.dropna(subset="rank_correlation")
+    gaps = [f"{loss_name(row['loss'])} {signed(-row['gap'])}" for row in records(again)]
+    ranks = [
+        f"{loss_name(row['loss'])} {_rank(row['rank_correlation'])} ({row['trials']} trials)"
+        for row in records(ranked)
+    ]
+    alone = [loss_name(loss) for loss in rows["loss"][rows["gap"].isna()]]
+    said = [
+        ("From the search to fresh seeds, in points", gaps),
+        ("Not run on fresh seeds", alone),
+        (f"Rank correlation of {judged_on} and clean test", ranks),
+    ]
+    return " ".join(f"{what}: {', '.join(values)}." for what, values in said if values)
 
 
 def _bridges(rows: pd.DataFrame) -> list[go.Scatter]:
@@ -180,7 +225,7 @@ def _bridges(rows: pd.DataFrame) -> list[go.Scatter]:
             hoverinfo="skip",
             showlegend=False,
         )
-        for row in records(rows)
+        for row in records(rows.dropna(subset="gap"))
     ]
 
 
@@ -194,12 +239,13 @@ def _ends(rows: pd.DataFrame) -> list[go.Scatter]:
     ]
     return [
         go.Scatter(
-            x=(100 * rows[column]).round(3).tolist(),
-            y=[plain(loss_name(loss)) for loss in rows["loss"]],
+            x=(100 * drawn[column]).round(3).tolist(),
+            y=[plain(loss_name(loss)) for loss in drawn["loss"]],
             mode="markers",
             name=name,
             marker=mark,
             hovertemplate="%{x:.2f}%<extra>%{fullData.name}</extra>",
         )
         for column, name, mark in ends
+        if len(drawn := rows.dropna(subset=column))
     ]

@@ -10,13 +10,14 @@ import pandas as pd
 from analysis.accuracy import SETTING, accuracy_table
 from analysis.best import best_configs
 from analysis.curves import convergence, final_curves, memorization, response_curve
+from analysis.effort import ENOUGH_TRIALS as RANKED
 from analysis.effort import budget, selection_gap
 from analysis.report import curve_figures, search_figures, space_figures
 from analysis.report.accuracy_figure import accuracy_charts
 from analysis.report.chart import Chart
 from analysis.report.style import judged_on, named, study_names
 from analysis.results import Results, ResultsError
-from analysis.studies import importances, optuna_studies
+from analysis.studies import ENOUGH_TRIALS, TRIALS_PER_PARAMETER, importances, optuna_studies
 from analysis.survival import survival
 from analysis.text import varied_parameters
 
@@ -99,9 +100,10 @@ def _accuracy(numbers: Numbers) -> list[Chart]:
 def _response(numbers: Numbers) -> list[Chart]:
     if "param_lam" not in numbers.results.trials:
         return []
-    varied = varied_parameters(numbers.results)
     curve = numbers.named(response_curve(numbers.results, "lam"))
-    alone = all(varied[study] <= {"lam"} for study in curve["study"].unique())
+    counts = curve["study"].value_counts()
+    varied = varied_parameters(numbers.results)
+    alone = all(varied[study] <= {"lam"} for study in counts[counts > 1].index)
     return curve_figures.response_charts(curve, "lam", alone=alone)
 
 
@@ -156,8 +158,10 @@ PLANS: tuple[_Plan, ...] = (
     _Plan(
         "response",
         "Accuracy over lambda",
-        "Search trials that used their full budget, over the weight lambda (lam) of the "
-        "regulariser. The dotted line is ELR at its best, as in figure 3 of the paper.",
+        "Search trials over the weight lambda (lam) of the regulariser. Those stopped early are "
+        "absent: they have no accuracy at the full budget. Large marks were chosen on the "
+        "{judged_on}; the dotted line is ELR's, as in figure 3 of the paper. All are single "
+        "trials on one seed.",
         "Filled by trials that use their full budget, of a loss in which lam is a parameter: "
         "elr or adam_elr.",
         _response,
@@ -165,8 +169,8 @@ PLANS: tuple[_Plan, ...] = (
     _Plan(
         "learning",
         "Learning curves",
-        "The chosen configurations on true test labels. Lines are means over the seeds, bands "
-        "one standard deviation; a line without a band is one trial.",
+        "The chosen configurations on true test labels. Lines are means over the seeds that did "
+        "not diverge, bands one standard deviation; a line without a band is one trial.",
         "Filled by the first trial that uses its full budget.",
         _learning,
     ),
@@ -181,8 +185,9 @@ PLANS: tuple[_Plan, ...] = (
     _Plan(
         "survival",
         "Early stopping",
-        "How many of the search trials were still training, epoch by epoch. Each step down is a "
-        "rung at which the weakest were stopped.",
+        "Which share of the search trials went on training, epoch by epoch. A step down is a "
+        "rung at which the weakest were stopped, or trials that diverged or failed. Trials "
+        "still running count up to the epoch they have reached.",
         "Filled by the first epoch of the search.",
         _survival,
     ),
@@ -207,14 +212,16 @@ PLANS: tuple[_Plan, ...] = (
         "What mattered",
         "How much of the differences in accuracy between trials each hyperparameter explains, by "
         "Optuna's estimate from the trials that used their full budget.",
-        f"Filled once a study has enough trials that used their full budget. {EXTEND}",
+        f"Filled once a study has {ENOUGH_TRIALS} trials that used their full budget, and "
+        f"{TRIALS_PER_PARAMETER} for each hyperparameter that varies: from fewer it would be "
+        f"noise. {EXTEND}",
         _importances,
     ),
     _Plan(
         "convergence",
         "Speed of convergence",
         "How soon the chosen configurations come close to the accuracy of ELR at its best. A "
-        "mark is a seed, the bar their mean.",
+        "mark is a seed that did not diverge, the bar their mean.",
         "Filled by the first trial that uses its full budget.",
         _convergence,
     ),
@@ -229,9 +236,10 @@ PLANS: tuple[_Plan, ...] = (
     _Plan(
         "gap",
         "The winner's luck",
-        "The best of many trials is partly lucky. What the search saw, and what the same "
-        "configuration reached on fresh seeds, both on the {judged_on}.",
-        f"Filled by replicates: {REPLICATE}",
+        "The best of many trials is partly lucky, and so may the search's seed be: its split "
+        "can be an easy one. What the search saw, and what the same configuration reached on "
+        "fresh seeds, both on the {judged_on}.",
+        f"Filled by replicates, or by {RANKED} trials with their full budget: {REPLICATE}",
         _gap,
     ),
 )

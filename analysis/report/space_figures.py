@@ -26,6 +26,8 @@ TABLE_ROWS = 10
 """Trials that the table behind a figure lists at most, the best ones."""
 
 ROW_HEIGHT = 46
+LABEL = 13
+"""Characters above which the name of a choice takes two lines: a phone has room for two such."""
 
 
 def parallel_charts(studies: Mapping[str, optuna.Study], best: pd.DataFrame) -> list[Chart]:
@@ -140,13 +142,17 @@ def _marks(domain: BaseDistribution) -> dict[float, str]:
 
 
 def _label(x: float, row: int, text: str) -> dict[str, Any]:
-    """Small text below the line of a row."""
+    """Small text below the line of a row; the last word of a long name goes below the others."""
+    head, underscore, tail = text.rpartition("_") if len(text) > LABEL else ("", "", text)
+    lines = [head + underscore, tail] if head else [tail]
     return {
         "x": x,
         "y": row,
-        "text": plain(text),
+        "text": "<br>".join(map(plain, lines)),
         "showarrow": False,
-        "yshift": -11,
+        "yanchor": "top",
+        "yshift": -2,
+        "align": "right" if x == 1 else "left",
         "xanchor": "left" if x == 0 else "right" if x == 1 else "center",
         "font": {"size": 11, "color": MUTED.light},
         "bgcolor": CARD.light,

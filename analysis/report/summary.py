@@ -5,14 +5,21 @@ from typing import Any
 
 import pandas as pd
 
-from analysis.best import parameters, records, selected_on_test
+from analysis.accuracy import BETTER, UNCLEAR, UNSTABLE, WORSE
+from analysis.best import (
+    chosen_configs,
+    parameters,
+    rank_trials,
+    records,
+    selected_on_test,
+)
 from analysis.overview import AGAINST
 from analysis.report.chart import look
 from analysis.report.legend import drawing, line
 from analysis.report.page import Markup, join, paragraph, tag
 from analysis.report.style import loss_name, named, signed, study_names
 from analysis.results import Results
-from analysis.schema import PAUSED, RUNNING, SEARCH
+from analysis.schema import PAUSED, REPLICATE, RUNNING, SEARCH
 from analysis.text import LEAK, percent, short, varied_parameters
 
 FEW_SEEDS = 5
@@ -50,20 +57,34 @@ def marks(results: Results, best: pd.DataFrame) -> Markup:
     if results.running:
         notes.append(paragraph(_progress(results.trials), "note info"))
     if not best["confirmed"].all():
-        notes.append(paragraph(_UNCONFIRMED, "note warn"))
+        command = _replicate(results)
+        notes.append(paragraph(_UNCONFIRMED.format(command=command), "note warn"))
     elif best["n"].min() < FEW_SEEDS:
-        notes.append(paragraph(_FEW.format(best["n"].min()), "note warn"))
+        few = _FEW.format(seeds=best["n"].min(), command=_replicate(results))
+        notes.append(paragraph(few, "note warn"))
     return join(notes)
 
 
 _UNCONFIRMED = (
     "Not confirmed: the winner of a search is partly lucky. "
-    "`python -m search replicate DIR` runs it again on fresh seeds."
+    "`{command}` runs it again on fresh seeds."
 )
-_FEW = (
-    "Few seeds: some of these numbers rest on {:.0f}. "
-    f"`python -m search replicate DIR --seeds {FEW_SEEDS}` adds more."
-)
+_FEW = "Few seeds: some of these numbers rest on {seeds:.0f}. `{command}` adds more."
+
+
+def _replicate(results: Results) -> str:
+    """The command after which every chosen configuration has enough seeds.
+
+    Replicates that are there are not repeated: those that diverged or failed need more seeds.
+    """
+    chosen = chosen_configs(results)
+    again = results.trials[results.trials["phase"] == REPLICATE]
+    started = again["source_trial_id"].astype("str").value_counts()
+    lost = chosen["trial_id"].astype("str").map(started).fillna(0)
+    lost -= chosen["replicates"] + chosen["replicates_unfinished"]
+    ranks = rank_trials(results).set_index("trial_id")["rank"]
+    top = ranks[chosen["trial_id"]].max()
+    return f"python -m search replicate DIR --top {top} --seeds {FEW_SEEDS + lost.max():.0f}"
 
 
 def _progress(trials: pd.DataFrame) -> str:
@@ -98,12 +119,16 @@ def _card(row: Mapping[str, Any], varied: set[str]) -> Markup:
 def _badge(row: Mapping[str, Any]) -> Markup:
     if not row["confirmed"]:
         return tag("span", "not confirmed", class_="badge unsure")
-    few = row["n"] < FEW_SEEDS
+    few = row["n"] < FEW_SEEDS or row["diverged"]
     text = f"confirmed on {_count(int(row['n']), 'seed')}"
+    if row["diverged"]:
+        text = f"{row['n']} of {row['n'] + row['diverged']} seeds, {row['diverged']} diverged"
     return tag("span", text, class_="badge " + ("unsure" if few else "good"))
 
 
 def _number(row: Mapping[str, Any]) -> Markup:
+    if pd.isna(row["test"]):
+        return tag("p", tag("small", "no test accuracy: all seeds diverged"), class_="number")
     spread = "" if pd.isna(row["test_std"]) else f" ± {percent(row['test_std'])}"
     note = tag("small", f"{spread} test accuracy".strip())
     return tag("p", f"{percent(row['test'])}%", note, class_="number")
@@ -118,11 +143,18 @@ def _difference(row: Mapping[str, Any], loss: str) -> Markup:
     points = f"{signed(difference)} points"
     if pd.isna(low):
         return join([f"{points}, on one seed"])
-    verdict, class_ = "could be chance", ""
-    if low > 0 or high < 0:
-        verdict, class_ = ("better", "better") if low > 0 else ("worse", "worse")
+    verdict = row[f"{loss}_verdict"]
+    class_ = verdict if verdict in (BETTER, WORSE) else ""
     interval = tag("small", f"95%: {signed(low)} to {signed(high)}")
-    return join([tag("span", f"{points}, {verdict}", class_=class_), interval])
+    return join([tag("span", f"{points}, {_WORTH[verdict]}", class_=class_), interval])
+
+
+_WORTH = {
+    BETTER: "better",
+    WORSE: "worse",
+    UNCLEAR: "could be chance",
+    UNSTABLE: "on the seeds that did not diverge",
+}
 
 
 def _published(row: Mapping[str, Any]) -> Markup:
@@ -130,6 +162,8 @@ def _published(row: Mapping[str, Any]) -> Markup:
         return tag("small", "no number for this setting")
     spread = "" if pd.isna(row["published_std"]) else f" ± {percent(row['published_std'])}"
     printed = tag("small", f"{loss_name(row['loss'])} there: {percent(row['published'])}%{spread}")
+    if row["differs_in"]:
+        return join([f"another protocol: {row['differs_in']}", printed])
     return join([f"{signed(row['test'] - row['published'])} points", printed])
 
 

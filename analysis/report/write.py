@@ -8,12 +8,14 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from analysis.report.build import build_report
-from analysis.results import Results, load_results
+from analysis.results import Results, ResultsError, load_results
 from analysis.schema import SEARCH
 from spaces.sweep import Cell, SweepSpec
-from trainable.storage import Folder
+from trainable.storage import Folder, StorageError
 
 REPORT = "report.html"
+PATIENCE = 10
+"""Failed turns, one after the other, that end watching."""
 
 
 def write_report(directory: str | Path | Folder, out: Path | None = None) -> str:
@@ -37,17 +39,29 @@ def watch_report(
     *,
     seconds: float = 30.0,
     written: Callable[[str], None] = lambda place: None,
+    missed: Callable[[str], None] = lambda reason: None,
     sleep: Callable[[float], None] = time.sleep,
 ) -> None:
     """Write the report every so many ``seconds`` until the sweep has ended.
 
-    ``written`` hears of every report with its place. Raises as :func:`write_report`.
+    ``written`` hears of every report with its place. A turn that fails once there was a report is
+    left out, for a folder in use may be unreadable for a moment: ``missed`` hears why. Raises as
+    :func:`write_report` does if the first turn fails, or :data:`PATIENCE` of them in a row.
     """
+    failed = PATIENCE - 1
     while True:
-        results = load_results(directory)
-        written(_write(results, out))
-        if has_ended(results):
-            return
+        try:
+            results = load_results(directory)
+            written(_write(results, out))
+        except (ResultsError, StorageError) as error:
+            failed += 1
+            if failed >= PATIENCE:
+                raise
+            missed(str(error))
+        else:
+            failed = 0
+            if has_ended(results):
+                return
         sleep(seconds)
 
 
