@@ -73,7 +73,7 @@ def test_driver_killed_three_times_then_resumed_equals_the_uninterrupted_sweep(
 
 @pytest.mark.faults
 @pytest.mark.parametrize(
-    ("moment", "rule"), zip(MOMENTS, itertools.cycle(["asha", "asha_promotion"]))
+    ("moment", "rule"), list(zip(MOMENTS, itertools.cycle(["asha", "asha_promotion"])))
 )
 def test_driver_of_two_slots_killed_three_times_loses_and_doubles_nothing(
     moment, rule, tmp_path, console
