@@ -234,6 +234,11 @@ def _take(given: dict[str, Value], owners: list[Entry]) -> dict[str, Value]:
     return {name: given.pop(name) for name in names}
 
 
+def labels_key(config: TrialConfig) -> str:
+    """The name of a trial's given labels: trials with the same name share them."""
+    return f"{config.data.name}-{config.noise.setting}-seed{config.seed}"
+
+
 def derive_seed(seed: int, purpose: str) -> int:
     """A 63-bit seed for one ``purpose`` ("noise", "split", "init", …) of a trial's ``seed``.
 
