@@ -64,6 +64,7 @@ class DataSpec(Section):
     root: str | None = None
     holdout: float = 0.1
     train_examples: int | None = None
+    augment: bool = True
 
     @model_validator(mode="after")
     def _complete(self) -> Self:
@@ -72,7 +73,8 @@ class DataSpec(Section):
 
     def configs(self) -> list[DataConfig]:
         """A DataConfig per data set named."""
-        return [DataConfig(n, self.root, self.holdout, self.train_examples) for n in self.name]
+        options = self.model_dump(exclude={"name"})
+        return [DataConfig(name, **options) for name in self.name]
 
 
 class NoiseSpec(Section):

@@ -24,6 +24,7 @@ name = ["digits", "cifar10"]
 root = "/data"
 holdout = 0.2
 train_examples = 500
+augment = false
 [[noise]]
 kind = "symmetric"
 rates = [0.2, 0.4]
@@ -82,6 +83,13 @@ def test_quickstart_is_what_the_readme_promises():
         "symmetric-0.6",
     ]
     assert (spec.budget.trials, spec.budget.max_epochs) == (12, 20)
+
+
+def test_memorisation_searches_nothing_and_hides_nothing():
+    spec = load_sweep("memorisation")
+    assert [cell.loss for cell in spec.cells()] == ["ce", "elr", "adam_elr"]
+    assert [cell.space.varies for cell in spec.cells()] == [{}, {}, {}]
+    assert not any(cell.data.augment for cell in spec.cells())
 
 
 def test_load_sweep_reads_a_file_with_or_without_a_byte_order_mark(tmp_path):

@@ -163,6 +163,7 @@ def test_fingerprint_differs_with_anything():
         dataclasses.replace(config, compile=True),
         dataclasses.replace(config, noise=NoiseConfig("symmetric", 0.41)),
         dataclasses.replace(config, data=DataConfig("digits", train_examples=501)),
+        dataclasses.replace(config, data=dataclasses.replace(config.data, augment=False)),
         build(data=config.data, parameters={"eps": 1e-7}),
     ]
     prints = {c.fingerprint for c in [config, *others]}

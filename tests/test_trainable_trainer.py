@@ -1,5 +1,6 @@
 import dataclasses
 import io
+import itertools
 import math
 from collections.abc import Callable
 from contextlib import nullcontext
@@ -364,6 +365,16 @@ def test_batches_hold_every_example_and_are_of_equal_size(examples, batch_size):
     assert max(sizes) - min(sizes) <= 1
     assert min(sizes) >= 2
     assert max(sizes) <= max(batch_size, 3)
+
+
+@pytest.mark.parametrize("augment", [True, False])
+def test_inputs_are_cropped_and_flipped_unless_the_config_says_no(augment):
+    config = dataclasses.replace(trial(), data=dataclasses.replace(DATA, augment=augment))
+    data = dataclasses.replace(tiny_data(), dataset="fashion_mnist")
+    built = Trainer(config, data, "cpu")
+    (batch,) = itertools.islice(built.batches(torch.arange(108), epoch=1), 1)
+    plain = built._normalisation.apply(built._images[batch.rows])
+    assert torch.equal(built.inputs(batch), plain) is not augment
 
 
 @pytest.mark.parametrize(

@@ -28,13 +28,15 @@ class DataConfig:
 
     ``root`` is the folder of the data set's files (None: ``~/.cache/elr-tune``'s), ``holdout`` the
     share in (0, 1) of the training set held out for validation, ``train_examples`` the size of a
-    stratified subset taken before the split (None: all).
+    stratified subset taken before the split (None: all). ``augment``: whether training images are
+    cropped and flipped as the data set's usually are.
     """
 
     name: str
     root: str | None = None
     holdout: float = 0.1
     train_examples: int | None = None
+    augment: bool = True
 
     def __post_init__(self) -> None:
         if self.name not in DATASETS:

@@ -82,7 +82,7 @@ class Trainer:
 
     def _place_data(self) -> None:
         """Put images and labels on the device."""
-        data, info = self.data, DATASETS[self.data.dataset]
+        data = self.data
         self._images = upload(data.images, self.device)
         self._test_images = upload(data.test_images, self.device)
         labels = (data.train_index, data.train_given, data.train_true)
@@ -90,9 +90,15 @@ class Trainer:
         self._val_rows = self._on_device(data.val_index)
         self._val_given = self._on_device(data.val_given)
         self._test_labels = self._on_device(data.test_labels)
-        shape = data.images.shape[1:]
-        self._augmentation = Augmentation(shape, pad=info.crop_pad, flip=info.flip)
+        self._augmentation = self._usual_augmentation()
         self._normalisation = Normalisation(*normalisation(data.dataset), self.device)
+
+    def _usual_augmentation(self) -> Augmentation:
+        """Crops and flips as the data set's usually are, or none where the config wants none."""
+        info, shape = DATASETS[self.data.dataset], self.data.images.shape[1:]
+        if not self.config.data.augment:
+            return Augmentation(shape, pad=0, flip=False)
+        return Augmentation(shape, pad=info.crop_pad, flip=info.flip)
 
     def _build_model(self) -> None:
         """Make network, loss and optimiser anew, initialised from the seed."""
