@@ -84,12 +84,21 @@ def test_build_brings_the_parameters_of_the_target(target):
         ({"parameters": {"lr": 0}}, r"lr = 0 is not a number in \(0, inf\)"),
         ({"parameters": {"lr_schedule": "cosin"}}, "unknown lr_schedule 'cosin': did you mean"),
         ({"parameters": {"batch_size": 1}}, "batch_size = 1 is not"),
+        (
+            {"parameters": {"target": "adam_literal", "beta2": 0.999}},
+            r"beta1 = 0\.7 and beta2 = 0\.999: adam_literal takes one decay .* NaN",
+        ),
         ({"parameters": {"t_0": 2.5}}, "t_0 = 2.5 is not a whole number"),
     ],
 )
 def test_build_refuses_what_no_trial_can_be(changes, message):
     with pytest.raises(ValueError, match=message):
         build(**changes)
+
+
+def test_build_takes_a_second_decay_of_adam_literal_that_is_the_first():
+    parameters = {"target": "adam_literal", "beta1": 0.9, "beta2": 0.9}
+    assert build(parameters=parameters).loss_parameters["beta2"] == 0.9
 
 
 @pytest.mark.parametrize(

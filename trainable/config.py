@@ -19,6 +19,11 @@ from trainable.catalog import (
     unknown,
 )
 
+ONE_DECAY = (
+    "adam_literal takes one decay for both moments: with two, m / (sqrt(v) + eps) passes 1 and "
+    "log(1 - <p, t>) is NaN. Leave beta2 out, or take the target adam"
+)
+
 PRECISIONS = ("auto", "float32", "bfloat16")
 
 
@@ -228,7 +233,16 @@ def complete_loss(loss: str, given: Mapping[str, Value]) -> dict[str, Value]:
     """All parameters of ``loss``, its target's among them: ``given`` over the references."""
     owners = loss_owners(loss, given)
     merged = Entry(loss, parameters={k: v for o in owners for k, v in o.parameters.items()})
-    return merged.complete(loss, given)
+    parameters = merged.complete(loss, given)
+    if parameters.get("target") == "adam_literal":
+        check_one_decay(parameters["beta1"], parameters["beta2"])
+    return parameters
+
+
+def check_one_decay(beta1: Value, beta2: Value) -> None:
+    """What the target adam_literal asks of its decays. Raises ValueError with the reason."""
+    if beta2 is not None and beta2 != beta1:
+        raise ValueError(f"beta1 = {beta1} and beta2 = {beta2}: {ONE_DECAY}")
 
 
 def _take(given: dict[str, Value], owners: list[Entry]) -> dict[str, Value]:
