@@ -227,6 +227,19 @@ def test_differences_name_every_value_but_resources():
     assert not differences(set_(), set_("resources.max_concurrent=1", "resources.max_failures=0"))
 
 
+def test_differences_leave_out_where_files_lie():
+    human = ['data.name="cifar10"', 'losses="elr"', "space={}", "search={}"]
+    noise = 'noise=[{{kind = "human", labels_file = "{}/human.pt", labels_key = "{}"}}]'
+    here = set_(*human, noise.format("/here", "worse_label"))
+    moved = set_(*human, noise.format("/there", "worse_label"), "data.root=/elsewhere")
+    assert moved != here
+    assert not differences(here, moved)
+    other = set_(*human, noise.format("/there", "aggre_label"))
+    assert differences(here, other) == [
+        "noise.0.labels_key: 'worse_label' there, 'aggre_label' here"
+    ]
+
+
 # -- fuzz: whatever is in the file, a sweep or one clear error ----------------------------------
 
 NASTY = [

@@ -131,6 +131,12 @@ def test_data_config_takes_all_of_any_data_set_or_its_smallest_part(name):
         ({"kind": "symmetric", "rate": 1.0}, r"rate = 1.0 is not a number in \[0, 1\)"),
         ({"kind": "symmetric", "rate": math.nan}, "rate = nan is not"),
         ({"kind": "asymmetric", "ring": "superclas"}, "unknown ring 'superclas': did you mean"),
+        (
+            {"kind": "symmetric", "ring": "contiguous"},
+            "ring is for noise kind 'asymmetric', not '",
+        ),
+        ({"kind": "asymmetric", "include_true": False}, "include_true is for noise kind 'symm"),
+        ({"kind": "none", "labels_key": "noisy_label"}, "labels_key is for noise kind 'human', n"),
     ],
 )
 def test_noise_config_refuses_what_no_noise_can_be(arguments, message):
@@ -164,7 +170,21 @@ def test_config_is_the_same_after_json(loss, kind):
     assert again.fingerprint == config.fingerprint
 
 
-def test_fingerprint_differs_with_anything():
+def test_fingerprint_is_the_same_wherever_files_lie():
+    human = NoiseConfig("human", labels_file="/here/human.pt", labels_key="worse_label")
+    config = build(data=DataConfig("cifar10", root="/here"), noise=human)
+    moved = dataclasses.replace(
+        config,
+        data=dataclasses.replace(config.data, root="/there"),
+        noise=dataclasses.replace(human, labels_file="/there/human.pt"),
+    )
+    assert moved.fingerprint == config.fingerprint
+    assert moved.as_dict()["data"]["root"] == "/there"
+    other = dataclasses.replace(human, labels_key="aggre_label")
+    assert dataclasses.replace(config, noise=other).fingerprint != config.fingerprint
+
+
+def test_fingerprint_differs_with_anything_else():
     config = build(data=DataConfig("digits", train_examples=500))
     others = [
         dataclasses.replace(config, seed=1),

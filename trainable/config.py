@@ -12,6 +12,7 @@ from trainable.catalog import (
     NETWORKS,
     NOISE_KINDS,
     OPTIMISER,
+    RINGS,
     SCHEDULES,
     TARGETS,
     Entry,
@@ -63,6 +64,16 @@ class DataConfig:
             )
 
 
+_READ_BY = {
+    "include_true": "symmetric",
+    "ring": "asymmetric",
+    "legacy_sequential": "asymmetric",
+    "labels_file": "human",
+    "labels_key": "human",
+}
+"""Option of noise -> the one kind that reads it."""
+
+
 @dataclass(frozen=True)
 class NoiseConfig:
     """How the given labels differ from the true ones (``trainable.noise.corrupt``).
@@ -71,7 +82,7 @@ class NoiseConfig:
     all classes, the true one among them. ``ring`` (asymmetric, CIFAR-100): ``superclass`` or
     ``contiguous``. ``legacy_sequential`` (asymmetric, CIFAR-10): apply the class map one class
     after the other, as ELR's code does. ``labels_file`` and ``labels_key`` (human): the CIFAR-N
-    file and the label set in it.
+    file and the label set in it. An option of another kind is refused.
     """
 
     kind: str
@@ -87,8 +98,11 @@ class NoiseConfig:
             raise ValueError(unknown("noise kind", self.kind, NOISE_KINDS))
         if not 0 <= self.rate < 1:
             raise ValueError(f"rate = {self.rate} is not a number in [0, 1)")
-        if self.ring not in ("superclass", "contiguous"):
-            raise ValueError(unknown("ring", self.ring, ("superclass", "contiguous")))
+        for option, kind in _READ_BY.items():
+            if kind != self.kind and getattr(self, option) != getattr(NoiseConfig, option):
+                raise ValueError(f"{option} is for noise kind {kind!r}, not {self.kind!r}")
+        if self.ring not in RINGS:
+            raise ValueError(unknown("ring", self.ring, RINGS))
 
     @property
     def setting(self) -> str:
@@ -211,8 +225,13 @@ class TrialConfig:
 
     @property
     def fingerprint(self) -> str:
-        """16 hex digits that differ whenever anything in the config differs."""
-        text = json.dumps(self.as_dict(), sort_keys=True)
+        """16 hex digits that differ whenever anything in the config differs but where files lie.
+
+        Another machine may have them elsewhere, and goes on with the same trial.
+        """
+        plain = self.as_dict()
+        del plain["data"]["root"], plain["noise"]["labels_file"]
+        text = json.dumps(plain, sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
