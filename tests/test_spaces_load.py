@@ -85,19 +85,19 @@ def test_quickstart_is_what_the_readme_promises():
     assert (spec.budget.trials, spec.budget.max_epochs) == (12, 20)
 
 
-def test_memorisation_searches_nothing_and_hides_nothing():
-    spec = load_sweep("memorisation")
-    assert [cell.loss for cell in spec.cells()] == ["ce", "elr", "adam_elr"]
-    assert [cell.space.varies for cell in spec.cells()] == [{}, {}, {}]
-    assert not any(cell.data.augment for cell in spec.cells())
-
-
 def test_load_sweep_reads_a_file_with_or_without_a_byte_order_mark(tmp_path):
     for name, encoding in (("plain.toml", "utf-8"), ("windows.toml", "utf-8-sig")):
         (tmp_path / name).write_text(FULL, encoding=encoding)
         assert load_sweep(str(tmp_path / name)) == set_()
     (tmp_path / "no_suffix").write_text(FULL)
     assert load_sweep(str(tmp_path / "no_suffix"), name="other").name == "other"
+
+
+def test_memorisation_searches_nothing_and_hides_nothing():
+    spec = load_sweep("memorisation")
+    assert [cell.loss for cell in spec.cells()] == ["ce", "elr", "adam_elr"]
+    assert [cell.space.varies for cell in spec.cells()] == [{}, {}, {}]
+    assert not any(cell.data.augment for cell in spec.cells())
 
 
 @pytest.mark.parametrize("text", [FULL, *shipped().values()])
