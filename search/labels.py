@@ -1,6 +1,7 @@
 """The given labels of every noise setting: drawn once, stored with the results, then only read.
 
     labels/<data set>-<noise setting>-seed<seed>.parquet    columns index, true, given
+    labels/<the same>-transition.parquet                    their realised transition matrix
 
 Whoever resumes a sweep, on whatever machine, trains on exactly these labels.
 """
@@ -10,22 +11,19 @@ from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from analysis.store import ResultsError
-from trainable.config import TrialConfig
+from analysis.transitions import LABELS, file_name
+from trainable.config import TrialConfig, labels_key
 from trainable.data import Dataset, Ints, load_dataset, subset_index
 from trainable.noise import NoisyLabels
 from trainable.prepare import prepare
 from trainable.storage import Folder, MissingError
 
-LABELS = "labels"
-
-
-def labels_key(config: TrialConfig) -> str:
-    """The name of a trial's given labels: trials with the same name share them."""
-    return f"{config.data.name}-{config.noise.setting}-seed{config.seed}"
+__all__ = ["LabelBook", "labels_key"]
 
 
 class LabelBook:
@@ -48,6 +46,7 @@ class LabelBook:
                 self.datasets[name] = load_dataset(name, config.data.root)
             if key not in self.noisy:
                 self.noisy[key] = self._read(key, config) or self._draw(key, config)
+                self._write_transition(key, self.noisy[key])
 
     def describe(self, config: TrialConfig) -> dict[str, Any]:
         """The columns of the trials table that tell about a trial's labels."""
@@ -58,10 +57,24 @@ class LabelBook:
         dataset = self.datasets[config.data.name]
         noisy = prepare(dataset, config.data, config.noise, config.seed)[1]
         subset, true = self._true(config)
-        sink = io.BytesIO()
-        pq.write_table(pa.table({"index": subset, "true": true, "given": noisy.labels}), sink)
-        self._folder.write(f"{key}.parquet", sink.getvalue())
+        table = pa.table({"index": subset, "true": true, "given": noisy.labels})
+        self._write(f"{key}.parquet", table)
         return noisy
+
+    def _write_transition(self, key: str, noisy: NoisyLabels) -> None:
+        """Written at every start, so that it is always that of the labels that are there."""
+        classes = range(len(noisy.transition))
+        matrix = pd.DataFrame(
+            noisy.transition,
+            index=pd.Index(classes, name="true"),
+            columns=pd.Index(classes, name="given"),
+        )
+        self._write(file_name(key), pa.Table.from_pandas(matrix, preserve_index=True))
+
+    def _write(self, name: str, table: pa.Table) -> None:
+        sink = io.BytesIO()
+        pq.write_table(table, sink)
+        self._folder.write(name, sink.getvalue())
 
     def _read(self, key: str, config: TrialConfig) -> NoisyLabels | None:
         name = f"{key}.parquet"

@@ -17,6 +17,7 @@ from typing import Any, TypeAlias
 from spaces.domains import Choice, Domain, Fixed, Range
 from spaces.presets import ALL_OWNERS, OPTIMISER_OWNER, PRESETS, Domains, options, owners
 from trainable.catalog import Parameter, Value, shown, unknown
+from trainable.config import ONE_DECAY
 
 NONE = "none"
 """How a sweep file writes that an optional parameter has no value: TOML has no word for it."""
@@ -59,6 +60,8 @@ def _parse_scoped(owner: str, values: Mapping[str, Any], active: Owned) -> dict[
         raise ValueError(f"[space.{owner}]: no study of this sweep uses {owner!r}")
     for name in values:
         if name not in active[owner]:
+            if (owner, name) == ("adam_literal", "beta2"):
+                raise ValueError(f"{owner}.{name}: {ONE_DECAY}")
             raise ValueError(unknown(f"parameter of {owner}", name, active[owner]))
     return {
         name: parse_domain(f"{owner}.{name}", value, active[owner][name])
@@ -131,6 +134,8 @@ def _owners_of(name: str, value: Any, active: Owned, every: Owned) -> list[str]:
     if found:
         return found
     idle = [owner for owner, parameters in every.items() if name in parameters]
+    if name == "beta2" and "adam_literal" in active:
+        raise ValueError(f"{name}: {ONE_DECAY}")
     if idle:
         raise ValueError(f"{name} belongs to {', '.join(idle)}: this sweep never uses it")
     owning = [loss for loss in ALL_OWNERS if name in ALL_OWNERS[loss]]

@@ -132,17 +132,21 @@ def reference_setting(
 
     The paper's: lr 0.02, momentum 0.9, weight decay 1e-3, batches of 128; GCE's own lr 0.01 and
     weight decay 1e-4. Milestones are ELR's, [40, 80] of 120 epochs (CIFAR-100: [80, 120] of 150),
-    in proportion to ``max_epochs``; T_0 is 10, or half of a budget under 20 epochs. The weight
-    lam of adam_elr is that for ``target``.
+    in proportion to ``max_epochs``, and so is the start of GCE's truncation; T_0 is 10, or half of
+    a budget under 20 epochs. The weight lam of adam_elr is that for ``target``.
     """
     fractions = (8 / 15, 12 / 15) if dataset == "cifar100" else (1 / 3, 2 / 3)
-    milestones = tuple(sorted({max(1, round(f * max_epochs)) for f in fractions}))
+    milestones = tuple(sorted({_epoch(f, max_epochs) for f in fractions}))
+    own = reference_parameters(loss, dataset, noise_kind, target)
+    if isinstance(truncate_from := own.get("truncate_from"), int):
+        share = truncate_from / PRESETS["paper"].max_epochs[dataset]
+        own["truncate_from"] = _epoch(share, max_epochs)
     given: dict[str, Mapping[str, Value]] = {
         OPTIMISER_OWNER: {"lr": 0.01, "weight_decay": 1e-4} if loss == "gce" else {},
         "multistep": {"milestones": milestones},
         "cosine_warm_restarts": {"t_0": 10 if max_epochs >= 20 else max(1, max_epochs // 2)},
         **{name: reference_parameters(loss, dataset, noise_kind, name) for name in REFINED},
-        loss: reference_parameters(loss, dataset, noise_kind, target),
+        loss: own,
     }
     return {
         owner: {
@@ -151,6 +155,11 @@ def reference_setting(
         }
         for owner, parameters in owners(loss).items()
     }
+
+
+def _epoch(share: float, max_epochs: int) -> int:
+    """The epoch at ``share`` of the budget, 1 at least."""
+    return max(1, round(share * max_epochs))
 
 
 def owners(loss: str) -> dict[str, Mapping[str, Parameter]]:

@@ -21,15 +21,6 @@ from trainable.metrics import TEST_METRICS, VALIDATION_METRICS
 NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$"
 """What may become part of a file name: no separator, nothing hidden, not too long."""
 
-_READ_BY = {
-    "include_true": "symmetric",
-    "ring": "asymmetric",
-    "legacy_sequential": "asymmetric",
-    "labels_file": "human",
-    "labels_key": "human",
-}
-"""Option of ``[[noise]]`` -> the one kind that reads it."""
-
 
 def _listed(value: Any) -> Any:
     return value if isinstance(value, list | tuple) else [value]
@@ -64,6 +55,7 @@ class DataSpec(Section):
     root: str | None = None
     holdout: float = 0.1
     train_examples: int | None = None
+    augment: bool = True
 
     @model_validator(mode="after")
     def _complete(self) -> Self:
@@ -72,7 +64,8 @@ class DataSpec(Section):
 
     def configs(self) -> list[DataConfig]:
         """A DataConfig per data set named."""
-        return [DataConfig(n, self.root, self.holdout, self.train_examples) for n in self.name]
+        options = self.model_dump(exclude={"name"})
+        return [DataConfig(name, **options) for name in self.name]
 
 
 class NoiseSpec(Section):
@@ -96,10 +89,6 @@ class NoiseSpec(Section):
 
     @model_validator(mode="after")
     def _complete(self) -> Self:
-        for option, kind in _READ_BY.items():
-            default = type(self).model_fields[option].default
-            if kind != self.kind and getattr(self, option) != default:
-                raise ValueError(f"{option} is for noise kind {kind!r}, not {self.kind!r}")
         rated = self.kind not in ("none", "human")
         if rated and not self.rates:
             raise ValueError(f"noise kind {self.kind!r} needs rates, such as rates = [0.2, 0.4]")

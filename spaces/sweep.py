@@ -103,13 +103,14 @@ class SweepSpec(Section):
             raise ValueError(
                 f"budget: grace_epochs = {grace} is above max_epochs = {cell.max_epochs}"
             )
-        if self.search.metric.startswith("averaged_") and _may_be_zero(
-            cell.space.domain("averaging")
-        ):
+        averaged = self.search.metric.startswith("averaged_")
+        if averaged and 0 in _extremes(cell.space.domain("averaging")):
             raise ValueError(
                 f"search: metric {self.search.metric!r} needs averaging above 0 in [space], "
                 "such as averaging = 0.99"
             )
+        if cell.loss == "gce":
+            _check_truncation(cell)
         if self.search.sampler == "grid":
             _check_grid(cell.space)
         cell.trial(cell.reference, self.seed)
@@ -172,6 +173,16 @@ def _check_noise(noise: NoiseConfig, dataset: str) -> None:
             raise ValueError(f"noise: {what} is for {' and '.join(made_for)}, not {dataset}")
 
 
+def _check_truncation(cell: Cell) -> None:
+    """A truncation after the last epoch would be none, and nothing would say so."""
+    for value in _extremes(cell.space.domain("truncate_from")):
+        if isinstance(value, int | float) and value > cell.max_epochs:
+            raise ValueError(
+                f"space: truncate_from = {value:g} is above max_epochs = {cell.max_epochs}: "
+                'gce would never be truncated; for that, truncate_from = "none"'
+            )
+
+
 def _check_grid(space: Space) -> None:
     try:
         for _ in space.grid():
@@ -180,7 +191,8 @@ def _check_grid(space: Space) -> None:
         raise ValueError(f"space: sampler 'grid': {error}") from None
 
 
-def _may_be_zero(domain: Domain) -> bool:
+def _extremes(domain: Domain) -> tuple[Value, ...]:
+    """The values that rules about the smallest and largest have to hold for."""
     if isinstance(domain, Fixed):
-        return domain.value == 0
-    return 0 in domain.options if isinstance(domain, Choice) else domain.low == 0
+        return (domain.value,)
+    return domain.options if isinstance(domain, Choice) else (domain.low, domain.high)

@@ -65,7 +65,7 @@ def test_sweep_table_round_trips_every_loss_and_schedule(loss, schedule):
 @pytest.mark.parametrize("target", [name for name in TARGETS if name != "ema"])
 def test_sweep_table_round_trips_every_target(target):
     config = TrialConfig.build(
-        data=DataConfig("cifar100"),
+        data=DataConfig("cifar100", augment=False),
         noise=NoiseConfig("asymmetric", 0.3, ring="contiguous"),
         loss="adam_elr",
         network="resnet18",

@@ -20,6 +20,7 @@ import analysis.__main__
 import search.__main__
 from recorded import record_sweep
 from spaces.load import parse_sweep
+from spaces.presets import ALL_OWNERS, PRESETS, REFINED
 from spaces.strategies import EARLY_STOPPING, SAMPLERS
 from trainable.catalog import (
     DATASETS,
@@ -91,9 +92,9 @@ def leads_somewhere(page: str, target: str) -> bool:
     return anchor in map(slug, headings)
 
 
-def rows(header: str) -> dict[str, list[str]]:
-    """A table of trainable's page by the start of its header: first cell, unticked -> others."""
-    _, _, after = read(TRAINABLE).partition(f"\n{header}")
+def rows(header: str, page: str = TRAINABLE) -> dict[str, list[str]]:
+    """A table of a page by the start of its header: first cell, unticked -> others."""
+    _, _, after = read(page).partition(f"\n{header}")
     lines = after.partition("\n\n")[0].splitlines()[2:]
     cells = [[cell.strip() for cell in line.strip("|").split(" | ")] for line in lines]
     return {first.strip("` "): rest for first, *rest in cells}
@@ -217,6 +218,16 @@ def test_trainable_readme_has_the_reference_settings(
         expected = reference_parameters(loss, dataset, noise_kind)
         assert given == {name: expected[name] for name in given}
         assert given
+
+
+def test_spaces_readme_tells_what_varies_of_every_loss_and_target():
+    found = rows("| loss, target |", "spaces/README.md")
+    assert found.keys() == LOSSES.keys() | REFINED.keys()
+    for name, (varies, stays) in found.items():
+        searched = set(PRESETS["loss"].domains.get(name, {}))
+        assert set(re.findall(r"`(\w+)`", varies)) == searched
+        rest = ALL_OWNERS[name].keys() - searched
+        assert set(re.findall(r"`(\w+)`", stays.partition(" (")[0])) == rest
 
 
 def test_trainable_readme_lists_every_kind_data_set_and_network():

@@ -38,7 +38,8 @@ def test_add_draws_the_labels_of_each_noise_setting_once(configs, folder):
     book = LabelBook(folder)
     book.add(configs)
     assert sorted(book.noisy) == ["digits-symmetric-0.2-seed0", "digits-symmetric-0.4-seed0"]
-    assert (folder / "labels").names() == [f"{key}.parquet" for key in sorted(book.noisy)]
+    files = {f"{key}{end}" for key in book.noisy for end in (".parquet", "-transition.parquet")}
+    assert set((folder / "labels").names()) == files
 
 
 def test_stored_labels_are_read_by_pandas_alone(configs, folder, tmp_path):
@@ -49,6 +50,26 @@ def test_stored_labels_are_read_by_pandas_alone(configs, folder, tmp_path):
     assert len(table) == 200
     wrong = (table["given"] != table["true"]).mean()
     assert wrong == book.describe(configs[0])["realised_rate"]
+
+
+def test_transition_matrix_is_recorded_with_the_labels(configs, folder, tmp_path):
+    LabelBook(folder).add(configs)
+    key = labels_key(configs[0])
+    labels = pd.read_parquet(tmp_path / "labels" / f"{key}.parquet")
+    matrix = pd.read_parquet(tmp_path / "labels" / f"{key}-transition.parquet")
+    expected = pd.crosstab(labels["true"], labels["given"], normalize="index")
+    pd.testing.assert_frame_equal(matrix, expected.reindex(columns=range(10), fill_value=0.0))
+
+
+def test_transition_matrix_is_that_of_the_stored_labels(configs, folder, tmp_path):
+    LabelBook(folder).add(configs)
+    key = labels_key(configs[0])
+    path = tmp_path / "labels" / f"{key}.parquet"
+    table = pd.read_parquet(path)
+    table.assign(given=(table["true"] + 1) % 10).to_parquet(path)
+    LabelBook(folder).add(configs)
+    matrix = pd.read_parquet(tmp_path / "labels" / f"{key}-transition.parquet")
+    np.testing.assert_array_equal(matrix, np.roll(np.eye(10), 1, axis=1))
 
 
 def test_stored_labels_win_over_drawing_again(configs, folder, tmp_path):

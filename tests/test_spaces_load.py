@@ -24,6 +24,7 @@ name = ["digits", "cifar10"]
 root = "/data"
 holdout = 0.2
 train_examples = 500
+augment = false
 [[noise]]
 kind = "symmetric"
 rates = [0.2, 0.4]
@@ -100,6 +101,13 @@ def test_load_sweep_reads_a_file_with_or_without_a_byte_order_mark(tmp_path):
         assert load_sweep(str(tmp_path / name)) == set_()
     (tmp_path / "no_suffix").write_text(FULL)
     assert load_sweep(str(tmp_path / "no_suffix"), name="other").name == "other"
+
+
+def test_memorisation_searches_nothing_and_hides_nothing():
+    spec = load_sweep("memorisation")
+    assert [cell.loss for cell in spec.cells()] == ["ce", "elr", "adam_elr"]
+    assert [cell.space.varies for cell in spec.cells()] == [{}, {}, {}]
+    assert not any(cell.data.augment for cell in spec.cells())
 
 
 @pytest.mark.parametrize("text", [FULL, *shipped().values()])
@@ -227,6 +235,19 @@ def test_differences_name_every_value_but_resources():
         "space.lam: None there, 3 here",
     ]
     assert not differences(set_(), set_("resources.max_concurrent=1", "resources.max_failures=0"))
+
+
+def test_differences_leave_out_where_files_lie():
+    human = ['data.name="cifar10"', 'losses="elr"', "space={}", "search={}"]
+    noise = 'noise=[{{kind = "human", labels_file = "{}/human.pt", labels_key = "{}"}}]'
+    here = set_(*human, noise.format("/here", "worse_label"))
+    moved = set_(*human, noise.format("/there", "worse_label"), "data.root=/elsewhere")
+    assert moved != here
+    assert not differences(here, moved)
+    other = set_(*human, noise.format("/there", "aggre_label"))
+    assert differences(here, other) == [
+        "noise.0.labels_key: 'worse_label' there, 'aggre_label' here"
+    ]
 
 
 # -- fuzz: whatever is in the file, a sweep or one clear error ----------------------------------

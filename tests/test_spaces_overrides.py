@@ -105,6 +105,11 @@ def test_parse_space_gives_beta2_to_every_target_but_the_literal_one():
         ({"batch_size": 1}, "batch_size = 1 is not a whole number in [2, inf)"),
         ({"milestones": [8, 4]}, "milestones = (8, 4) is not an increasing list of whole numbers"),
         ({"milestones": []}, "milestones = () is not an increasing list"),
+        (
+            {"target": "adam_literal", "adam_literal": {"beta2": 0.999}},
+            "adam_literal.beta2: adam_literal takes one decay for both moments: with two, m /",
+        ),
+        ({"target": "adam_literal", "beta2": 0.999}, "beta2: adam_literal takes one decay for"),
     ],
 )
 def test_parse_space_says_what_is_wrong(table, message):

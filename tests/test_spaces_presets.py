@@ -79,6 +79,23 @@ def test_gce_has_its_own_optimiser_and_truncation():
     assert only_point("gce", "paper", "cifar100", "symmetric")["truncate_from"] == 80
 
 
+@pytest.mark.parametrize(
+    ("dataset", "max_epochs", "expected"),
+    [
+        ("cifar10", 120, 40),
+        ("cifar10", 150, 50),
+        ("cifar10", 30, 10),
+        ("cifar10", 1, 1),
+        ("cifar100", 150, 80),
+        ("cifar100", 30, 16),
+        ("digits", 120, None),
+    ],
+)
+def test_truncation_of_gce_keeps_its_place_in_the_budget(dataset, max_epochs, expected):
+    setting = reference_setting("gce", dataset, "symmetric", max_epochs)
+    assert setting["gce"]["truncate_from"] == Fixed(expected)
+
+
 @pytest.mark.parametrize("target", REFINED)
 def test_reference_weight_of_adam_elr_is_that_of_its_target(target):
     overrides = {"adam_elr": {"target": Fixed(target)}}

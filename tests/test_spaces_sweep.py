@@ -159,6 +159,18 @@ def test_selecting_on_the_test_set_must_be_asked_for():
         (["seed=99999999999"], "seed: 99999999999 is not less than 4294967296"),
         (["space.preset=papr"], "space.preset: unknown preset 'papr': did you mean 'paper'?"),
         (["space.lam={low = 3, high = 1}"], "space: lam: low = 3 is above high = 1"),
+        (
+            ["losses=gce", "space.truncate_from=40", "budget.max_epochs=30"],
+            "space: truncate_from = 40 is above max_epochs = 30: gce would never be truncated",
+        ),
+        (
+            ["losses=gce", 'space.truncate_from={choice = ["none", 5, 21]}'],
+            "space: truncate_from = 21 is above max_epochs = 20",
+        ),
+        (
+            ["losses=gce", "space.truncate_from={low = 1, high = 21}"],
+            "space: truncate_from = 21 is above max_epochs = 20",
+        ),
         (["budgt.trials=3"], "unknown key 'budgt': did you mean 'budget'?"),
         (["budget.trails=3"], "budget: unknown key 'trails': did you mean 'trials'?"),
         (["noise.0.rate=0.3"], "noise.0: unknown key 'rate': did you mean 'rates'?"),
@@ -196,6 +208,11 @@ def test_grace_of_a_short_budget_is_a_third_of_it_unless_the_file_says():
     ]
     assert grace("budget.max_epochs=20", "budget.grace_epochs=10") == 10
     assert grace() == 10
+
+
+def test_truncation_may_start_with_the_last_epoch_or_never():
+    for start in ("20", "none", '{choice = ["none", 20]}', "{low = 1, high = 20}"):
+        parse_sweep(DIGITS, ["losses=gce", f"space.truncate_from={start}"])
 
 
 def test_early_stopping_none_needs_no_grace():

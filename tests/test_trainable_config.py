@@ -84,12 +84,21 @@ def test_build_brings_the_parameters_of_the_target(target):
         ({"parameters": {"lr": 0}}, r"lr = 0 is not a number in \(0, inf\)"),
         ({"parameters": {"lr_schedule": "cosin"}}, "unknown lr_schedule 'cosin': did you mean"),
         ({"parameters": {"batch_size": 1}}, "batch_size = 1 is not"),
+        (
+            {"parameters": {"target": "adam_literal", "beta2": 0.999}},
+            r"beta1 = 0\.7 and beta2 = 0\.999: adam_literal takes one decay .* NaN",
+        ),
         ({"parameters": {"t_0": 2.5}}, "t_0 = 2.5 is not a whole number"),
     ],
 )
 def test_build_refuses_what_no_trial_can_be(changes, message):
     with pytest.raises(ValueError, match=message):
         build(**changes)
+
+
+def test_build_takes_a_second_decay_of_adam_literal_that_is_the_first():
+    parameters = {"target": "adam_literal", "beta1": 0.9, "beta2": 0.9}
+    assert build(parameters=parameters).loss_parameters["beta2"] == 0.9
 
 
 @pytest.mark.parametrize(
@@ -122,6 +131,12 @@ def test_data_config_takes_all_of_any_data_set_or_its_smallest_part(name):
         ({"kind": "symmetric", "rate": 1.0}, r"rate = 1.0 is not a number in \[0, 1\)"),
         ({"kind": "symmetric", "rate": math.nan}, "rate = nan is not"),
         ({"kind": "asymmetric", "ring": "superclas"}, "unknown ring 'superclas': did you mean"),
+        (
+            {"kind": "symmetric", "ring": "contiguous"},
+            "ring is for noise kind 'asymmetric', not '",
+        ),
+        ({"kind": "asymmetric", "include_true": False}, "include_true is for noise kind 'symm"),
+        ({"kind": "none", "labels_key": "noisy_label"}, "labels_key is for noise kind 'human', n"),
     ],
 )
 def test_noise_config_refuses_what_no_noise_can_be(arguments, message):
@@ -155,7 +170,21 @@ def test_config_is_the_same_after_json(loss, kind):
     assert again.fingerprint == config.fingerprint
 
 
-def test_fingerprint_differs_with_anything():
+def test_fingerprint_is_the_same_wherever_files_lie():
+    human = NoiseConfig("human", labels_file="/here/human.pt", labels_key="worse_label")
+    config = build(data=DataConfig("cifar10", root="/here"), noise=human)
+    moved = dataclasses.replace(
+        config,
+        data=dataclasses.replace(config.data, root="/there"),
+        noise=dataclasses.replace(human, labels_file="/there/human.pt"),
+    )
+    assert moved.fingerprint == config.fingerprint
+    assert moved.as_dict()["data"]["root"] == "/there"
+    other = dataclasses.replace(human, labels_key="aggre_label")
+    assert dataclasses.replace(config, noise=other).fingerprint != config.fingerprint
+
+
+def test_fingerprint_differs_with_anything_else():
     config = build(data=DataConfig("digits", train_examples=500))
     others = [
         dataclasses.replace(config, seed=1),
@@ -163,6 +192,7 @@ def test_fingerprint_differs_with_anything():
         dataclasses.replace(config, compile=True),
         dataclasses.replace(config, noise=NoiseConfig("symmetric", 0.41)),
         dataclasses.replace(config, data=DataConfig("digits", train_examples=501)),
+        dataclasses.replace(config, data=dataclasses.replace(config.data, augment=False)),
         build(data=config.data, parameters={"eps": 1e-7}),
     ]
     prints = {c.fingerprint for c in [config, *others]}

@@ -195,6 +195,28 @@ def test_load_dataset_fashion_mnist_unknown_class_is_refused(tmp_path):
         load_dataset("fashion_mnist", str(tmp_path))
 
 
+@pytest.mark.parametrize("packed", [True, False])
+def test_load_dataset_fashion_mnist_of_other_labels_is_refused(tmp_path, packed):
+    """As many images as there are, and the names are right: MNIST's, say."""
+    write_fashion_mnist(tmp_path, test=10_000, packed=packed)
+    with pytest.raises(DataError) as caught:
+        load_dataset("fashion_mnist", str(tmp_path))
+    assert str(caught.value) == (
+        f"{tmp_path}: its 10,000 test labels are not Fashion-MNIST's; "
+        "MNIST's files have the same names"
+    )
+
+
+@pytest.mark.skipif(
+    not dataset_files.DEBIAN_FASHION_MNIST.exists(), reason="needs Debian's dataset-fashion-mnist"
+)
+def test_load_dataset_fashion_mnist_as_published():
+    dataset = load_dataset("fashion_mnist", str(dataset_files.DEBIAN_FASHION_MNIST))
+    assert dataset.train_images.shape == (60_000, 1, 28, 28)
+    assert dataset.train_labels[:10].tolist() == [9, 0, 0, 3, 0, 2, 7, 2, 5, 5]
+    assert np.bincount(dataset.test_labels).tolist() == [1000] * 10
+
+
 def test_load_dataset_unknown_name_suggests_the_nearest():
     with pytest.raises(ValueError, match="did you mean 'cifar10'"):
         load_dataset("cifar-10")

@@ -47,6 +47,12 @@ def test_human_gives_the_file_s_labels(digits, human_file):
     assert noisy.rate == pytest.approx(400 / 1437)
 
 
+def test_human_file_may_start_at_home(digits, human_file, monkeypatch):
+    path, worse = human_file
+    monkeypatch.setenv("HOME", str(path.parent))
+    np.testing.assert_array_equal(human(digits, Path("~") / path.name).labels, worse)
+
+
 def test_human_old_torch_file_of_short_integers_is_read(digits, human_file):
     path, worse = human_file
     content = {"worse_label": worse.astype(np.int16)}

@@ -1,7 +1,9 @@
-import copy
 import dataclasses
 import io
+import itertools
 import math
+from collections.abc import Callable
+from contextlib import nullcontext
 from functools import lru_cache
 from typing import Any
 
@@ -10,13 +12,6 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from torch._subclasses.fake_tensor import (
-    DataDependentOutputException,
-    DynamicOutputShapeException,
-    FakeCopyMode,
-    FakeTensor,
-    FakeTensorMode,
-)
 
 from trainable.averaging import WeightAverage
 from trainable.catalog import LOSSES, NETWORKS, SCHEDULES, TARGETS
@@ -30,6 +25,7 @@ from trainable.trainer import Batch, Trainer, number_of_steps
 
 DATA = DataConfig("digits", train_examples=120)
 NOISE = NoiseConfig("symmetric", 0.4)
+REFINED = [name for name in TARGETS if name != "ema"]
 TIMINGS = ("epoch_seconds", "images_per_second", "peak_memory_mb")
 
 
@@ -117,7 +113,7 @@ def test_resumed_trial_equals_an_uninterrupted_one_at_any_epoch(loss, schedule):
     assert_resumes_exactly(trial(loss, lr_schedule=schedule, **options))
 
 
-@pytest.mark.parametrize("target", [name for name in TARGETS if name != "ema"])
+@pytest.mark.parametrize("target", REFINED)
 def test_resumed_trial_equals_an_uninterrupted_one_with_every_target(target):
     assert_resumes_exactly(trial("adam_elr", target=target, averaging=0.9))
 
@@ -371,6 +367,16 @@ def test_batches_hold_every_example_and_are_of_equal_size(examples, batch_size):
     assert max(sizes) <= max(batch_size, 3)
 
 
+@pytest.mark.parametrize("augment", [True, False])
+def test_inputs_are_cropped_and_flipped_unless_the_config_says_no(augment):
+    config = dataclasses.replace(trial(), data=dataclasses.replace(DATA, augment=augment))
+    data = dataclasses.replace(tiny_data(), dataset="fashion_mnist")
+    built = Trainer(config, data, "cpu")
+    (batch,) = itertools.islice(built.batches(torch.arange(108), epoch=1), 1)
+    plain = built._normalisation.apply(built._images[batch.rows])
+    assert torch.equal(built.inputs(batch), plain) is not augment
+
+
 @pytest.mark.parametrize(
     ("examples", "batch_size", "expected"),
     [(45_000, 128, 352), (128, 128, 1), (129, 128, 2), (1, 8, 1), (5, 2, 2)],
@@ -382,32 +388,59 @@ def test_number_of_steps(examples, batch_size, expected):
 # Devices and precision
 
 
-def fake_trainer(loss: str, mode: FakeTensorMode) -> Trainer:
-    """A trainer of tensors without values: reading one, as waiting for it would, raises."""
-    real = trainer(loss, averaging=0.9)
-    real._start_epoch(1)
-    with FakeCopyMode(mode):
-        return copy.deepcopy(real)
+@pytest.fixture
+def without_values(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Trainer]:
+    """Makes a trainer on torch's meta device, whose tensors have no values to wait for.
+
+    Reading one, or copying one to the CPU, raises. What draws weights, makes a transition matrix
+    or autocasts, which that device cannot, is not in the batch loop or does nothing there.
+    """
+    monkeypatch.setattr("trainable.trainer.initialise", lambda network, generator: None)
+    monkeypatch.setattr("trainable.evaluate.autocast", lambda device, dtype: nullcontext())
+    monkeypatch.setattr("trainable.trainer.autocast", lambda device, dtype: nullcontext())
+    monkeypatch.setattr("trainable.losses.Forward.start_epoch", lambda loss, epoch: None)
+    return lambda loss, **options: Trainer(
+        trial(loss, averaging=0.9, **options), tiny_data(), "meta"
+    )
 
 
-@pytest.mark.parametrize("loss", LOSSES)
-def test_batch_loop_never_waits_for_the_device(loss):
-    fake = fake_trainer(loss, mode := FakeTensorMode())
-    with mode:
-        outcome = fake._train(torch.arange(108), epoch=1)
-    assert isinstance(outcome.losses, FakeTensor)
-    assert outcome.losses.shape == outcome.predictions.shape == (108,)
+ON_META = torch.arange(108, device="meta")
 
 
 @pytest.mark.parametrize(
-    "wait", [lambda losses: losses / losses.sum().item(), lambda losses: losses[losses > 0]]
+    ("loss", "options"),
+    [*((loss, {}) for loss in LOSSES), *(("adam_elr", {"target": name}) for name in REFINED)],
 )
-def test_batch_loop_that_waited_would_be_noticed(wait):
-    fake = fake_trainer("ce", mode := FakeTensorMode())
-    values = fake.loss.forward
-    fake.loss.forward = lambda *arguments: wait(values(*arguments))
-    with mode, pytest.raises((DataDependentOutputException, DynamicOutputShapeException)):
-        fake._train(torch.arange(108), epoch=1)
+def test_batch_loop_never_waits_for_the_device(loss, options, without_values):
+    built = without_values(loss, **options)
+    built._start_epoch(1)
+    outcome = built._train(ON_META, epoch=1)
+    assert outcome.losses.device.type == "meta"
+    assert outcome.losses.shape == outcome.predictions.shape == (108,)
+
+
+def test_evaluation_never_waits_for_the_device(without_values):
+    built = without_values("ce")
+    assert built._score(built.network).shape == (4,)
+
+
+WAITS = {
+    "item": lambda losses: losses / losses.sum().item(),
+    "cpu": lambda losses: losses / losses.sum().cpu(),
+    "to": lambda losses: losses / losses.sum().to("cpu"),
+    "tolist": lambda losses: losses / losses.tolist()[0],
+    "if": lambda losses: losses if losses.isfinite().all() else -losses,
+    "mask": lambda losses: losses[losses > 0],
+}
+
+
+@pytest.mark.parametrize("wait", WAITS.values(), ids=WAITS)
+def test_batch_loop_that_waited_would_be_noticed(wait, without_values):
+    built = without_values("ce")
+    values = built.loss.forward
+    built.loss.forward = lambda *arguments: wait(values(*arguments))
+    with pytest.raises(RuntimeError, match=r"(?i)meta"):
+        built._train(ON_META, epoch=1)
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
@@ -473,23 +506,42 @@ def test_every_network_trains(name):
     assert math.isfinite(metrics.test_loss)
 
 
-def test_next_trial_compiles_nothing(monkeypatch):
+@pytest.fixture
+def graphs(monkeypatch: pytest.MonkeyPatch) -> Callable[..., int]:
+    """Trains an epoch of a compiled trial; how many graphs the process has compiled so far."""
     # Without code generation, which plays no part in what is compiled again.
     compile_ = torch.compile
     monkeypatch.setattr(torch, "compile", lambda module: compile_(module, backend="aot_eager"))
     torch._dynamo.reset()
     torch._dynamo.utils.counters.clear()
-    graphs = torch._dynamo.utils.counters["stats"]
+    counters = torch._dynamo.utils.counters["stats"]
 
-    counted = []
-    others = {"lr": 0.5, "lam": 7.0, "beta1": 0.9, "weight_decay": 0.0, "seed": 3}
-    for options in ({}, others, {"batch_size": 30}, {"batch_size": 20}):
-        trainer("adam_elr", compile=True, **options).run_epoch()
-        counted.append(graphs["unique_graphs"])
-    trainer("ce", compile=True, lr_schedule="cosine").run_epoch()
-    counted.append(graphs["unique_graphs"])
+    def after(loss: str, **options: Any) -> int:
+        trainer(loss, compile=True, **options).run_epoch()
+        return counters["unique_graphs"]
+
+    return after
+
+
+OTHERS = {"lr": 0.5, "lam": 7.0, "beta1": 0.9, "weight_decay": 0.0, "seed": 3}
+
+
+def test_next_trial_compiles_nothing(graphs):
+    assert graphs("adam_elr") == 1
+    assert graphs("adam_elr", **OTHERS) == 1
     # A second size of batch makes one more, for batches of any size.
-    assert counted == [1, 1, 2, 2, 2]
+    assert graphs("adam_elr", batch_size=30) == 2
+    assert graphs("adam_elr", batch_size=20) == 2
+    assert graphs("ce", lr_schedule="cosine") == 2
+
+
+def test_next_trial_compiles_nothing_after_an_epoch_of_two_sizes_of_batch(graphs):
+    assert {len(part) for part in torch.arange(108).tensor_split(number_of_steps(108, 25))} == {
+        21,
+        22,
+    }
+    assert graphs("adam_elr", batch_size=25) == 2
+    assert graphs("adam_elr", batch_size=25, **OTHERS) == 2
 
 
 @pytest.mark.slow

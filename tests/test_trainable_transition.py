@@ -14,6 +14,8 @@ from trainable.prepare import prepare
 from trainable.trainer import Trainer
 from trainable.transition import estimate_transition, resolve_transition
 
+CPU = torch.device("cpu")
+
 
 @pytest.fixture(autouse=True)
 def nothing_estimated_yet(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -43,9 +45,11 @@ class ScriptedTrainer:
 
     val_losses: tuple[float, ...] = (2.0, 1.0, 3.0)
     made: list[TrialConfig]
+    devices: list[torch.device]
 
-    def __init__(self, config: TrialConfig, data: TrialData) -> None:
+    def __init__(self, config: TrialConfig, data: TrialData, device: torch.device) -> None:
         self.made.append(config)
+        self.devices.append(device)
         self.network = torch.nn.BatchNorm1d(1)  # counts the epochs in a buffer
         self.classes = data.num_classes
 
@@ -64,7 +68,7 @@ class ScriptedTrainer:
 
 @pytest.fixture
 def scripted(monkeypatch: pytest.MonkeyPatch) -> type[ScriptedTrainer]:
-    trainer = type("Scripted", (ScriptedTrainer,), {"made": []})
+    trainer = type("Scripted", (ScriptedTrainer,), {"made": [], "devices": []})
     monkeypatch.setattr(transition, "Trainer", trainer)
     return trainer
 
@@ -106,27 +110,65 @@ def test_estimate_of_a_handful_of_examples_is_still_a_matrix() -> None:
 
 
 def test_true_transition_is_the_realised_one(data: TrialData) -> None:
-    matrix = resolve_transition(forward_config(transition="true"), data)
+    matrix = resolve_transition(forward_config(transition="true"), data, CPU)
     np.testing.assert_allclose(matrix, data.transition, rtol=1e-6)
 
 
 def test_estimated_transition_reads_the_epoch_of_lowest_validation_loss(
     scripted: type[ScriptedTrainer], data: TrialData
 ) -> None:
-    matrix = resolve_transition(forward_config(max_epochs=3), data)
+    matrix = resolve_transition(forward_config(max_epochs=3), data, CPU)
     np.testing.assert_allclose(matrix.diag(), np.full(10, 0.2), rtol=1e-6)
 
 
 def test_estimated_transition_is_made_once_for_all_trials_on_the_same_labels(
     scripted: type[ScriptedTrainer], data: TrialData
 ) -> None:
-    first = resolve_transition(forward_config(max_epochs=3, lr=0.1), data)
-    second = resolve_transition(forward_config(max_epochs=3, weight_decay=0.0), data)
+    first = resolve_transition(forward_config(max_epochs=3, lr=0.1), data, CPU)
+    second = resolve_transition(forward_config(max_epochs=3, weight_decay=0.0), data, CPU)
     assert torch.equal(first, second)
     assert [config.loss for config in scripted.made] == ["ce"]
     other = replace(data, train_given=data.train_given[::-1].copy())
-    resolve_transition(forward_config(max_epochs=3), other)
+    resolve_transition(forward_config(max_epochs=3), other, CPU)
     assert len(scripted.made) == 2
+
+
+def test_estimated_transition_is_made_on_the_device_of_the_trial(
+    scripted: type[ScriptedTrainer], data: TrialData, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where there is a GPU that the trial was not given."""
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    trained_on = Trainer(forward_config(max_epochs=3), data, "cpu")
+    trained_on.run_epoch()
+    assert scripted.devices == [CPU]
+    resolve_transition(forward_config(max_epochs=3), data, torch.device("meta"))
+    assert scripted.devices == [CPU, torch.device("meta")]
+
+
+def test_images_per_second_leaves_the_estimate_out(
+    data: TrialData, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = 0.0
+    clock = SimpleNamespace(perf_counter=lambda: now)
+
+    def estimate(*arguments: Any) -> torch.Tensor:
+        nonlocal now
+        now += 1000
+        return torch.eye(10)
+
+    def steps(*arguments: Any) -> Any:
+        nonlocal now
+        now += 10
+        return train(*arguments)
+
+    monkeypatch.setattr("trainable.trainer.time", clock)
+    monkeypatch.setattr(transition, "resolve_transition", estimate)
+    trial = Trainer(forward_config(), data, "cpu")
+    train = trial._train
+    monkeypatch.setattr(trial, "_train", steps)
+    metrics = trial.run_epoch()
+    assert metrics.images_per_second == len(data.train_index) / 10
+    assert metrics.epoch_seconds == 1010
 
 
 def test_estimated_transition_of_a_diverged_training_is_refused(
@@ -134,11 +176,11 @@ def test_estimated_transition_of_a_diverged_training_is_refused(
 ) -> None:
     scripted.val_losses = (float("nan"), float("nan"))
     with pytest.raises(ValueError, match="diverged"):
-        resolve_transition(forward_config(max_epochs=2), data)
+        resolve_transition(forward_config(max_epochs=2), data, CPU)
 
 
 def test_estimated_transition_of_digits_resembles_the_true_one(data: TrialData) -> None:
-    matrix = resolve_transition(forward_config(max_epochs=6), data).numpy()
+    matrix = resolve_transition(forward_config(max_epochs=6), data, CPU).numpy()
     np.testing.assert_allclose(matrix.sum(axis=1), np.ones(10), rtol=1e-5)
     assert np.array_equal(matrix.argmax(axis=1), np.arange(10))
     assert np.abs(matrix.diagonal() - data.transition.diagonal()).max() < 0.35

@@ -15,6 +15,7 @@ __all__ = [
     "NETWORKS",
     "NOISE_KINDS",
     "OPTIMISER",
+    "RINGS",
     "SCHEDULES",
     "TARGETS",
     "DatasetInfo",
@@ -281,6 +282,9 @@ NOISE_KINDS: dict[str, str] = {
     "instance_dependent": "each example flips by its own rate to a class chosen by its pixels",
     "human": "CIFAR-N: labels given by people, from the user's own file",
 }
+
+RINGS = ("superclass", "contiguous")
+"""The rings of five in which asymmetric noise moves CIFAR-100's classes (``class_maps``)."""
 
 NETWORKS: dict[str, str] = {
     "tiny_cnn": "two convolutions and a linear layer: digits on a CPU",

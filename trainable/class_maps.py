@@ -20,9 +20,7 @@ that move swap with each other. So a rate within the moving classes makes half t
 import numpy as np
 from numpy.typing import NDArray
 
-from trainable.catalog import DATASETS, unknown
-
-RINGS = ("superclass", "contiguous")
+from trainable.catalog import DATASETS, RINGS, unknown
 
 CLASS_MAPS: dict[str, dict[int, int]] = {
     "digits": {1: 8, 2: 3, 4: 7, 5: 9, 8: 1},

@@ -12,11 +12,17 @@ from trainable.catalog import (
     NETWORKS,
     NOISE_KINDS,
     OPTIMISER,
+    RINGS,
     SCHEDULES,
     TARGETS,
     Entry,
     Value,
     unknown,
+)
+
+ONE_DECAY = (
+    "adam_literal takes one decay for both moments: with two, m / (sqrt(v) + eps) passes 1 and "
+    "log(1 - <p, t>) is NaN. Leave beta2 out, or take the target adam"
 )
 
 PRECISIONS = ("auto", "float32", "bfloat16")
@@ -28,13 +34,15 @@ class DataConfig:
 
     ``root`` is the folder of the data set's files (None: ``~/.cache/elr-tune``'s), ``holdout`` the
     share in (0, 1) of the training set held out for validation, ``train_examples`` the size of a
-    stratified subset taken before the split (None: all).
+    stratified subset taken before the split (None: all). ``augment``: whether training images are
+    cropped and flipped as the data set's usually are.
     """
 
     name: str
     root: str | None = None
     holdout: float = 0.1
     train_examples: int | None = None
+    augment: bool = True
 
     def __post_init__(self) -> None:
         if self.name not in DATASETS:
@@ -56,6 +64,16 @@ class DataConfig:
             )
 
 
+_READ_BY = {
+    "include_true": "symmetric",
+    "ring": "asymmetric",
+    "legacy_sequential": "asymmetric",
+    "labels_file": "human",
+    "labels_key": "human",
+}
+"""Option of noise -> the one kind that reads it."""
+
+
 @dataclass(frozen=True)
 class NoiseConfig:
     """How the given labels differ from the true ones (``trainable.noise.corrupt``).
@@ -64,7 +82,7 @@ class NoiseConfig:
     all classes, the true one among them. ``ring`` (asymmetric, CIFAR-100): ``superclass`` or
     ``contiguous``. ``legacy_sequential`` (asymmetric, CIFAR-10): apply the class map one class
     after the other, as ELR's code does. ``labels_file`` and ``labels_key`` (human): the CIFAR-N
-    file and the label set in it.
+    file and the label set in it. An option of another kind is refused.
     """
 
     kind: str
@@ -80,8 +98,11 @@ class NoiseConfig:
             raise ValueError(unknown("noise kind", self.kind, NOISE_KINDS))
         if not 0 <= self.rate < 1:
             raise ValueError(f"rate = {self.rate} is not a number in [0, 1)")
-        if self.ring not in ("superclass", "contiguous"):
-            raise ValueError(unknown("ring", self.ring, ("superclass", "contiguous")))
+        for option, kind in _READ_BY.items():
+            if kind != self.kind and getattr(self, option) != getattr(NoiseConfig, option):
+                raise ValueError(f"{option} is for noise kind {kind!r}, not {self.kind!r}")
+        if self.ring not in RINGS:
+            raise ValueError(unknown("ring", self.ring, RINGS))
 
     @property
     def setting(self) -> str:
@@ -204,8 +225,13 @@ class TrialConfig:
 
     @property
     def fingerprint(self) -> str:
-        """16 hex digits that differ whenever anything in the config differs."""
-        text = json.dumps(self.as_dict(), sort_keys=True)
+        """16 hex digits that differ whenever anything in the config differs but where files lie.
+
+        Another machine may have them elsewhere, and goes on with the same trial.
+        """
+        plain = self.as_dict()
+        del plain["data"]["root"], plain["noise"]["labels_file"]
+        text = json.dumps(plain, sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
@@ -226,12 +252,26 @@ def complete_loss(loss: str, given: Mapping[str, Value]) -> dict[str, Value]:
     """All parameters of ``loss``, its target's among them: ``given`` over the references."""
     owners = loss_owners(loss, given)
     merged = Entry(loss, parameters={k: v for o in owners for k, v in o.parameters.items()})
-    return merged.complete(loss, given)
+    parameters = merged.complete(loss, given)
+    if parameters.get("target") == "adam_literal":
+        check_one_decay(parameters["beta1"], parameters["beta2"])
+    return parameters
+
+
+def check_one_decay(beta1: Value, beta2: Value) -> None:
+    """What the target adam_literal asks of its decays. Raises ValueError with the reason."""
+    if beta2 is not None and beta2 != beta1:
+        raise ValueError(f"beta1 = {beta1} and beta2 = {beta2}: {ONE_DECAY}")
 
 
 def _take(given: dict[str, Value], owners: list[Entry]) -> dict[str, Value]:
     names = [name for owner in owners for name in owner.parameters if name in given]
     return {name: given.pop(name) for name in names}
+
+
+def labels_key(config: TrialConfig) -> str:
+    """The name of a trial's given labels: trials with the same name share them."""
+    return f"{config.data.name}-{config.noise.setting}-seed{config.seed}"
 
 
 def derive_seed(seed: int, purpose: str) -> int:

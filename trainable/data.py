@@ -9,10 +9,11 @@ cifar10, -100   3 x 32 x 32, 50,000 + 10,000       random crop after padding 4, 
 ==============  =================================  ==========================================
 
 Flips are horizontal, of one image in two; a mirrored digit is no digit any more, so digits have
-none. Images stay uint8 until they are on the device, where they are scaled to [0, 1] and
-normalised with :func:`normalisation`. :mod:`trainable.dataset_files` says where the files are and
-how they are read, :mod:`trainable.class_maps` which classes asymmetric noise confuses. Nothing is
-drawn from a global generator: every function that draws takes a seed.
+none; nor has a trial with ``augment = False``. Images stay uint8 until they are on the device,
+where they are scaled to [0, 1] and normalised with :func:`normalisation`.
+:mod:`trainable.dataset_files` says where the files are and how they are read,
+:mod:`trainable.class_maps` which classes asymmetric noise confuses. Nothing is drawn from a global
+generator: every function that draws takes a seed.
 
 A trial's data are made in three steps (:func:`trainable.prepare.prepare` does them all): a
 stratified subset if one is asked for, noise over all of it, then a split into a training part

@@ -4,7 +4,8 @@
 digits         embedded in scikit-learn; its 0 … 16 become 0 … 255 by ``(255 x + 8) // 16``
                (rounded), split 1,437 / 360 by class with one fixed seed, the same everywhere
 fashion_mnist  the four idx files, ``.gz`` or unpacked, in ``root`` or in torchvision's
-               ``root/FashionMNIST/raw``; ``root`` unset: also where Debian's package puts them
+               ``root/FashionMNIST/raw``; ``root`` unset: also where Debian's package puts them;
+               labels checked against their SHA-256, as MNIST's files have the same names
 cifar10, -100  ``root/cifar-10-batches-py`` and ``root/cifar-100-python``, by torchvision, every
                file checked against its md5
 =============  =================================================================================
@@ -14,6 +15,7 @@ behind the user's back: it is named in the error.
 """
 
 import gzip
+import hashlib
 import math
 import os
 import zlib
@@ -37,6 +39,11 @@ Part: TypeAlias = tuple[NDArray[np.uint8], NDArray[np.int64]]
 
 DEBIAN_FASHION_MNIST = Path("/usr/share/datasets/fashion-mnist")
 _IDX_IMAGES, _IDX_LABELS = 0x803, 0x801
+_FASHION_LABELS = {
+    "train": (60_000, "657fbd221bfc9f4198cc14b5619cc33ec57c58dd0e47af4d99d6650759e869a7"),
+    "test": (10_000, "3d0e6c6ea990b53b6f8f500a41cac93881d981b315f84578b7d915342ade01e9"),
+}
+"""How many labels are published, and their SHA-256."""
 
 
 class DataError(ValueError):
@@ -128,17 +135,27 @@ def read_fashion_mnist(root: str | None = None) -> tuple[Part, Part]:
     if found is None:
         missing = [f"{name}.gz" for name in names if not _idx_file(raw, name)]
         _download(lambda: FashionMNIST(str(home), download=True), raw, missing)
-    images, labels, test_images, test_labels = (_read_idx(found or raw, name) for name in names)
-    return _fashion_part(images, labels, found or raw), _fashion_part(
-        test_images, test_labels, found or raw
+    folder = found or raw
+    images, labels, test_images, test_labels = (_read_idx(folder, name) for name in names)
+    return (
+        _fashion_part(images, labels, folder, "train"),
+        _fashion_part(test_images, test_labels, folder, "test"),
     )
 
 
-def _fashion_part(images: NDArray[np.uint8], labels: NDArray[np.uint8], folder: Path) -> Part:
+def _fashion_part(
+    images: NDArray[np.uint8], labels: NDArray[np.uint8], folder: Path, part: str
+) -> Part:
     if images.ndim != 3 or labels.ndim != 1 or len(images) != len(labels):
         raise DataError(f"{folder}: images {images.shape} and labels {labels.shape} do not match")
     if len(labels) and labels.max() >= DATASETS["fashion_mnist"].num_classes:
         raise DataError(f"{folder}: label {labels.max()}, but Fashion-MNIST has classes 0 to 9")
+    count, digest = _FASHION_LABELS[part]
+    if len(labels) == count and hashlib.sha256(labels.tobytes()).hexdigest() != digest:
+        raise DataError(
+            f"{folder}: its {count:,} {part} labels are not Fashion-MNIST's; MNIST's files have "
+            "the same names"
+        )
     return images[:, None], labels.astype(np.int64)
 
 

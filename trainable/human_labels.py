@@ -36,7 +36,7 @@ def human(draw: Draw) -> Ints:
     """The labels of ``draw.labels_key`` in ``draw.labels_file``, rows ``draw.index``."""
     if draw.labels_file is None or draw.labels_key is None:
         raise NoiseError("noise kind 'human' needs labels_file (a CIFAR-N file) and labels_key")
-    path = Path(draw.labels_file)
+    path = Path(draw.labels_file).expanduser()
     arrays = read_label_file(path)
     if draw.labels_key not in LABEL_KEYS or draw.labels_key not in arrays:
         valid = [key for key in LABEL_KEYS if key in arrays]

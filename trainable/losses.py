@@ -26,12 +26,11 @@ FLOOR = 1e-6
 class Loss(nn.Module):
     """A loss per example, and what the trainer may ask of it.
 
-    ``last_targets`` [B, C] and ``last_clipped`` [B] bool belong to the latest batch; both are None
-    for a loss without a target. A call is a visit: a loss with a target takes in the predictions
-    it is given, so it is called once per training batch and never for evaluation.
+    ``last_clipped`` [B] bool belongs to the latest batch; None for a loss without a target. A call
+    is a visit: a loss with a target takes in the predictions it is given, so it is called once per
+    training batch and never for evaluation.
     """
 
-    last_targets: Tensor | None = None
     last_clipped: Tensor | None = None
 
     def forward(self, logits: Tensor, labels: Tensor, index: Tensor) -> Tensor:
@@ -219,7 +218,6 @@ class EarlyLearning(Loss):
         p = log_p.exp()
         t = self.target.update(p.detach(), index)
         apart = (p * (1 - t)).sum(1)  # 1 - <p, t>
-        self.last_targets = t
         self.last_clipped = apart.detach() < FLOOR
         return cross_entropy(log_p, labels) + self.lam * apart.clamp(min=FLOOR).log()
 

@@ -19,6 +19,7 @@ import torch
 from torch import Tensor
 
 from trainable.catalog import TARGETS, Value, unknown
+from trainable.config import check_one_decay
 from trainable.newer_targets import AdaBelief, AdEMAMix, AmsGrad, Lion, Nadam
 from trainable.target_base import Target, TwoMoments, hold
 
@@ -65,12 +66,7 @@ class AdamLiteral(Target):
     def __init__(
         self, num_examples: int, num_classes: int, *, beta1: float, beta2: float | None, eps: float
     ) -> None:
-        if beta2 is not None and beta2 != beta1:
-            raise ValueError(
-                f"adam_literal takes one decay for both moments, not beta1 = {beta1} and "
-                f"beta2 = {beta2}: with two, m / (sqrt(v) + eps) passes 1 and log(1 - <p, t>) is "
-                "NaN. Leave beta2 empty, or take the target adam"
-            )
+        check_one_decay(beta1, beta2)
         super().__init__(num_examples, num_classes)
         hold(self, step=1 - beta1, eps=eps)
 

@@ -82,7 +82,7 @@ class Trainer:
 
     def _place_data(self) -> None:
         """Put images and labels on the device."""
-        data, info = self.data, DATASETS[self.data.dataset]
+        data = self.data
         self._images = upload(data.images, self.device)
         self._test_images = upload(data.test_images, self.device)
         labels = (data.train_index, data.train_given, data.train_true)
@@ -90,9 +90,15 @@ class Trainer:
         self._val_rows = self._on_device(data.val_index)
         self._val_given = self._on_device(data.val_given)
         self._test_labels = self._on_device(data.test_labels)
-        shape = data.images.shape[1:]
-        self._augmentation = Augmentation(shape, pad=info.crop_pad, flip=info.flip)
+        self._augmentation = self._usual_augmentation()
         self._normalisation = Normalisation(*normalisation(data.dataset), self.device)
+
+    def _usual_augmentation(self) -> Augmentation:
+        """Crops and flips as the data set's usually are, or none where the config wants none."""
+        info, shape = DATASETS[self.data.dataset], self.data.images.shape[1:]
+        if not self.config.data.augment:
+            return Augmentation(shape, pad=0, flip=False)
+        return Augmentation(shape, pad=info.crop_pad, flip=info.flip)
 
     def _build_model(self) -> None:
         """Make network, loss and optimiser anew, initialised from the seed."""
@@ -106,7 +112,7 @@ class Trainer:
         initialise(self.network, self._generator("init"))
         self._forward = torch.compile(self.network) if config.compile else self.network
         self._dtype = autocast_dtype(config.precision, self.device)
-        self.loss = build_trial_loss(config, self.data).to(self.device)
+        self.loss = build_trial_loss(config, self.data, self.device).to(self.device)
         self._optimiser = torch.optim.SGD(
             self.network.parameters(),
             lr=config.lr,
@@ -130,11 +136,12 @@ class Trainer:
         begin = time.perf_counter()
         epoch = self.epoch + 1
         lr = self._start_epoch(epoch)
+        training = time.perf_counter()  # not before: forward may have estimated its matrix first
         order = torch.randperm(len(self._rows), generator=self._generator(f"order {epoch}"))
         order = order.to(self.device)
         outcome = self._train(order, epoch)
         trained = self._training_columns(outcome, order)
-        train_seconds = time.perf_counter() - begin
+        train_seconds = time.perf_counter() - training
         evaluated = self._evaluation_columns()
         self.epoch = epoch
         return EpochMetrics(
@@ -273,14 +280,17 @@ class Trainer:
         return torch.Generator().manual_seed(derive_seed(self.config.seed, purpose))
 
 
-def build_trial_loss(config: TrialConfig, data: TrialData) -> Loss:
-    """The loss of a trial; the forward loss with its transition matrix, estimated or true."""
+def build_trial_loss(config: TrialConfig, data: TrialData, device: torch.device) -> Loss:
+    """The loss of a trial; the forward loss with its transition matrix, estimated or true.
+
+    ``device`` is where the estimate trains; the loss itself is still on the CPU.
+    """
     parameters: dict[str, Any] = dict(config.loss_parameters)
     if "transition" in parameters:
         # Estimating the matrix trains a trial of its own, so it waits for the first epoch.
         from trainable.transition import resolve_transition
 
-        parameters["transition"] = partial(resolve_transition, config, data)
+        parameters["transition"] = partial(resolve_transition, config, data, device)
     return build_loss(
         config.loss,
         num_examples=len(data.train_index),

@@ -20,23 +20,25 @@ UNFILTERED_CLASSES = 100
 """With so many classes, an example in a hundred being of each, none counts as an outlier."""
 
 _log = logging.getLogger(__name__)
-_estimates: dict[tuple[str, str], Tensor] = {}
+_estimates: dict[tuple[str, str, str], Tensor] = {}
 
 
-def resolve_transition(config: TrialConfig, data: TrialData) -> Tensor:
+def resolve_transition(config: TrialConfig, data: TrialData, device: torch.device) -> Tensor:
     """The matrix that ``config`` asks for, [C, C] float32, rows summing to 1.
 
     "true" is the realised one of the noise: an oracle, made from the true labels. "estimated" is
     :func:`estimate_transition` after training with cross-entropy, as in Patrini et al. 2017; it
-    takes as long as a trial, once in a process for all trials on the same labels.
+    takes as long as a trial, on the trial's ``device``, once in a process for all trials on the
+    same labels.
     """
     if config.loss_parameters["transition"] == "true":
         return torch.tensor(data.transition, dtype=torch.float32)
     plain = _plain_config(config)
-    key = (plain.fingerprint, hashlib.sha256(data.train_given.tobytes()).hexdigest())
+    labels = hashlib.sha256(data.train_given.tobytes()).hexdigest()
+    key = (plain.fingerprint, labels, str(device))
     if key not in _estimates:
         _log.info("estimating the transition matrix: %d epochs with ce", plain.max_epochs)
-        matrix = estimate_transition(_predictions(plain, data), data.num_classes)
+        matrix = estimate_transition(_predictions(plain, data, device), data.num_classes)
         _estimates[key] = torch.tensor(matrix, dtype=torch.float32)
     return _estimates[key]
 
@@ -83,13 +85,15 @@ def _plain_config(config: TrialConfig) -> TrialConfig:
     )
 
 
-def _predictions(config: TrialConfig, data: TrialData) -> NDArray[np.float32]:
+def _predictions(
+    config: TrialConfig, data: TrialData, device: torch.device
+) -> NDArray[np.float32]:
     """Probabilities [n, C] of the training examples, by the epoch of lowest validation loss.
 
     Raises:
         ValueError: If the training diverges at once.
     """
-    trainer = Trainer(config, data)
+    trainer = Trainer(config, data, device)
     lowest, best = float("inf"), None
     for _ in range(config.max_epochs):
         val_loss = trainer.run_epoch().val_loss

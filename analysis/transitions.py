@@ -1,0 +1,62 @@
+"""The realised transition matrix of a study's labels, as the sweep recorded it."""
+
+import json
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from analysis.results import Results, ResultsError
+from trainable.catalog import unknown
+from trainable.config import TrialConfig, labels_key
+from trainable.storage import MissingError
+
+LABELS = "labels"
+
+
+def file_name(key: str) -> str:
+    """Of the transition matrix of the labels ``key`` (``trainable.config.labels_key``)."""
+    return f"{key}-transition.parquet"
+
+
+def transition_matrix(results: Results, study: str, seed: int | None = None) -> pd.DataFrame:
+    """Share of each given class among the examples of each true class, in [0, 1].
+
+    Args:
+        results: of the sweep.
+        study: name of a study in it.
+        seed: that of a trial, whose labels are meant; None: the search's.
+
+    Returns:
+        [C, C], rows ``true`` and columns ``given`` (class numbers), rows summing to 1. Training
+        part and hold-out together; a class without examples keeps its own.
+
+    Raises:
+        ResultsError: no such study, no trial of it with this seed, or a file that is missing or
+            damaged.
+    """
+    trials = results.trials
+    names = [str(name) for name in trials["study"].cat.categories]
+    if study not in names:
+        raise ResultsError(unknown("study", study, names))
+    wanted = trials["phase"] == "search" if seed is None else trials["seed"] == seed
+    configs = trials.loc[(trials["study"] == study) & wanted, "config"]
+    if configs.empty:
+        lacking = "of the search" if seed is None else f"with seed {seed}"
+        raise ResultsError(f"study {study} has no trial {lacking}")
+    config = TrialConfig.from_dict(json.loads(configs.iloc[0]))
+    return _read(results, file_name(labels_key(config)))
+
+
+def _read(results: Results, name: str) -> pd.DataFrame:
+    folder = results.folder / LABELS
+    try:
+        table = pq.ParquetFile(pa.BufferReader(folder.read(name))).read()
+    except MissingError:
+        raise ResultsError(
+            f"{folder}/{name} is not there: it is written when a sweep starts or is resumed"
+        ) from None
+    except (pa.ArrowException, OSError) as error:
+        reason = str(error).splitlines()[0]
+        raise ResultsError(f"{folder}/{name} is damaged: {reason}") from error
+    return pd.DataFrame(table.to_pandas())
