@@ -221,9 +221,10 @@ def _fit(
     # What Tune would log (restore me, no metrics found) is untrue here: the folder is the state.
     logging.getLogger("ray.tune").setLevel(logging.CRITICAL)
     ours = not ray.is_initialized()
+    with alone.undone_if_refused():
+        resources.connect()
     try:
         with alone.undone_if_refused():
-            resources.connect()
             share = resources.trial_resources(sweep.spec.resources)
             resources.check_storage(folder)
         slots = resources.Slots(share, sweep.spec.resources)
