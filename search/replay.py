@@ -149,8 +149,8 @@ class Summary:
 
     ``to_value`` and ``to_test`` are quartiles (lower, median, upper) of the runs' epochs; inf:
     never reached, NaN over all studies. The ratios say how many times fewer epochs than
-    :data:`BASELINE` the median run took; over all studies, their geometric mean. ``reached`` is
-    the share of runs that got within the tolerance of the best value.
+    :data:`BASELINE` it spends for each run that gets there (:func:`expected_epochs`). ``reached``
+    is the share of runs that got within the tolerance of the best value.
     """
 
     study: str
@@ -169,55 +169,43 @@ def summarise(runs: Sequence[Run]) -> list[Summary]:
     """
     studies = list(dict.fromkeys(run.study for run in runs))
     strategies = list(dict.fromkeys(run.strategy for run in runs))
-    single = {
-        (study, strategy): [r for r in runs if (r.study, r.strategy) == (study, strategy)]
-        for study in studies
-        for strategy in strategies
-    }
-    summaries = [_summary(own, single.get((s, BASELINE), [])) for (s, _), own in single.items()]
+    groups = [(study, [run for run in runs if run.study == study]) for study in studies]
     if len(studies) > 1:
-        summaries += [
-            _overall([s for s in summaries if s.strategy == strategy]) for strategy in strategies
-        ]
-    return summaries
+        groups.append(("", list(runs)))
+    return [_summary(study, strategy, group) for study, group in groups for strategy in strategies]
 
 
-def _summary(runs: Sequence[Run], baseline: Sequence[Run]) -> Summary:
-    to_value, to_test = (
-        _quartiles([getattr(r, n) for r in runs]) for n in ("to_value", "to_test")
-    )
-    base_value, base_test = (
-        _quartiles([getattr(r, n) for r in baseline])[1] if baseline else math.nan
-        for n in ("to_value", "to_test")
-    )
+def expected_epochs(runs: Sequence[Run], goal: str) -> float:
+    """Epochs spent by all ``runs`` for each of them that reached ``goal``; inf if none did.
+
+    The expected running time of Hansen et al. 2009 (INRIA RR-6828): what a search costs that is
+    started again until it gets there. ``goal`` is ``to_value`` or ``to_test``.
+    """
+    reached = [getattr(run, goal) for run in runs if getattr(run, goal) < math.inf]
+    lost = [run.epochs for run in runs if getattr(run, goal) == math.inf]
+    return (sum(reached) + sum(lost)) / len(reached) if reached else math.inf
+
+
+def _summary(study: str, strategy: str, group: Sequence[Run]) -> Summary:
+    runs = [run for run in group if run.strategy == strategy]
+    baseline = [run for run in group if run.strategy == BASELINE]
+    quartiles, ratios = {}, {}
+    for goal in ("to_value", "to_test"):
+        there = [getattr(run, goal) for run in runs]
+        quartiles[goal] = _quartiles(there) if study else (math.nan, math.nan, math.nan)
+        before = expected_epochs(baseline, goal) if baseline else math.nan
+        ratios[goal] = before / expected_epochs(runs, goal)
     return Summary(
-        study=runs[0].study,
-        strategy=runs[0].strategy,
-        to_value=to_value,
-        to_test=to_test,
-        value_ratio=base_value / to_value[1],
-        test_ratio=base_test / to_test[1],
+        study=study,
+        strategy=strategy,
+        to_value=quartiles["to_value"],
+        to_test=quartiles["to_test"],
+        value_ratio=ratios["to_value"],
+        test_ratio=ratios["to_test"],
         reached=float(np.mean([run.to_value < math.inf for run in runs])),
-    )
-
-
-def _overall(summaries: Sequence[Summary]) -> Summary:
-    unknown_quartiles = (math.nan, math.nan, math.nan)
-    return Summary(
-        study="",
-        strategy=summaries[0].strategy,
-        to_value=unknown_quartiles,
-        to_test=unknown_quartiles,
-        value_ratio=_geometric_mean([s.value_ratio for s in summaries]),
-        test_ratio=_geometric_mean([s.test_ratio for s in summaries]),
-        reached=float(np.mean([s.reached for s in summaries])),
     )
 
 
 def _quartiles(values: Sequence[float]) -> tuple[float, float, float]:
     low, median, high = np.quantile(values, (0.25, 0.5, 0.75), method="nearest")
     return float(low), float(median), float(high)
-
-
-def _geometric_mean(ratios: Sequence[float]) -> float:
-    return 0.0 if 0.0 in ratios else float(np.exp(np.mean(np.log(ratios))))

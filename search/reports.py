@@ -118,7 +118,7 @@ def print_replay(curves: Curves, summaries: Sequence[Summary], seeds: int, out: 
     explanation = (
         f"epochs over all trials until the best so far is within {100 * TOLERANCE:g} points of "
         f"the pool's best: median (quartiles) of {seeds} seeds; fewer: how many times fewer than "
-        f"{BASELINE}, over all studies the geometric mean; hit: runs that got there at all"
+        f"{BASELINE} are spent, by all runs, for each run that gets there; hit: runs that do"
     )
     out.print(Text(explanation, style="dim"), soft_wrap=True)
 

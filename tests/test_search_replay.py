@@ -197,32 +197,38 @@ def test_replay_of_an_unknown_strategy_names_the_valid_ones(strategy, message):
 
 
 def run_of(strategy: str, seed: int, value: float, study: str = "a") -> Run:
-    return Run(study, strategy, seed, value, 2 * value, 0, 0)
+    """A run that gives up after 900 epochs."""
+    return Run(study, strategy, seed, value, 2 * value, 900, 0)
 
 
-def test_summarise_gives_quartiles_and_ratios_of_medians():
+def test_summarise_gives_quartiles_and_what_a_run_that_gets_there_costs():
     baseline = [run_of(BASELINE, i, v) for i, v in enumerate([100, 200, 300, 400, 500])]
     ours = [run_of("tpe+asha", i, v) for i, v in enumerate([50, 60, math.inf, 70, 40])]
     summaries = summarise([*baseline, *ours])
     assert summaries[0].to_value == (200, 300, 400)
     assert summaries[1].to_value == (50, 60, 70)
     assert summaries[1].to_test == (100, 120, 140)
-    assert (summaries[1].value_ratio, summaries[1].test_ratio) == (5.0, 5.0)
+    # 300 epochs a run, against 220 of four runs and 900 of one that never got there.
+    assert summaries[1].value_ratio == pytest.approx(300 / (1120 / 4))
+    assert summaries[1].test_ratio == pytest.approx(600 / (1340 / 4))
     assert summaries[1].reached == 0.8
     assert len(summaries) == 2
 
 
-def test_summarise_takes_the_geometric_mean_over_studies():
+def test_summarise_over_all_studies_counts_every_run():
     runs = [
         run_of(BASELINE, 0, 100, "a"),
         run_of("tpe+asha", 0, 50, "a"),
         run_of(BASELINE, 0, 800, "b"),
-        run_of("tpe+asha", 0, 100, "b"),
+        run_of("tpe+asha", 0, math.inf, "b"),
     ]
     overall = summarise(runs)[-1]
     assert isinstance(overall, Summary)
     assert (overall.study, overall.strategy) == ("", "tpe+asha")
-    assert overall.value_ratio == pytest.approx(4.0)
+    assert overall.value_ratio == pytest.approx(450 / 950)
+    assert overall.reached == 0.5
+    never = summarise(runs[2:])[1]
+    assert (never.study, never.value_ratio, never.reached) == ("b", 0.0, 0.0)
 
 
 def test_save_curves_is_inverted_by_load_curves(tmp_path):
