@@ -81,8 +81,9 @@ def rung_epochs(
 class Asha(Rule):
     """ASHA's stopping variant (Li et al. 2020, arXiv 1810.05934).
 
-    With n values at a rung, the trial's own among them, it goes on if fewer than
-    ``max(1, n // factor)`` are strictly better: ties go on, and so does a first arrival.
+    With n values at a rung, the trial's own among them, it goes on if at most ``n // factor`` are
+    strictly better: ties go on, and so do the first arrivals. That is one more than the best
+    1/factor: of few values, and those noisy, the best share alone would often miss the best trial.
     """
 
     factor: int
@@ -96,7 +97,7 @@ class Asha(Rule):
         values = self.rungs.setdefault(rungs[epoch], {})
         values[trial_id] = value
         ranked = sorted(values.values(), reverse=True)
-        cutoff = ranked[max(1, len(ranked) // self.factor) - 1]
+        cutoff = ranked[min(len(ranked) // self.factor, len(ranked) - 1)]
         if value >= cutoff:
             return CONTINUE
         return Verdict("stop", f"rung {epoch}: {value:.4f} < {cutoff:.4f}")

@@ -61,7 +61,7 @@ SAMPLERS: dict[str, Entry] = {
 
 EARLY_STOPPING: dict[str, Entry] = {
     "asha": Entry(
-        "at each rung a trial goes on if it is in the best 1/reduction_factor so far",
+        "at each rung a trial goes on if it is among the best 1/reduction_factor, or next to them",
         "Li et al. 2020, arXiv 1810.05934; the stopping variant",
     ),
     "asha_promotion": Entry(

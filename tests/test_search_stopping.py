@@ -44,14 +44,16 @@ def test_rung_epochs_that_meet_at_a_cycle_end_keep_the_higher_level():
     assert rung_epochs(grace=1, factor=3, max_epochs=20, cycle_ends=(10, 20)) == {10: 2}
 
 
-@pytest.mark.parametrize("factor", [2, 3, 4])
-def test_asha_with_improving_arrivals_stops_none_and_with_worsening_all_but_the_top_share(factor):
+@pytest.mark.parametrize(("factor", "first"), [(2, 2), (3, 1), (4, 1)])
+def test_asha_with_improving_arrivals_stops_none_and_with_worsening_all_but_the_first(
+    factor, first
+):
     rung = {1: 0}
     improving, worsening = Asha(factor), Asha(factor)
     verdicts = [improving.report(str(i), 1, i / 20, rung).action for i in range(20)]
     assert verdicts == ["continue"] * 20
     verdicts = [worsening.report(str(i), 1, -i / 20, rung).action for i in range(20)]
-    assert verdicts == ["continue"] + ["stop"] * 19
+    assert verdicts == ["continue"] * first + ["stop"] * (20 - first)
 
 
 def test_asha_lets_ties_go_on():
@@ -59,13 +61,14 @@ def test_asha_lets_ties_go_on():
     assert [rule.report(str(i), 2, 0.5, {2: 0}).action for i in range(9)] == ["continue"] * 9
 
 
-def test_asha_takes_the_best_third():
+def test_asha_takes_the_best_third_and_one_more():
     rule = Asha(3)
     for i, value in enumerate([0.9, 0.8, 0.7, 0.6, 0.5]):
         rule.report(str(i), 1, value, {1: 0})
     assert rule.report("sixth", 1, 0.85, {1: 0}).action == "continue"
-    verdict = rule.report("seventh", 1, 0.84, {1: 0})
-    assert (verdict.action, verdict.reason) == ("stop", "rung 1: 0.8400 < 0.8500")
+    assert rule.report("seventh", 1, 0.84, {1: 0}).action == "continue"  # third of seven
+    verdict = rule.report("eighth", 1, 0.83, {1: 0})
+    assert (verdict.action, verdict.reason) == ("stop", "rung 1: 0.8300 < 0.8400")
 
 
 def test_asha_treats_nan_as_the_worst():
