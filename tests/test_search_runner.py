@@ -48,7 +48,7 @@ TIMES = [
     "epoch_seconds",
     "images_per_second",
 ]
-TIMES += ["peak_memory_mb", "attempt"]
+TIMES += ["peak_memory_mb", "attempt", "repeated_epochs"]
 
 
 def one_slot(*overrides):
@@ -56,7 +56,7 @@ def one_slot(*overrides):
 
 
 def tables(folder):
-    """Trials and epochs without the columns that differ between two runs of one sweep."""
+    """Trials and epochs without the columns about times and attempts, which two runs differ in."""
     results = load_results(folder)
     return [t.drop(columns=TIMES, errors="ignore") for t in (results.trials, results.epochs)]
 
