@@ -61,6 +61,7 @@ class Recorder:
         self._seqs: dict[str, list[int]] = {}
         self._repeated: Counter[str] = Counter()
         self._kept: dict[str, Row] = {}
+        self._final: set[str] = set()
         self._places: dict[str, Row] = {}
         self._durable: dict[str, Row] = {}
         self._thread = ThreadPoolExecutor(1, "recorder")
@@ -131,10 +132,6 @@ class Recorder:
         finally:
             self._thread.shutdown()
 
-    def rows(self) -> list[Row]:
-        """The trials table as it is now."""
-        return [self._row(trial) for trial in self._sweep.trials]
-
     def _place(self, trial_id: str, epoch: int) -> int:
         """The seq of an epoch: an epoch that comes again after a recovery keeps its first."""
         places = self._seqs.setdefault(trial_id, [])
@@ -146,7 +143,10 @@ class Recorder:
         return places[epoch - 1]
 
     def _hand_over(self) -> "Future[None]":
-        rows = {row["trial_id"]: row for row in self.rows()}
+        for trial in self._sweep.trials:
+            if trial.trial_id not in self._final or not trial.ended:
+                self._refresh(trial)
+        rows = dict(self._kept)
         self._writing = self._thread.submit(self._write, self._durable, rows, self._pending)
         self._durable, self._pending = rows, defaultdict(list)
         self._changed = False
@@ -172,22 +172,22 @@ class Recorder:
     def _patiently(self, action: Callable[[], None]) -> None:
         patiently(self._folder, action)
 
-    def _row(self, trial: Trial) -> Row:
-        """A trial's row; that of an ended trial is made once, unless it starts again."""
+    def _refresh(self, trial: Trial) -> None:
+        """Make a trial's row anew; that of an ended trial stays, unless it starts again."""
         row = self._kept.get(trial.trial_id)
-        if row is not None and row.get("ended_at") is not None:
-            if trial.ended:
-                return row
-            row = row | {"ended_at": None}
+        if row is not None and row.get("ended_at") is not None and trial.ended:
+            self._final.add(trial.trial_id)
+            return
         started_at = row["started_at"] if row is not None else self._now()
         if row is None:
             row = self._describe(trial)
-        row = row | self._progress(trial) | {"started_at": started_at}
+        row = row | self._progress(trial) | {"started_at": started_at, "ended_at": None}
         self._kept[trial.trial_id] = row
+        self._final.discard(trial.trial_id)
         if trial.ended:
             row["ended_at"] = self._now()
             self._seqs.pop(trial.trial_id, None)
-        return row
+            self._final.add(trial.trial_id)
 
     def _progress(self, trial: Trial) -> Row:
         last = trial.last
