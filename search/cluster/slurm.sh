@@ -27,7 +27,8 @@ export RAY_AUTH_MODE=token
 umask 077
 test -s ~/.ray/auth_token || ray get-auth-token --generate > /dev/null
 
-head=$(scontrol show hostnames "$SLURM_JOB_NODELIST" | head -n 1)
+nodes=$(scontrol show hostnames "$SLURM_JOB_NODELIST")
+head=${nodes%%$'\n'*}
 export RAY_SYMMETRIC_RUN_CLUSTER_WAIT_TIMEOUT=300
 seconds=$((SLURM_JOB_END_TIME - $(date +%s) - 120))
 
