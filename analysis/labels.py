@@ -12,10 +12,11 @@ import pyarrow.parquet as pq
 
 from analysis.best import chosen_configs, records
 from analysis.results import Results, ResultsError
+from analysis.store import read_beside
 from analysis.text import percent
 from trainable.catalog import unknown
 from trainable.config import DataConfig, TrialConfig
-from trainable.storage import Folder, MissingError
+from trainable.storage import Folder
 
 TARGETS = "targets"
 OUTPUT = "label_errors"
@@ -121,16 +122,11 @@ def _winner(results: Results, study: str) -> tuple[str, TrialConfig]:
 
 def _read_targets(folder: Folder, trial_id: str) -> pd.DataFrame:
     name = f"{trial_id}.parquet"
-    try:
-        table = pq.ParquetFile(pa.BufferReader(folder.read(name))).read().to_pandas()
-    except MissingError:
-        raise ResultsError(
-            f"{folder}/{name} is not there: trial {trial_id} left no targets (only losses with a "
-            "target have some, once they used their full budget)"
-        ) from None
-    except (pa.ArrowException, OSError) as error:
-        reason = str(error).splitlines()[0]
-        raise ResultsError(f"{folder}/{name} is damaged: {reason}") from error
+    absent = (
+        f"trial {trial_id} left no targets (only losses with a target have some, once they used "
+        "their full budget)"
+    )
+    table = read_beside(folder, name, absent).to_pandas()
     for column in COLUMNS:
         if column not in table and column != "true":
             raise ResultsError(f"{folder}/{name} is no table of targets: no {column!r} in it")

@@ -24,7 +24,7 @@ import pyarrow.parquet as pq
 
 from analysis.schema import EPOCH_COLUMNS, PARAM, arrow_schema, trial_schema
 from trainable.catalog import unknown
-from trainable.storage import Folder
+from trainable.storage import Folder, MissingError
 
 TRIALS, EPOCHS, TRIALS_FILE = "trials", "epochs", "trials.parquet"
 STUDY_PREFIX = "study="
@@ -190,9 +190,25 @@ def read_table(folder: Folder, name: str, schema: pa.Schema, key: Sequence[str])
     except _ForeignError as error:
         raise ResultsError(f"{folder}/{name} is no table of results: {error}") from None
     except (pa.ArrowException, OSError, ValueError) as error:
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
-        raise ResultsError(f"{folder}/{name} is damaged: {reason:.200}") from error
+        raise _damaged(folder, name, error) from error
     return table
+
+
+def read_beside(folder: Folder, name: str, absent: str) -> pa.Table:
+    """A file that lies beside the results. Raises ResultsError: damaged, or ``absent`` if gone."""
+    try:
+        table = pq.ParquetFile(pa.BufferReader(folder.read(name))).read()
+        table.validate(full=True)
+    except MissingError:
+        raise ResultsError(f"{folder}/{name} is not there: {absent}") from None
+    except (pa.ArrowException, OSError, ValueError) as error:
+        raise _damaged(folder, name, error) from error
+    return table
+
+
+def _damaged(folder: Folder, name: str, error: Exception) -> ResultsError:
+    reason = (str(error).splitlines() or [type(error).__name__])[0]
+    return ResultsError(f"{folder}/{name} is damaged: {reason:.200}")
 
 
 class _ForeignError(Exception):

@@ -121,6 +121,11 @@ def print_note(text: str, out: Console) -> None:
     out.print(Text(text, style="dim"), soft_wrap=True)
 
 
+def counted(number: int, one: str, many: str = "") -> str:
+    """``1 study``, ``1,200 trials``."""
+    return f"{number:,} {one if number == 1 else many or one + 's'}"
+
+
 def percent(fraction: float) -> str:
     """A fraction as percent with two digits; ``-`` where undefined."""
     return "-" if pd.isna(fraction) else f"{100 * fraction:.2f}"

@@ -3,13 +3,11 @@
 import json
 
 import pandas as pd
-import pyarrow as pa
-import pyarrow.parquet as pq
 
 from analysis.results import Results, ResultsError
+from analysis.store import read_beside
 from trainable.catalog import unknown
 from trainable.config import TrialConfig, labels_key
-from trainable.storage import MissingError
 
 LABELS = "labels"
 
@@ -45,18 +43,6 @@ def transition_matrix(results: Results, study: str, seed: int | None = None) -> 
         lacking = "of the search" if seed is None else f"with seed {seed}"
         raise ResultsError(f"study {study} has no trial {lacking}")
     config = TrialConfig.from_dict(json.loads(configs.iloc[0]))
-    return _read(results, file_name(labels_key(config)))
-
-
-def _read(results: Results, name: str) -> pd.DataFrame:
-    folder = results.folder / LABELS
-    try:
-        table = pq.ParquetFile(pa.BufferReader(folder.read(name))).read()
-    except MissingError:
-        raise ResultsError(
-            f"{folder}/{name} is not there: it is written when a sweep starts or is resumed"
-        ) from None
-    except (pa.ArrowException, OSError) as error:
-        reason = str(error).splitlines()[0]
-        raise ResultsError(f"{folder}/{name} is damaged: {reason}") from error
+    absent = "it is written when a sweep starts or is resumed"
+    table = read_beside(results.folder / LABELS, file_name(labels_key(config)), absent)
     return pd.DataFrame(table.to_pandas())

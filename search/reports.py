@@ -8,13 +8,14 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from analysis.text import counted
 from search.curves import Curves
 from search.outline import Outline
+from search.progress import duration
+from search.replay import BASELINE, TOLERANCE, Summary
 
 if TYPE_CHECKING:
     from search.plan import NodeType, Plan
-from search.progress import duration
-from search.replay import BASELINE, TOLERANCE, Summary
 
 _COLUMNS = {
     "strategy": 18,
@@ -27,18 +28,13 @@ _COLUMNS = {
 
 
 def one_line(sketch: Outline) -> str:
-    """``6 studies x 12 trials, 2 at a time: about 660 of 1,440 epochs under asha``."""
+    """What is about to run: studies, trials, how many at a time, epochs."""
     return (
         f"{sketch.name}: {counted(len(sketch.epochs), 'study', 'studies')}, "
         f"{counted(sketch.trials, 'trial')}, "
         f"{sketch.slots} at a time; about {sketch.expected_epochs:,} epochs under "
         f"{sketch.early_stopping}, {sketch.full_epochs:,} if all ran in full"
     )
-
-
-def counted(number: int, one: str, many: str = "") -> str:
-    """``1 study``, ``1,200 trials``."""
-    return f"{number:,} {one if number == 1 else many or one + 's'}"
 
 
 def print_plan(plan: "Plan", out: Console) -> None:

@@ -54,7 +54,6 @@ def start(
     """
     folder = Folder.open(storage) / spec.name
     _check_lasting(folder)
-    folder.check_writable()
     if folder.exists(SWEEP_FILE):
         if warm_start is not None and not folder.exists(WARM_START):
             raise SpecError(f"{folder} has started without --warm-start; give a --name")

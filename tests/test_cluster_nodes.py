@@ -99,29 +99,54 @@ def assert_whole(results, trials, epochs):
         assert list(rows["epoch"]) == list(range(1, epochs + 1))
 
 
-def test_trials_spread_survive_a_lost_node_and_use_a_new_one(cluster, spec, tmp_path):
-    folder = tmp_path / "witness"
-    folder.mkdir()
-    refused = cluster.drive(
-        *("-m", "search", "run", spec(trials=1, gpus=3), "--storage", tmp_path / "refused")
-    )
-    assert refused.wait(PATIENCE) == 2
-    assert "more than any node has (at most 2 CPUs and 2 GPUs)" in cluster.driver_log
-
-    driver = drive(cluster, spec(trials=10, gpus=1), tmp_path, folder, 2)
-    until(lambda: slots_used(folder) == 8 or driver.poll() is not None, "eight trials at once")
-    before = witnesses(folder)
-    spread = before.groupby("node")["pid"].nunique()
-    assert list(spread) == [2, 2, 2, 2]
-    assert set(before["gpu"]) == {"0", "1"}
-    assert before.groupby("pid")[["gpu", "node"]].nunique().max().max() == 1
-    for rows in at_once(before):
+def assert_spread(seen):
+    """Eight trials, each on a GPU of its own, two on each of the four nodes."""
+    assert list(seen.groupby("node")["pid"].nunique()) == [2, 2, 2, 2]
+    assert set(seen["gpu"]) == {"0", "1"}
+    assert seen.groupby("pid")[["gpu", "node"]].nunique().max().max() == 1
+    for rows in at_once(seen):
         assert not rows.duplicated(["node", "gpu"]).any()
 
+
+def assert_shipped_once(folder):
+    """The images are in the object store of each node once, not once a trial."""
     store = json.loads((folder / "store.json").read_text())
     assert len(store) == 4
     print("object store, bytes and objects a node:", store)
     assert all(IMAGES <= used < 1.5 * IMAGES for used, _ in store.values())
+
+
+def assert_moved(seen, lost):
+    """The two trials of the lost node went on elsewhere from their checkpoints."""
+    moved = 0
+    for _, rows in seen.groupby("trial_id"):
+        here, there = (list(rows[rows["node"].eq(lost) == at]["epoch"]) for at in (True, False))
+        if here and there:
+            moved += 1
+            assert here == list(range(1, len(here) + 1))
+            assert 1 < there[0] <= len(here) + 1, "from a checkpoint, and no epoch left out"
+        assert (there or here) == list(range((there or here)[0], 26))
+    assert moved == 2
+
+
+def test_more_gpus_than_any_node_has_are_refused_at_once(spec, tmp_path):
+    cluster = Cluster(cpus=2, gpus=2)
+    try:
+        command = ("-m", "search", "run", spec(trials=1, gpus=3), "--storage", tmp_path)
+        assert cluster.drive(*command).wait(PATIENCE) == 2
+        assert "more than any node has (at most 2 CPUs and 2 GPUs)" in cluster.driver_log
+    finally:
+        cluster.close()
+
+
+def test_trials_spread_survive_a_lost_node_and_use_a_new_one(cluster, spec, tmp_path):
+    folder = tmp_path / "witness"
+    folder.mkdir()
+    driver = drive(cluster, spec(trials=10, gpus=1), tmp_path, folder, 2)
+    until(lambda: slots_used(folder) == 8 or driver.poll() is not None, "eight trials at once")
+    before = witnesses(folder)
+    assert_spread(before)
+    assert_shipped_once(folder)
 
     until(lambda: witnesses(folder).groupby("pid")["epoch"].max().min() >= 5, "five epochs each")
     joined = time.time()
@@ -132,26 +157,19 @@ def test_trials_spread_survive_a_lost_node_and_use_a_new_one(cluster, spec, tmp_
     used = seen[seen["node"] == fifth]["begin"].min() - joined
     print(f"the new node trains {used:.1f} s after it was asked to join")
     assert driver.poll() is None
+
     killed = time.time()
     cluster.nodes[2].kill("raylet")
     assert driver.wait(PATIENCE) == 0, cluster.driver_log
     results = load_results(tmp_path / "spread")
     assert_whole(results, 20, 25)
+    assert (results.trials["attempt"] == 2).sum() == 2
+    assert "actor" in cluster.driver_log
 
     seen = witnesses(folder)
     assert seen["node"].nunique() == 5
     (lost,) = set(before["node"]) - set(seen[seen["begin"] > killed + 10]["node"])
-    moved = 0
-    for _, rows in seen.groupby("trial_id"):
-        here, there = (list(rows[rows["node"].eq(lost) == at]["epoch"]) for at in (True, False))
-        if here and there:
-            moved += 1
-            assert here == list(range(1, len(here) + 1))
-            assert 1 < there[0] <= len(here) + 1, "from a checkpoint, and no epoch left out"
-        assert (there or here) == list(range((there or here)[0], 26))
-    assert moved == 2
-    assert (results.trials["attempt"] == 2).sum() == 2
-    assert "actor" in cluster.driver_log
+    assert_moved(seen, lost)
 
 
 def test_lost_head_is_taken_over_by_another_cluster(spec, tmp_path):

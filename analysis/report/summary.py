@@ -20,7 +20,7 @@ from analysis.report.page import Markup, join, paragraph, tag
 from analysis.report.style import loss_name, named, signed, study_names
 from analysis.results import Results
 from analysis.schema import PAUSED, REPLICATE, RUNNING, SEARCH
-from analysis.text import LEAK, percent, short, varied_parameters
+from analysis.text import LEAK, counted, percent, short, varied_parameters
 
 FEW_SEEDS = 5
 """Seeds below which a standard deviation is itself a guess."""
@@ -37,16 +37,12 @@ def headline(results: Results) -> str:
     parts = [
         data,
         models,
-        _count(trials["noise"].nunique(), "noise setting"),
-        _count(trials["loss"].nunique(), "loss", "losses"),
-        _count(search, "search trial"),
-        *([_count(again, "replicate")] if again else []),
+        counted(trials["noise"].nunique(), "noise setting"),
+        counted(trials["loss"].nunique(), "loss", "losses"),
+        counted(search, "search trial"),
+        *([counted(again, "replicate")] if again else []),
     ]
     return " · ".join(part for part in parts if part)
-
-
-def _count(number: int, one: str, many: str = "") -> str:
-    return f"{number:,} {one if number == 1 else many or one + 's'}"
 
 
 def marks(results: Results, best: pd.DataFrame) -> Markup:
@@ -120,7 +116,7 @@ def _badge(row: Mapping[str, Any]) -> Markup:
     if not row["confirmed"]:
         return tag("span", "not confirmed", class_="badge unsure")
     few = row["n"] < FEW_SEEDS or row["diverged"]
-    text = f"confirmed on {_count(int(row['n']), 'seed')}"
+    text = f"confirmed on {counted(int(row['n']), 'seed')}"
     if row["diverged"]:
         text = f"{row['n']} of {row['n'] + row['diverged']} seeds, {row['diverged']} diverged"
     return tag("span", text, class_="badge " + ("unsure" if few else "good"))
