@@ -7,14 +7,14 @@ import pandas as pd
 from analysis.results import Results, ResultsError
 from analysis.store import read_beside
 from trainable.catalog import unknown
-from trainable.config import TrialConfig, labels_key
+from trainable.config import TrialConfig, labels_name
 
 LABELS = "labels"
 
 
-def file_name(key: str) -> str:
-    """Of the transition matrix of the labels ``key`` (``trainable.config.labels_key``)."""
-    return f"{key}-transition.parquet"
+def file_name(labels: str) -> str:
+    """Of the transition matrix of ``labels`` (their name, ``trainable.config.labels_name``)."""
+    return f"{labels}-transition.parquet"
 
 
 def transition_matrix(results: Results, study: str, seed: int | None = None) -> pd.DataFrame:
@@ -44,5 +44,5 @@ def transition_matrix(results: Results, study: str, seed: int | None = None) -> 
         raise ResultsError(f"study {study} has no trial {lacking}")
     config = TrialConfig.from_dict(json.loads(configs.iloc[0]))
     absent = "it is written when a sweep starts or is resumed"
-    table = read_beside(results.folder / LABELS, file_name(labels_key(config)), absent)
+    table = read_beside(results.folder / LABELS, file_name(labels_name(config)), absent)
     return pd.DataFrame(table.to_pandas())

@@ -17,13 +17,13 @@ import pyarrow.parquet as pq
 
 from analysis.store import ResultsError
 from analysis.transitions import LABELS, file_name
-from trainable.config import TrialConfig, labels_key
+from trainable.config import TrialConfig, labels_name
 from trainable.data import Dataset, Ints, load_dataset, subset_index
 from trainable.noise import NoisyLabels
 from trainable.prepare import prepare
 from trainable.storage import Folder, MissingError
 
-__all__ = ["LabelBook", "labels_key"]
+__all__ = ["LabelBook", "labels_name"]
 
 
 class LabelBook:
@@ -41,7 +41,7 @@ class LabelBook:
         have, ResultsError for stored labels that are damaged or of other images.
         """
         for config in configs:
-            name, key = config.data.name, labels_key(config)
+            name, key = config.data.name, labels_name(config)
             if name not in self.datasets:
                 self.datasets[name] = load_dataset(name, config.data.root)
             if key not in self.noisy:
@@ -50,7 +50,7 @@ class LabelBook:
 
     def describe(self, config: TrialConfig) -> dict[str, Any]:
         """The columns of the trials table that tell about a trial's labels."""
-        noisy = self.noisy[labels_key(config)]
+        noisy = self.noisy[labels_name(config)]
         return {"realised_rate": noisy.rate, "labels_fingerprint": noisy.fingerprint}
 
     def _draw(self, key: str, config: TrialConfig) -> NoisyLabels:

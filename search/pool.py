@@ -13,11 +13,8 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from optuna.storages import BaseStorage
 
 from search.curves import Curve
-from search.study import Study
-from search.trial import Trial
 from spaces.domains import Choice, Range
 from spaces.space import Space
 from spaces.sweep import Cell
@@ -76,24 +73,3 @@ class PoolCell(Cell):
     def trial(self, values: Mapping[str, Value], seed: int) -> TrialConfig:
         """See :class:`Cell`."""
         return self.pool.take(values)
-
-
-class PoolStudy(Study):
-    """A study on a :class:`PoolCell`: Optuna hears which configuration the pool gave."""
-
-    def _suggest(self) -> Trial:
-        trial = super()._suggest()
-        study_id = self._optuna._study_id
-        optuna_id = self._storage.get_trial_id_from_study_id_trial_number(study_id, trial.number)
-        correct(self._storage, optuna_id, self.cell.space, trial.config.parameters)
-        return trial
-
-
-def correct(
-    storage: BaseStorage, optuna_id: int, space: Space, values: Mapping[str, Value]
-) -> None:
-    """Put the parameters that a trial really has in the place of those suggested."""
-    parameters, distributions = space.encode(values)
-    for name, distribution in distributions.items():
-        internal = distribution.to_internal_repr(parameters[name])
-        storage.set_trial_param(optuna_id, name, internal, distribution)

@@ -13,8 +13,9 @@ from typing import Any
 import numpy as np
 
 from search.curves import Curve, Curves
-from search.pool import Pool, PoolCell, PoolStudy
+from search.pool import Pool, PoolCell
 from search.simulate import Dealer, simulate
+from search.study import Study
 from search.sweep import Sweep
 from search.trial import Trial
 from spaces.load import SpecError
@@ -126,7 +127,7 @@ def _dealer(spec: SweepSpec, cell: PoolCell, strategy: str, seed: int) -> Dealer
         names["sampler_options"] = {}
     search = spec.search.model_copy(update=names)
     first = [] if strategy == BASELINE else [cell.reference]
-    study = PoolStudy(cell=cell, search=search, budget=budget, seed=seed, first_points=first)
+    study = Study(cell=cell, search=search, budget=budget, seed=seed, first_points=first)
     return Sweep(spec, {study.name: study})
 
 

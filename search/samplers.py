@@ -56,6 +56,17 @@ def build_sampler(
     return RandomSampler(seed=seed)
 
 
+def correct(asked: optuna.Trial, space: Space, values: Mapping[str, Value]) -> None:
+    """Put the parameters that a trial really has in the place of those suggested.
+
+    So Optuna's history is that of the recorded rows, to the last bit.
+    """
+    parameters, distributions = space.encode(values)
+    for name, distribution in distributions.items():
+        internal = distribution.to_internal_repr(parameters[name])
+        asked.storage.set_trial_param(asked._trial_id, name, internal, distribution)
+
+
 def sequence(
     name: str, options: Mapping[str, Value], space: Space, seed: int
 ) -> Iterator[dict[str, Value]] | None:

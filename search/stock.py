@@ -12,7 +12,8 @@ import optuna
 from ray.tune.schedulers import ASHAScheduler
 from ray.tune.search.optuna import OptunaSearch
 
-from search.pool import PoolCell, correct
+from search.pool import PoolCell
+from search.samplers import correct
 from search.study import GOES_ON, Outcome
 from search.trial import Trial
 from spaces.sweep import BudgetSpec
@@ -32,7 +33,7 @@ class StockSweep:
             metric=metric,
             mode="max",
             max_t=cell.max_epochs,
-            grace_period=budget.grace_epochs,
+            grace_period=budget.grace(cell.max_epochs),
             reduction_factor=budget.reduction_factor,
         )
 
@@ -46,8 +47,7 @@ class StockSweep:
         trial_id = f"{self._dealt:04d}"
         self._searcher.suggest(trial_id)
         config = self._cell.trial(self._suggested, seed=0)
-        asked = self._searcher._ot_trials[trial_id]
-        correct(asked.storage, asked._trial_id, self._cell.space, config.parameters)
+        correct(self._searcher._ot_trials[trial_id], self._cell.space, config.parameters)
         trial = Trial(self._cell.study, trial_id, self._dealt, config, attempt=1)
         self._scheduler.on_trial_add(None, SimpleNamespace(trial_id=trial_id))
         self._dealt += 1

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 import optuna
 from optuna.trial import TrialState, create_trial
 
-from search.samplers import build_sampler, sequence
+from search.samplers import build_sampler, correct, sequence
 from search.stopping import Rule, build_rule, rung_epochs
 from search.trial import ENDED, Status, Trial
 from spaces.sweep import BudgetSpec, Cell, SearchSpec
@@ -70,7 +70,7 @@ class Study:
         self.planned = self._planned()
         self.rule: Rule = build_rule(
             self.search.early_stopping,
-            grace=self.budget.grace_epochs,
+            grace=self.budget.grace(self.cell.max_epochs),
             factor=self.budget.reduction_factor,
         )
         self._storage = optuna.storages.InMemoryStorage()
@@ -158,7 +158,7 @@ class Study:
         """The epochs at which a trial is judged, as {epoch: level}."""
         config = trial.config
         return rung_epochs(
-            grace=self.budget.grace_epochs,
+            grace=self.budget.grace(self.cell.max_epochs),
             factor=self.budget.reduction_factor,
             max_epochs=config.max_epochs,
             cycle_ends=cycle_ends(
@@ -242,28 +242,33 @@ class Study:
     def _suggest(self) -> Trial:
         self.turns += 1
         number = len(self.searched)
-        given = number < len(self._points)
-        values = self._points[number] if given else self._ask(number)
-        trial = Trial(
+        if number < len(self._points):
+            trial = self._trial(number, self._points[number])
+            self._enter(trial)
+        else:
+            asked = self._ask(number)
+            trial = self._trial(number, self.cell.space.suggest(asked))
+            correct(asked, self.cell.space, trial.config.parameters)
+        self.trials[trial.trial_id] = trial
+        self.searched.append(trial)
+        return trial
+
+    def _trial(self, number: int, values: Mapping[str, Value]) -> Trial:
+        return Trial(
             study=self.name,
             trial_id=f"{self.name}-{number:04d}",
             number=number,
             config=self.cell.trial(values, self.seed),
         )
-        if given:
-            self._enter(trial)
-        self.trials[trial.trial_id] = trial
-        self.searched.append(trial)
-        return trial
 
-    def _ask(self, number: int) -> dict[str, Value]:
+    def _ask(self, number: int) -> optuna.Trial:
         self._optuna.sampler = build_sampler(
             self.search.sampler,
             self.search.sampler_options,
             seed=derive_seed(self._seed, f"trial/{number}"),
             trials=self.planned,
         )
-        return self.cell.space.suggest(self._optuna.ask())
+        return self._optuna.ask()
 
     def _enter(self, trial: Trial) -> None:
         """Let Optuna know a trial that it did not suggest itself."""

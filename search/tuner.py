@@ -19,7 +19,7 @@ from ray.tune.logger import TBXLoggerCallback
 from ray.tune.schedulers import FIFOScheduler
 from ray.tune.search import Searcher
 
-from search.labels import LabelBook, labels_key
+from search.labels import LabelBook, labels_name
 from search.progress import Progress
 from search.recorder import Recorder
 from search.resources import TrialResources
@@ -211,7 +211,7 @@ def _assignment(
         study=trial.study,
         trial_id=trial.trial_id,
         config=trial.config.as_dict(),
-        labels=labels_key(trial.config),
+        labels=labels_name(trial.config),
         results=folder.location,
         recorded_epochs=trial.epochs,
         rungs=rungs,

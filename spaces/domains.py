@@ -74,8 +74,8 @@ class Range:
         return value  # type: ignore[return-value]
 
     def decode(self, value: Encoded) -> Value:
-        """The inverse of :meth:`encode`."""
-        return value
+        """The inverse of :meth:`encode`. Optuna's multiples of a step carry binary noise."""
+        return value if self.step is None else self.nearest(value)
 
     def nearest(self, value: Value) -> Value:
         """``value``, moved into the range if it lies outside (None: the low end)."""

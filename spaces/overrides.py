@@ -48,6 +48,8 @@ def parse_space(table: Mapping[str, Any], losses: Sequence[str], preset: str) ->
         found = {owner: active[owner][name] for owner in _owners_of(name, value, active, every)}
         alike = len({parameter.valid for parameter in found.values()}) == 1
         for owner, parameter in found.items():
+            if name in scoped.get(owner, {}):
+                continue
             label = name if alike else f"{owner}.{name}"
             result[owner][name] = parse_domain(label, value, parameter)
     for owner, values in scoped.items():

@@ -4,6 +4,7 @@ A preset says which parameters vary and over what; everything it leaves out stay
 value. A sweep file then puts its own ranges, choices and fixed values over the preset.
 """
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -54,7 +55,7 @@ _LOSSES: Domains = {
     "adam_literal": {"beta1": Range(0.5, 0.95), "eps": Range(1e-3, 0.1, log=True)},
     "adam_scalar": _MOMENTS,
     "amsgrad": _MOMENTS,
-    "nadam": {"beta1": Range(0.5, 0.95), "gamma": Range(0.1, 2.0)},
+    "nadam": {"beta1": Range(0.5, 0.95), "look_ahead": Range(0.1, 2.0)},
     "adabelief": {**_MOMENTS, "eps": Range(1e-3, 0.1, log=True)},
     "ademamix": {**_MOMENTS, "beta3": Range(0.9, 0.99), "alpha": Range(0.1, 5.0, log=True)},
     "lion": {"beta1": Range(0.5, 0.95), "beta2": Range(0.5, 0.99)},
@@ -132,8 +133,9 @@ def reference_setting(
 
     The paper's: lr 0.02, momentum 0.9, weight decay 1e-3, batches of 128; GCE's own lr 0.01 and
     weight decay 1e-4. Milestones are ELR's, [40, 80] of 120 epochs (CIFAR-100: [80, 120] of 150),
-    in proportion to ``max_epochs``, and so is the start of GCE's truncation; T_0 is 10, or half of
-    a budget under 20 epochs. The weight lam of adam_elr is that for ``target``.
+    in proportion to ``max_epochs``, and so is the start of GCE's truncation; T_0 is about 10, so
+    that the budget ends with a cycle (:func:`_cycle`). The weight lam of adam_elr is that for
+    ``target``.
     """
     fractions = (8 / 15, 12 / 15) if dataset == "cifar100" else (1 / 3, 2 / 3)
     milestones = tuple(sorted({_epoch(f, max_epochs) for f in fractions}))
@@ -144,7 +146,7 @@ def reference_setting(
     given: dict[str, Mapping[str, Value]] = {
         OPTIMISER_OWNER: {"lr": 0.01, "weight_decay": 1e-4} if loss == "gce" else {},
         "multistep": {"milestones": milestones},
-        "cosine_warm_restarts": {"t_0": 10 if max_epochs >= 20 else max(1, max_epochs // 2)},
+        "cosine_warm_restarts": {"t_0": _cycle(max_epochs)},
         **{name: reference_parameters(loss, dataset, noise_kind, name) for name in REFINED},
         loss: own,
     }
@@ -160,6 +162,17 @@ def reference_setting(
 def _epoch(share: float, max_epochs: int) -> int:
     """The epoch at ``share`` of the budget, 1 at least."""
     return max(1, round(share * max_epochs))
+
+
+def _cycle(max_epochs: int) -> int:
+    """The length of the cycles: 10 epochs, or the nearest of 7 to 13 that fits the budget best.
+
+    A trial is selected by its last epoch, so that must not be one of a learning rate just
+    restarted. Budgets under 20 epochs have two cycles, under 4 one.
+    """
+    if max_epochs < 20:
+        return max_epochs if max_epochs < 4 else math.ceil(max_epochs / 2)
+    return min(range(7, 14), key=lambda length: (-max_epochs % length, abs(length - 10)))
 
 
 def owners(loss: str) -> dict[str, Mapping[str, Parameter]]:

@@ -1,6 +1,6 @@
 """The tables of a sweep file (``[data]``, ``[[noise]]``, …), each checked on its own."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import Annotated, Any, Self
 
 from pydantic import (
@@ -110,19 +110,12 @@ class BudgetSpec(Section):
 
     trials: int = Field(default=64, ge=1, le=100_000)
     max_epochs: int | None = Field(default=None, ge=1, le=100_000)
-    grace_epochs: int = Field(default=10, ge=1)
+    grace_epochs: int | None = Field(default=None, ge=1)
     reduction_factor: int = Field(default=3, ge=2)
 
-    @model_validator(mode="before")
-    @classmethod
-    def _short_grace(cls, table: Any) -> Any:
-        """A short budget has a short grace: a third of it, where the file gives none."""
-        if not isinstance(table, Mapping) or "grace_epochs" in table:
-            return table
-        epochs = table.get("max_epochs")
-        if not isinstance(epochs, int) or not 0 < epochs < 30:
-            return table
-        return {**table, "grace_epochs": max(1, epochs // 3)}
+    def grace(self, max_epochs: int) -> int:
+        """Epochs before which no trial is stopped: 10 unless given, of under 30 a third."""
+        return self.grace_epochs or min(10, max(1, max_epochs // 3))
 
 
 class SearchSpec(Section):
@@ -165,9 +158,9 @@ class ResourcesSpec(Section):
     @field_validator("gpus_per_trial")
     @classmethod
     def _gpus(cls, gpus: float | None) -> float | None:
-        if gpus is None or gpus == int(gpus) or 0.01 <= gpus < 1:
+        if not gpus or 0.01 <= gpus <= 1:
             return gpus
-        raise ValueError(f"{gpus:g} is neither a part of a GPU in [0.01, 1) nor a whole number")
+        raise ValueError(f"{gpus:g} is neither 0 nor in [0.01, 1]: a trial trains on one GPU")
 
     @field_validator("cpus_per_trial", "gpus_per_trial")
     @classmethod

@@ -98,7 +98,7 @@ class SweepSpec(Section):
     def _check_cell(self, cell: Cell) -> None:
         """What holds between tables. Raises ValueError naming the table."""
         _check_noise(cell.noise, cell.data.name)
-        grace = self.budget.grace_epochs
+        grace = self.budget.grace(cell.max_epochs)
         if self.search.early_stopping != "none" and grace > cell.max_epochs:
             raise ValueError(
                 f"budget: grace_epochs = {grace} is above max_epochs = {cell.max_epochs}"
@@ -111,6 +111,7 @@ class SweepSpec(Section):
             )
         if cell.loss == "gce":
             _check_truncation(cell)
+        _check_milestones(cell)
         if self.search.sampler == "grid":
             _check_grid(cell.space)
         cell.trial(cell.reference, self.seed)
@@ -181,6 +182,17 @@ def _check_truncation(cell: Cell) -> None:
                 f"space: truncate_from = {value:g} is above max_epochs = {cell.max_epochs}: "
                 'gce would never be truncated; for that, truncate_from = "none"'
             )
+
+
+def _check_milestones(cell: Cell) -> None:
+    """With milestones that all come too late the learning rate would never fall."""
+    for group in cell.space.groups:
+        for value in _extremes(group.domains["milestones"]) if group.owner == "multistep" else ():
+            if isinstance(value, tuple) and 1 < cell.max_epochs <= value[0]:
+                raise ValueError(
+                    f"space: milestones = {list(value)} all come after the last of max_epochs = "
+                    f"{cell.max_epochs}: lr would stay constant"
+                )
 
 
 def _check_grid(space: Space) -> None:

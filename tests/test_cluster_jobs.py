@@ -126,7 +126,7 @@ def test_driver_without_the_token_is_refused_with_one_line(head, checkout, tmp_p
         (("--set", "budget.trails=4", "--storage", "/tmp"), "did you mean 'trials'"),
         ((), "a submitted job's working directory is deleted after it"),
         (
-            ("--set", "resources.gpus_per_trial=2", "--storage", "STORAGE"),
+            ("--set", "resources.cpus_per_trial=640", "--storage", "STORAGE"),
             "more than any node has",
         ),
     ],

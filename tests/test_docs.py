@@ -42,7 +42,11 @@ COMMANDS = {
     "search": typer.main.get_command(search.__main__.app),
     "analysis": typer.main.get_command(analysis.__main__.app),
 }
-SWEEP_DEFAULTS = {"name": "part", "noise": [{"kind": "symmetric", "rates": [0.4]}]}
+SWEEP_DEFAULTS = {
+    "name": "part",
+    "noise": [{"kind": "symmetric", "rates": [0.4]}],
+    "budget": {"max_epochs": 120},
+}
 
 
 class Block(NamedTuple):

@@ -257,9 +257,9 @@ def test_run_refuses_a_human_label_file_that_is_not_there(sweep, storage, tmp_pa
 @pytest.mark.ray
 @pytest.mark.usefixtures("ray_session")
 def test_run_refuses_more_than_the_cluster_has_and_leaves_nothing(sweep, storage):
-    line = refused("run", sweep, "--storage", storage, *set_("resources.gpus_per_trial=2"))
+    line = refused("run", sweep, "--storage", storage, *set_("resources.gpus_per_trial=1"))
     assert line == (
-        "resources: a trial asks for 1 CPUs and 2 GPUs, more than any node has "
+        "resources: a trial asks for 1 CPUs and 1 GPUs, more than any node has "
         "(at most 2 CPUs and 0 GPUs)"
     )
     assert tree(storage) == {}

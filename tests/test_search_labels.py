@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from analysis.store import ResultsError
-from search.labels import LabelBook, labels_key
+from search.labels import LabelBook, labels_name
 from spaces.load import parse_sweep
 from trainable.storage import Folder
 
@@ -45,7 +45,7 @@ def test_add_draws_the_labels_of_each_noise_setting_once(configs, folder):
 def test_stored_labels_are_read_by_pandas_alone(configs, folder, tmp_path):
     book = LabelBook(folder)
     book.add(configs)
-    key = labels_key(configs[0])
+    key = labels_name(configs[0])
     table = pd.read_parquet(tmp_path / "labels" / f"{key}.parquet")
     assert len(table) == 200
     wrong = (table["given"] != table["true"]).mean()
@@ -54,7 +54,7 @@ def test_stored_labels_are_read_by_pandas_alone(configs, folder, tmp_path):
 
 def test_transition_matrix_is_recorded_with_the_labels(configs, folder, tmp_path):
     LabelBook(folder).add(configs)
-    key = labels_key(configs[0])
+    key = labels_name(configs[0])
     labels = pd.read_parquet(tmp_path / "labels" / f"{key}.parquet")
     matrix = pd.read_parquet(tmp_path / "labels" / f"{key}-transition.parquet")
     expected = pd.crosstab(labels["true"], labels["given"], normalize="index")
@@ -63,7 +63,7 @@ def test_transition_matrix_is_recorded_with_the_labels(configs, folder, tmp_path
 
 def test_transition_matrix_is_that_of_the_stored_labels(configs, folder, tmp_path):
     LabelBook(folder).add(configs)
-    key = labels_key(configs[0])
+    key = labels_name(configs[0])
     path = tmp_path / "labels" / f"{key}.parquet"
     table = pd.read_parquet(path)
     table.assign(given=(table["true"] + 1) % 10).to_parquet(path)
@@ -75,7 +75,7 @@ def test_transition_matrix_is_that_of_the_stored_labels(configs, folder, tmp_pat
 def test_stored_labels_win_over_drawing_again(configs, folder, tmp_path):
     """As on a machine whose generator or reference classifier differs."""
     LabelBook(folder).add(configs)
-    path = tmp_path / "labels" / f"{labels_key(configs[0])}.parquet"
+    path = tmp_path / "labels" / f"{labels_name(configs[0])}.parquet"
     table = pd.read_parquet(path)
     table["given"] = (table["true"] + 1) % 10
     table.to_parquet(path)
@@ -88,14 +88,14 @@ def test_another_seed_has_other_labels(configs, folder):
     other = dataclasses.replace(configs[0], seed=1)
     book = LabelBook(folder)
     book.add([configs[0], other])
-    one, two = (book.noisy[labels_key(c)] for c in (configs[0], other))
+    one, two = (book.noisy[labels_name(c)] for c in (configs[0], other))
     assert one.fingerprint != two.fingerprint
     assert not np.array_equal(one.labels, two.labels)
 
 
 def test_damaged_labels_are_named(configs, folder, tmp_path):
     LabelBook(folder).add(configs)
-    path = tmp_path / "labels" / f"{labels_key(configs[0])}.parquet"
+    path = tmp_path / "labels" / f"{labels_name(configs[0])}.parquet"
     path.write_bytes(path.read_bytes()[:50])
     with pytest.raises(ResultsError, match=rf"{path.name} is damaged"):
         LabelBook(folder).add(configs)
@@ -103,7 +103,7 @@ def test_damaged_labels_are_named(configs, folder, tmp_path):
 
 def test_labels_of_other_images_are_refused(configs, folder, tmp_path):
     LabelBook(folder).add(configs)
-    path = tmp_path / "labels" / f"{labels_key(configs[0])}.parquet"
+    path = tmp_path / "labels" / f"{labels_name(configs[0])}.parquet"
     pd.read_parquet(path).assign(index=0).to_parquet(path)
     with pytest.raises(ResultsError, match="labels of other images"):
         LabelBook(folder).add(configs)

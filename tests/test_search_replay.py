@@ -12,9 +12,10 @@ from analysis.store import ResultsWriter
 from recorded import trial_row
 from search.__main__ import app
 from search.curves import Curve, Curves, load_curves, overridden, save_curves
-from search.pool import Pool, PoolCell, PoolStudy
+from search.pool import Pool, PoolCell
 from search.replay import BASELINE, STOCK, Run, Summary, replay, summarise
 from search.simulate import simulate
+from search.study import Study
 from search.sweep import Sweep
 from spaces.load import SpecError, dump_sweep, parse_sweep
 from spaces.strategies import EARLY_STOPPING
@@ -75,11 +76,10 @@ def test_pool_take_counts_another_option_as_far_as_the_whole_range():
     assert pool.take(wanted).parameters["lam"] == 9.0
 
 
-def test_pool_study_tells_optuna_the_configuration_it_got():
+def test_study_tells_optuna_the_configuration_it_got():
     pool = Pool(CELL.space, pool_of([0.5] * 6))
-    study = PoolStudy(
-        cell=PoolCell(**vars(CELL), pool=pool), search=SPEC.search, budget=SPEC.budget, seed=0
-    )
+    cell = PoolCell(**vars(CELL), pool=pool)
+    study = Study(cell=cell, search=SPEC.search, budget=SPEC.budget, seed=0)
     trials = [study.deal() for _ in range(6)]
     told = [t.params["lam"] for t in study._optuna.trials]
     assert told == [trial.config.parameters["lam"] for trial in trials]

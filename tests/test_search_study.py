@@ -55,6 +55,19 @@ def test_restore_after_every_row_equals_the_uninterrupted_sweep(sampler, rule):
         assert table(resumed.sweep) == table(whole.sweep), f"interrupted after {steps} rows"
 
 
+@pytest.mark.parametrize("sampler", ["tpe", "random", "gp", "qmc"])
+def test_stepped_range_gives_its_own_values_and_is_restored_exactly(sampler):
+    """Optuna's 0.5 + 7 x 0.1 is 1.2000000000000002."""
+    stepped = "space.lam={low=0.5, high=1.5, step=0.1}"
+    overrides = (f"search.sampler={sampler}", stepped, "budget.trials=12")
+    whole = Driver(Sweep.build(spec(*overrides))).run()
+    lams = {trial.config.parameters["lam"] for trial in whole.sweep.trials}
+    assert len(lams) > 4
+    assert lams <= {round(0.5 + 0.1 * i, 1) for i in range(11)}
+    resumed = crash(Driver(Sweep.build(spec(*overrides))).run(40)).run()
+    assert table(resumed.sweep) == table(whole.sweep)
+
+
 def test_restore_after_many_crashes_loses_and_doubles_no_epoch():
     driver = Driver(Sweep.build(spec("search.early_stopping=asha_promotion")), slots=3)
     while driver.run(steps=5) and not driver.sweep.finished:

@@ -120,7 +120,7 @@ def test_dump_sweep_is_undone_by_parse_sweep(text):
 
 def test_dump_sweep_writes_defaults_out():
     text = dump_sweep(parse_sweep('name = "x"\n[[noise]]\nkind = "none"'))
-    assert "grace_epochs = 10" in text
+    assert "reduction_factor = 3" in text
     assert 'early_stopping = "asha"' in text
 
 

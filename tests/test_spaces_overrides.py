@@ -25,6 +25,15 @@ def test_parse_space_lets_an_owner_s_table_win():
     assert domains["adam"] == {"eps": Fixed(1e-6)}
 
 
+def test_owner_s_table_may_be_needed_where_the_plain_value_would_be_wrong():
+    targets = {"target": {"choice": ["adam", "adam_literal"]}}
+    domains = parse({"eps": 1e-6, "adam_literal": {"eps": 0.01}, **targets})
+    assert domains["adam"]["eps"] == Fixed(1e-6)
+    assert domains["adam_literal"]["eps"] == Fixed(0.01)
+    with pytest.raises(ValueError, match=r"adam_literal\.eps = 1e-06 is not a number in \[0\.001"):
+        parse({"eps": 1e-6, **targets})
+
+
 def test_parse_space_reads_every_form_of_a_domain():
     domains = parse(
         {
@@ -58,8 +67,8 @@ def test_parse_space_writes_no_value_as_none():
 
 def test_parse_space_knows_the_branches_a_sweep_opens():
     assert "nadam" not in parse({})
-    table = {"target": {"choice": ["adam", "nadam"]}, "nadam": {"gamma": 0.5}}
-    assert parse(table)["nadam"] == {"gamma": Fixed(0.5)}
+    table = {"target": {"choice": ["adam", "nadam"]}, "nadam": {"look_ahead": 0.5}}
+    assert parse(table)["nadam"] == {"look_ahead": Fixed(0.5)}
     assert parse({"lr_schedule": "one_cycle", "warm_up": 0.2})["one_cycle"]["warm_up"] == Fixed(
         0.2
     )
@@ -120,8 +129,8 @@ def test_parse_space_says_what_is_wrong(table, message):
 def test_parse_space_refuses_a_name_that_means_two_things():
     with pytest.raises(ValueError, match=r"beta means .* \[space.elr\] or \[space.sce\]"):
         parse({"beta": 0.5}, ["elr", "sce"])
-    with pytest.raises(ValueError, match=r"gamma means .* \[space.multistep\] or \[space.nadam\]"):
-        parse({"gamma": 0.5, "target": "nadam"})
+    with pytest.raises(ValueError, match=r"alpha means .* \[space.sce\] or \[space.ademamix\]"):
+        parse({"alpha": 0.5, "target": "ademamix"}, ["sce", "adam_elr"])
     domains = parse({"elr": {"beta": 0.5}, "sce": {"beta": 2}}, ["elr", "sce"])
     assert (domains["elr"]["beta"], domains["sce"]["beta"]) == (Fixed(0.5), Fixed(2.0))
 

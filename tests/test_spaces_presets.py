@@ -5,9 +5,17 @@ import itertools
 import pytest
 
 from spaces.domains import Choice, Fixed
-from spaces.presets import ALL_OWNERS, PRESETS, REFINED, build_space, reference_setting
+from spaces.presets import (
+    ALL_OWNERS,
+    OPTIMISER_OWNER,
+    PRESETS,
+    REFINED,
+    build_space,
+    reference_setting,
+)
 from trainable.catalog import DATASETS, LOSSES, NOISE_KINDS, SCHEDULES, TARGETS
 from trainable.config import DataConfig, NoiseConfig, TrialConfig
+from trainable.schedules import learning_rate
 
 
 def build(loss="elr", preset="default", dataset="cifar10", noise="symmetric", overrides=None):
@@ -114,6 +122,25 @@ def test_milestones_and_cycles_keep_their_proportion_in_a_short_budget():
     assert setting["cosine_warm_restarts"]["t_0"] == Fixed(1)
 
 
+@pytest.mark.parametrize(
+    ("max_epochs", "expected"),
+    [(1, 1), (3, 3), (4, 2), (11, 6), (15, 8), (20, 10), (21, 7), (111, 8), (120, 10), (150, 10)],
+)
+def test_reference_cycles_are_about_10_epochs_and_end_with_the_budget(max_epochs, expected):
+    setting = reference_setting("elr", "digits", "symmetric", max_epochs)
+    assert setting["cosine_warm_restarts"]["t_0"] == Fixed(expected)
+
+
+def test_reference_budget_never_ends_on_a_learning_rate_just_restarted():
+    for max_epochs in range(2, 301):
+        setting = reference_setting("elr", "cifar10", "symmetric", max_epochs)
+        parameters = {n: fixed.value for n, fixed in setting["cosine_warm_restarts"].items()}
+        last = learning_rate(
+            "cosine_warm_restarts", parameters, lr=0.1, epoch=max_epochs, max_epochs=max_epochs
+        )
+        assert last < 0.08, max_epochs
+
+
 def test_default_preset_searches_the_loss_and_lr_and_schedule():
     space, _ = build("elr")
     assert list(space.varies) == ["lam", "beta", "lr", "lr_schedule", "weight_decay"]
@@ -167,6 +194,17 @@ def test_adam_literal_has_one_beta_in_every_space():
     space, reference = build("adam_elr", overrides=overrides)
     assert "beta2" not in reference
     assert set(space.varies) >= {"adam_literal.beta1", "adam_literal.eps"}
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+@pytest.mark.parametrize("schedule", SCHEDULES)
+def test_no_two_parameters_of_a_trial_share_a_name(loss, schedule):
+    """A trial's parameters, and the columns of the results, go by their plain names."""
+    for target in REFINED if "target" in LOSSES[loss].parameters else ("",):
+        groups = [ALL_OWNERS[owner] for owner in (loss, OPTIMISER_OWNER, schedule)]
+        groups += [ALL_OWNERS[target]] if target else []
+        names = [name for parameters in groups for name in parameters]
+        assert len(names) == len(set(names)), target
 
 
 def test_owners_and_parameters_never_share_a_name():

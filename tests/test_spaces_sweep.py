@@ -17,11 +17,7 @@ def test_sweep_needs_only_a_name_and_one_noise():
     assert spec.seed == 0
     assert spec.network == ["resnet34"]
     assert spec.data.configs() == [DataConfig("digits")]
-    assert (spec.budget.trials, spec.budget.grace_epochs, spec.budget.reduction_factor) == (
-        64,
-        10,
-        3,
-    )
+    assert (spec.budget.trials, spec.budget.reduction_factor) == (64, 3)
     assert (spec.search.sampler, spec.search.early_stopping) == ("tpe", "asha")
     assert spec.search.metric == "val_accuracy"
     assert spec.preset == "default"
@@ -101,7 +97,6 @@ def test_a_third_of_a_gpu_fits_three_times():
     spec = parse_sweep(DIGITS, ["resources.gpus_per_trial=0.33333333"])
     assert spec.resources.gpus_per_trial == 0.3333
     assert parse_sweep(DIGITS, ["resources.gpus_per_trial=0.29"]).resources.gpus_per_trial == 0.29
-    assert parse_sweep(DIGITS, ["resources.gpus_per_trial=2"]).resources.gpus_per_trial == 2
 
 
 def test_selecting_on_the_test_set_must_be_asked_for():
@@ -152,7 +147,10 @@ def test_selecting_on_the_test_set_must_be_asked_for():
         (["search.metric=val_acuracy"], "unknown metric 'val_acuracy': did you mean"),
         (["search.sampler_options={n=1}"], "unknown parameter of sampler tpe 'n': valid: n_start"),
         (["training.precision=half"], "training.precision: unknown precision 'half': valid: auto"),
-        (["resources.gpus_per_trial=1.5"], "1.5 is neither a part of a GPU in [0.01, 1) nor a"),
+        (
+            ["resources.gpus_per_trial=2"],
+            "2 is neither 0 nor in [0.01, 1]: a trial",
+        ),
         (["resources.gpus_per_trial=inf"], "resources.gpus_per_trial: inf is not a finite number"),
         (["resources.max_concurrent=0"], "max_concurrent: 0 is not greater than or equal to 1"),
         (["seed=-1"], "seed: -1 is not greater than or equal to 0"),
@@ -170,6 +168,10 @@ def test_selecting_on_the_test_set_must_be_asked_for():
         (
             ["losses=gce", "space.truncate_from={low = 1, high = 21}"],
             "space: truncate_from = 21 is above max_epochs = 20",
+        ),
+        (
+            ["space.milestones={choice = [[10, 15], [20, 30]]}"],
+            "space: milestones = [20, 30] all come after the last of max_epochs = 20: lr would",
         ),
         (["budgt.trials=3"], "unknown key 'budgt': did you mean 'budget'?"),
         (["budget.trails=3"], "budget: unknown key 'trails': did you mean 'trials'?"),
@@ -196,7 +198,9 @@ def test_sweep_names_every_mistake_in_a_line_of_its_own():
 
 def test_grace_of_a_short_budget_is_a_third_of_it_unless_the_file_says():
     def grace(*overrides: str) -> int:
-        return parse_sweep(DIGITS, overrides).budget.grace_epochs
+        spec = parse_sweep(DIGITS, overrides)
+        (epochs,) = {cell.max_epochs for cell in spec.cells()}
+        return spec.budget.grace(epochs)
 
     assert [grace(f"budget.max_epochs={n}") for n in (1, 2, 5, 29, 30, 150)] == [
         1,
@@ -207,7 +211,8 @@ def test_grace_of_a_short_budget_is_a_third_of_it_unless_the_file_says():
         10,
     ]
     assert grace("budget.max_epochs=20", "budget.grace_epochs=10") == 10
-    assert grace() == 10
+    assert grace() == 6  # the preset's 20 epochs
+    assert grace("data.name=fashion_mnist") == 10  # 50
 
 
 def test_truncation_may_start_with_the_last_epoch_or_never():

@@ -141,10 +141,10 @@ def test_target_of_a_constant_prediction_is_elr_s(name: str) -> None:
             ],
         ),
         # m^ = (.5333, .4667), half a step towards (.4, .6): (.4667, .5333)
-        ("nadam", {"beta1": 0.5, "gamma": 1.0}, [0.35, 0.4]),
+        ("nadam", {"beta1": 0.5, "look_ahead": 1.0}, [0.35, 0.4]),
         # three half steps: (.3333, .6667); twenty: outside the simplex, all on the second class
-        ("nadam", {"beta1": 0.5, "gamma": 3.0}, [0.25, 0.5]),
-        ("nadam", {"beta1": 0.5, "gamma": 10.0}, [0.0, 0.75]),
+        ("nadam", {"beta1": 0.5, "look_ahead": 3.0}, [0.25, 0.5]),
+        ("nadam", {"beta1": 0.5, "look_ahead": 10.0}, [0.0, 0.75]),
         # s: 0, then .5 * .1333^2 for both classes, so that both gates are the same
         (
             "adabelief",
@@ -251,7 +251,7 @@ def test_ademamix_remembers_longer_than_adam() -> None:
 
 
 def test_nadam_without_look_ahead_is_elr() -> None:
-    ours, elr = built("nadam", gamma=0.0), built("ema")
+    ours, elr = built("nadam", look_ahead=0.0), built("ema")
     for n in range(20):
         p = STREAMS["rare spikes"](n)
         assert torch.allclose(visit(ours, p), visit(elr, p))

@@ -86,7 +86,7 @@ TARGETS: dict[str, Entry] = {
         "after Dozat 2016",
         {
             "beta1": _BETA1,
-            "gamma": Parameter(1.0, "size of the look-ahead step", low=0.0, high=10.0),
+            "look_ahead": Parameter(1.0, "size of the look-ahead step", low=0.0, high=10.0),
         },
     ),
     "adabelief": Entry(

@@ -269,7 +269,7 @@ def _take(given: dict[str, Value], owners: list[Entry]) -> dict[str, Value]:
     return {name: given.pop(name) for name in names}
 
 
-def labels_key(config: TrialConfig) -> str:
+def labels_name(config: TrialConfig) -> str:
     """The name of a trial's given labels: trials with the same name share them."""
     return f"{config.data.name}-{config.noise.setting}-seed{config.seed}"
 

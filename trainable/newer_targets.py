@@ -84,19 +84,21 @@ class AdEMAMix(TwoMoments):
 
 
 class Nadam(Target):
-    """Look-ahead: t = w a / sum(a), a = max(0, m^ + gamma (1 - beta1) (p - m^)).
+    """Look-ahead: t = w a / sum(a), a = max(0, m^ + g (1 - beta1) (p - m^)).
 
-    After Dozat 2016, the numerator only. gamma 1 is one step more of the average with the newest
-    prediction; gamma (1 - beta1) > 1 goes past it and may leave the simplex, hence the maximum.
-    gamma 0, and a constant p, give ELR's target.
+    After Dozat 2016, the numerator only; g is ``look_ahead``. g 1 is one step more of the average
+    with the newest prediction; g (1 - beta1) > 1 goes past it and may leave the simplex, hence the
+    maximum. g 0, and a constant p, give ELR's target.
     """
 
     step: Tensor
     gain: Tensor
 
-    def __init__(self, num_examples: int, num_classes: int, *, beta1: float, gamma: float) -> None:
+    def __init__(
+        self, num_examples: int, num_classes: int, *, beta1: float, look_ahead: float
+    ) -> None:
         super().__init__(num_examples, num_classes)
-        hold(self, step=1 - beta1, gain=gamma * (1 - beta1))
+        hold(self, step=1 - beta1, gain=look_ahead * (1 - beta1))
 
     def _advance(self, p: Tensor, groups: Sequence[Tensor]) -> None:
         m, last = groups

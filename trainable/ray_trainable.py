@@ -65,7 +65,8 @@ class TrialTrainable(tune.Trainable):
         self._start(config)
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
-        """Start the actor's next trial. Everything of the one before is dropped."""
+        """Start the actor's next trial. Everything of the one before is dropped first."""
+        del self._trainer
         self._start(new_config)
         return True
 

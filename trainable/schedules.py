@@ -99,7 +99,7 @@ def _one_cycle(
         return _anneal(lr * start_factor, lr, done / top)
     # A trial too short to climb starts at the top.
     top = max(top, 0.0)
-    return _anneal(lr, lr * end_factor, (done - top) / max(max_epochs - 1 - top, 1))
+    return _anneal(lr, lr * end_factor, (done - top) / (max_epochs - 1 - top or 1))
 
 
 def _anneal(start: float, end: float, share: float) -> float:
