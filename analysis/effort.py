@@ -25,11 +25,13 @@ def budget(results: Results) -> pd.DataFrame:
     """Epochs and hours of each study and phase.
 
     Columns: ``study``, ``phase``, ``trials``; how many of them ``completed``, ``stopped``,
-    ``diverged``, ``failed``, ``unfinished``; ``epochs`` trained (each counted once) and
-    ``hours`` of the slots; ``saved_epochs`` that stopped trials did not train, ``saved_hours``
-    (at the study's mean time an epoch); ``lost_epochs``: the ``failed_epochs`` of failed trials,
-    which are among ``epochs``, and the ``repeated_epochs`` trained again after an interruption,
-    which are not. Slot hours: two trials side by side for an hour are two.
+    ``diverged``, ``failed``, ``unfinished``; ``epochs`` trained (each counted once) and their
+    ``hours``; ``saved_epochs`` that stopped trials did not train, ``saved_hours`` (at the study's
+    mean time an epoch); ``lost_epochs``: the ``failed_epochs`` of failed trials, which are among
+    ``epochs``, and the ``repeated_epochs`` trained again after an interruption, which are not.
+
+    Hours add up the seconds of epochs, evaluation included: two trials side by side for an hour
+    are two. Starts, preparing data, checkpoints and repeated epochs are not in them.
     """
     trials = results.trials
     status = trials["status"]

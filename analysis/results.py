@@ -1,11 +1,15 @@
 """Loading a results folder, finished or running, into two DataFrames."""
 
 import json
+import time
 import tomllib
 import warnings
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Executor, ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import Any, TypeAlias, cast
 
@@ -42,9 +46,10 @@ SPEC_FILE, PROVENANCE_FILE = "sweep.toml", "provenance.json"
 TRIAL_SCHEMA = arrow_schema([*TRIAL_COLUMNS, *PARAMETER_COLUMNS.values()])
 TRIAL_KEY = ("trial_id", "study", "number", "phase", "status")
 EPOCH_INDEX = ("study", "trial_id", "epoch")
-Part: TypeAlias = tuple[str, tuple[int, int]]
-"""A study, and (level, number) of one of its parts."""
-_ATTEMPTS = 5
+Part: TypeAlias = tuple[int, int]
+"""(level, number) of one part of a study."""
+_PAUSES = (*(0.02 * 2**n for n in range(6)), *[1.0] * 29)
+"""Seconds between the attempts to read a study that changes meanwhile: 30 in all."""
 _READERS = 8
 
 
@@ -170,42 +175,44 @@ def _load_epochs(
 def _settled_parts(
     folder: Folder, studies: list[str], schema: pa.Schema, strict: bool
 ) -> list[pa.Table]:
-    """All parts of the studies; read again if a running sweep merged some meanwhile."""
-    after = _listing(folder, studies)
-    for _ in range(_ATTEMPTS):
-        before = after
-        tables = _read_parts(folder, studies, before, schema, strict)
-        after = _listing(folder, studies)
-        merged = {part for part in after - before if part[1][0] > 0}
-        if tables is not None and before <= after and not merged:
-            return tables
-    raise ResultsError(f"{folder} changes faster than it can be read; try again")
+    """All parts of the studies, in their order.
+
+    They are listed together, so that no study is ahead of another. One whose parts a running
+    sweep merges before they are read is listed and read again, alone.
+    """
+    places = [folder / EPOCHS / store.partition(study) for study in studies]
+
+    def read(index: int, part: Part) -> pa.Table:
+        table = _read(places[index], store.part_name(*part), schema, EPOCH_KEY, strict)
+        return _with_study(table, studies, index)
+
+    with ThreadPoolExecutor(_READERS) as files, ThreadPoolExecutor(_READERS) as threads:
+
+        def settled(index: int, listing: set[Part]) -> list[pa.Table]:
+            return _settled(places[index], listing, partial(read, index), files)
+
+        listings = list(threads.map(_listing, places))
+        return list(chain.from_iterable(threads.map(settled, range(len(studies)), listings)))
 
 
-def _listing(folder: Folder, studies: list[str]) -> set[Part]:
-    places = [(study, folder / EPOCHS / store.partition(study)) for study in studies]
-    return {(study, key) for study, place in places for key in store.part_keys(place)}
+def _settled(
+    place: Folder, listing: set[Part], read: Callable[[Part], pa.Table], threads: Executor
+) -> list[pa.Table]:
+    """The parts of one study, read in ``threads`` until none was merged meanwhile."""
+    for pause in _PAUSES:
+        with suppress(MissingError):
+            tables = list(threads.map(read, sorted(listing)))
+            after = _listing(place)
+            merged = any(level > 0 for level, _ in after - listing)
+            if listing <= after and not merged:
+                return tables
+        time.sleep(pause)
+        listing = _listing(place)
+    raise ResultsError(f"{place} changes faster than it can be read; try again")
 
 
-def _read_parts(
-    folder: Folder,
-    studies: list[str],
-    listing: set[Part],
-    schema: pa.Schema,
-    strict: bool,
-) -> list[pa.Table] | None:
-    """The tables of the listed parts; None if one is no longer there."""
-
-    def read(part: Part) -> pa.Table:
-        place = folder / EPOCHS / store.partition(part[0])
-        table = _read(place, store.part_name(*part[1]), schema, EPOCH_KEY, strict)
-        return _with_study(table, studies, studies.index(part[0]))
-
-    try:
-        with ThreadPoolExecutor(_READERS) as pool:
-            return list(pool.map(read, sorted(listing)))
-    except MissingError:
-        return None
+def _listing(place: Folder) -> set[Part]:
+    return set(store.part_keys(place))
 
 
 def _read(

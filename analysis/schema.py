@@ -66,7 +66,12 @@ TRIAL_COLUMNS: tuple[Column, ...] = (
     Column("val_accuracy", "float", "at the last epoch, on the noisy hold-out", "fraction"),
     Column("test_accuracy", "float", "at the last epoch, on true labels", "fraction"),
     Column("best_val_accuracy", "float", "highest of any epoch: never selected on", "fraction"),
-    Column("duration_s", "float", "time the trial held its resources", "s"),
+    Column(
+        "duration_s",
+        "float",
+        "seconds of its epochs, each counted once; starts, data and checkpoints are not in it",
+        "s",
+    ),
     Column("selected_by", "category", "metric that the sweep selects on"),
     Column("selection_value", "float", "that metric at the last epoch", "fraction"),
     Column("config", "text", "the whole trial config, as JSON"),

@@ -69,7 +69,7 @@ def _alike(one: Cell, two: Cell) -> bool:
 
 def _simulate(spec: SweepSpec, cell: Cell, slots: int) -> tuple[int, int]:
     """Trials and epochs of one study on made-up curves; of a large study a part is enough."""
-    planned = Study(cell=cell, search=spec.search, budget=spec.budget, seed=spec.seed).planned
+    planned = cell.planned(spec.search.sampler, spec.budget.trials)
     if spec.search.early_stopping == "none":
         return planned, planned * cell.max_epochs
     trials = min(planned, SIMULATED)

@@ -60,14 +60,15 @@ class NodeType:
 class Plan:
     """What a sweep will cost on the machines there are.
 
-    ``slot_hours``: hours that trials hold their resources, all together. ``hours``: wall-clock.
-    ``disk_bytes``: the most at any moment. ``notes``: what the figures leave out, and warnings.
+    ``trial_hours``: the time of all epochs, added up. ``hours``: wall-clock. Neither has starts,
+    preparing data and checkpoints in it. ``disk_bytes``: the most at any moment. ``notes``: what
+    else the figures leave out, and warnings.
     """
 
     outline: Outline
     trial: TrialResources
     node_types: Sequence[NodeType]
-    slot_hours: float
+    trial_hours: float
     hours: float
     disk_bytes: int
     notes: Sequence[str] = ()
@@ -130,7 +131,7 @@ def estimate(spec: SweepSpec, trial: TrialResources, node_types: Sequence[NodeTy
         outline=sketch,
         trial=trial,
         node_types=node_types,
-        slot_hours=total * slots / epochs_per_second / 3600,
+        trial_hours=total * slots / epochs_per_second / 3600,
         hours=max(total / epochs_per_second, longest) / 3600,
         disk_bytes=_disk_bytes(sketch, node_types[0].costs),
         notes=tuple(_notes(spec, trial, node_types)),

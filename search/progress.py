@@ -27,7 +27,11 @@ WAITED_SECONDS = 60.0
 
 @dataclass(frozen=True)
 class StudyState:
-    """One line of the table: counts of trials, the best one, epochs spent and saved."""
+    """One line of the table: counts of trials, the best one, epochs.
+
+    ``epochs`` were trained, by trials of any status; ``saved`` are those that stopped trials did
+    not train.
+    """
 
     name: str
     planned: int
@@ -52,7 +56,6 @@ def study_state(study: Study) -> StudyState:
     """Count the trials of a study. The best is the selection rule's, or so far the leader."""
     trials = list(study.trials.values())
     count = {s: sum(t.status == s for t in trials) for s in ("completed", "paused", "stopped")}
-    cut = [t for t in trials if t.status in ("stopped", "diverged")]
     waiting = len(study.waiting)
     return StudyState(
         name=study.name,
@@ -65,7 +68,7 @@ def study_state(study: Study) -> StudyState:
         diverged=sum(t.status == "diverged" for t in trials),
         failed=sum(t.status == "failed" for t in trials),
         epochs=sum(t.epochs for t in trials),
-        saved=sum(t.config.max_epochs - t.epochs for t in cut),
+        saved=sum(t.config.max_epochs - t.epochs for t in trials if t.status == "stopped"),
         best=_best(study),
     )
 

@@ -61,10 +61,10 @@ def _facts(plan: "Plan") -> list[tuple[str, str]]:
         ("trials at once", f"{sketch.slots}, each {trial.cpus:g} CPUs and {trial.gpus:g} GPUs"),
         *(("nodes", _node(node)) for node in plan.node_types),
         ("wall-clock", f"about {duration(3600 * plan.hours)}"),
-        ("core-hours", f"{plan.slot_hours * trial.cpus:.3g}"),
+        ("core-hours", f"{plan.trial_hours * trial.cpus:.3g}"),
     ]
     if trial.gpus:
-        facts.append(("GPU-hours", f"{plan.slot_hours * trial.gpus:.3g}"))
+        facts.append(("GPU-hours", f"{plan.trial_hours * trial.gpus:.3g}"))
     facts.append(("disk", f"at most {_size(plan.disk_bytes)}"))
     if plan.trials_per_gpu:
         facts.append(

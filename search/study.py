@@ -67,7 +67,7 @@ class Study:
         self._ended = 0
         self._seed = derive_seed(self.seed, f"study/{self.name}")
         self._points = self._fixed_points()
-        self.planned = self._planned()
+        self.planned = self.cell.planned(self.search.sampler, self.budget.trials)
         self.rule: Rule = build_rule(
             self.search.early_stopping,
             grace=self.budget.grace(self.cell.max_epochs),
@@ -232,12 +232,6 @@ class Study:
         )
         first = [] if self.search.sampler == "grid" else list(self.first_points)
         return list(itertools.islice(itertools.chain(first, points or ()), self.budget.trials))
-
-    def _planned(self) -> int:
-        """Trials to search: no more than there are different ones."""
-        if not self.cell.space.varies:
-            return 1
-        return len(self._points) if self.search.sampler == "grid" else self.budget.trials
 
     def _suggest(self) -> Trial:
         self.turns += 1

@@ -18,8 +18,9 @@ class Trial:
 
     ``attempt`` counts its starts (first run, after a failure, after a pause, on resume),
     ``failures`` how often in a row it broke without a new epoch in between. ``waiting``: it is to
-    run, but the cluster has not given it its resources yet. ``last`` is its latest epoch and
-    ``best_val`` its best validation accuracy.
+    run, but the cluster has not given it its resources yet. ``last`` is its latest epoch,
+    ``best_val`` its best validation accuracy and ``seconds`` the time of its epochs, each counted
+    once: starts, data and checkpoints are not in it.
     """
 
     study: str

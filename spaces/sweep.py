@@ -67,6 +67,14 @@ class Cell:
             compile=self.training.compile,
         )
 
+    def planned(self, sampler: str, trials: int) -> int:
+        """Trials to search of a budget of ``trials``: no more than there are different ones."""
+        if not self.space.varies:
+            return 1
+        if sampler != "grid":
+            return trials
+        return sum(1 for _ in itertools.islice(self.space.grid(), trials))
+
 
 class SweepSpec(Section):
     """A whole sweep file. Only ``name`` and one ``[[noise]]`` are required."""

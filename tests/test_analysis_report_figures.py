@@ -354,7 +354,7 @@ def test_budget_adds_up_to_what_was_trained_saved_and_lost():
         ("saved by early stopping", (10,)),
         ("lost to failures and restarts", (29,)),
     ]
-    assert chart.says == "50 epochs trained in 2.50 slot hours, 10 saved, 29 lost."
+    assert chart.says == "50 epochs trained in 2.50 trial hours, 10 saved, 29 lost."
 
 
 def test_budget_of_a_trial_that_trained_everything_twice_still_has_what_it_trained(tmp_path):

@@ -10,7 +10,7 @@ from analysis.results import ResultsError, ResultsWarning, load_results
 from analysis.schema import EPOCH_COLUMNS, TRIAL_COLUMNS
 from analysis.store import ResultsWriter
 from tests.recorded import epoch_row, trial_row, write_results
-from trainable.storage import Folder, MissingError, StorageError
+from trainable.storage import Folder, StorageError
 
 ELR, CE = "symmetric-0.4-elr", "symmetric-0.4-ce"
 
@@ -184,43 +184,48 @@ def test_columns_that_an_older_file_lacks_are_undefined(folder):
     assert results.epochs["clipped"].isna().all()
 
 
-def test_parts_merged_while_they_are_read_are_read_again(folder, monkeypatch):
-    merges = iter([True, False, False, False])
-    original = results_module._read_parts
+def test_only_a_study_merged_while_it_is_read_is_read_again(folder, monkeypatch):
+    monkeypatch.setattr(store, "PARTS_PER_LEVEL", 2)
+    writer = ResultsWriter(Folder.open(folder))
+    rows = [epoch_row(f"{ELR}-0001", 2, 5, val_accuracy=0.4)]
+    original, read = Folder.read, []
 
-    def merge_meanwhile(at, *arguments):
-        if next(merges):
-            ResultsWriter(at).compact()
-        return original(at, *arguments)
+    def read_and_merge(place, name):
+        read.append(f"{place}/{name}")
+        content = original(place, name)
+        if store.partition(ELR) in str(place) and rows:
+            writer.append_epochs(ELR, [rows.pop()])
+        return content
 
-    before = load_results(folder).epochs
-    monkeypatch.setattr(results_module, "_read_parts", merge_meanwhile)
-    pd.testing.assert_frame_equal(load_results(folder).epochs, before)
+    monkeypatch.setattr(Folder, "read", read_and_merge)
+    epochs = load_results(folder).epochs
+    assert epochs["val_accuracy"].tolist() == [0.5, 0.1, 0.25, 0.3, 0.4]
+    assert not list(folder.glob(f"epochs/*{ELR}/part-0-*"))
+    assert len([name for name in read if store.partition(CE) in name]) == 1
 
 
 def test_a_listing_that_missed_a_merged_part_is_noticed(folder, monkeypatch):
     before = load_results(folder).epochs
     ResultsWriter(Folder.open(folder)).compact()
-    listings = iter([set()])
-    original = results_module._listing
-    monkeypatch.setattr(
-        results_module, "_listing", lambda *arguments: next(listings, original(*arguments))
-    )
+    listings = iter([[], []])
+    original = store.part_keys
+    monkeypatch.setattr(store, "part_keys", lambda place: next(listings, original(place)))
     pd.testing.assert_frame_equal(load_results(folder).epochs, before)
 
 
-def test_a_folder_that_never_settles_is_an_error(folder, monkeypatch):
-    def vanish(*_):
-        raise MissingError("gone")
-
-    monkeypatch.setattr(results_module, "_read", vanish)
-    monkeypatch.setattr(results_module, "_load_trials", lambda *_: load_results_empty())
-    with pytest.raises(ResultsError, match="changes faster than it can be read"):
+def test_a_study_that_never_settles_is_an_error_after_half_a_minute(folder, monkeypatch):
+    original = store.part_keys
+    unsettled = store.partition(ELR)
+    monkeypatch.setattr(
+        store, "part_keys", lambda at: [*original(at), *[(0, 9)] * (unsettled in str(at))]
+    )
+    pauses = []
+    monkeypatch.setattr(results_module.time, "sleep", pauses.append)
+    with pytest.raises(ResultsError, match=f"{unsettled} changes faster than it can be read"):
         load_results(folder)
-
-
-def load_results_empty():
-    return results_module.TRIAL_SCHEMA.empty_table().to_pandas()
+    assert pauses == sorted(pauses)
+    assert pauses[0] < 0.1
+    assert 25 < sum(pauses) < 35
 
 
 def test_a_copied_folder_loads_the_same(folder, tmp_path):
@@ -232,7 +237,6 @@ def test_a_copied_folder_loads_the_same(folder, tmp_path):
 
 def test_a_reader_beside_a_busy_writer_sees_every_epoch_once(tmp_path, monkeypatch):
     monkeypatch.setattr(store, "PARTS_PER_LEVEL", 3)
-    monkeypatch.setattr(results_module, "_ATTEMPTS", 50)
     folder = write_results(tmp_path, [trial_row(ELR, 0, status="running")])
     writer = ResultsWriter(folder)
 
@@ -251,3 +255,21 @@ def test_a_reader_beside_a_busy_writer_sees_every_epoch_once(tmp_path, monkeypat
     thread.join()
     assert counts == sorted(counts)
     assert len(load_results(tmp_path).epochs) == 60
+
+
+def test_a_reader_beside_the_end_of_a_sweep_sees_every_epoch_once(tmp_path):
+    studies = [f"symmetric-{rate}-elr" for rate in range(12)]
+    trials = [trial_row(study, 0) for study in studies]
+    folder = write_results(tmp_path, trials)
+    writer = ResultsWriter(folder)
+    for epoch in range(1, 16):
+        for study in studies:
+            writer.append_epochs(study, [epoch_row(f"{study}-0000", epoch, epoch)])
+    thread = threading.Thread(target=writer.compact)
+    thread.start()
+    for _ in iter(thread.is_alive, False):
+        epochs = load_results(tmp_path).epochs
+        assert epochs.groupby("study", observed=False)["epoch"].agg(list).tolist() == (
+            [list(range(1, 16))] * len(studies)
+        )
+    thread.join()

@@ -79,7 +79,7 @@ def test_one_line_says_what_a_sweep_is():
 
 def test_estimate_adds_up_by_hand():
     made = estimate(full(), GPU, [node(10.0)])
-    assert made.slot_hours == pytest.approx(216 * 10 / 3600)
+    assert made.trial_hours == pytest.approx(216 * 10 / 3600)
     assert made.hours == pytest.approx(216 * 10 / 8 / 3600)
     checkpoints = (KEPT * 8 + KEPT_MODELS * 2) * 1_000_000
     assert made.disk_bytes == checkpoints + 216 * ROW_BYTES
@@ -89,7 +89,7 @@ def test_estimate_of_unequal_nodes_lets_the_faster_do_more():
     made = estimate(full(), GPU, [node(10.0, slots=4), node(20.0, nodes=2, slots=4)])
     # 0.4 + 0.4 epochs a second, on twelve slots.
     assert made.hours == pytest.approx(216 / 0.8 / 3600)
-    assert made.slot_hours == pytest.approx(12 * made.hours)
+    assert made.trial_hours == pytest.approx(12 * made.hours)
 
 
 def test_estimate_never_ends_before_the_longest_trial():
@@ -202,7 +202,7 @@ def test_plan_measures_on_the_nodes_there_are():
     assert (there.nodes, there.slots) == (1, 2)
     assert set(there.costs) == {"symmetric-0.4-elr", "symmetric-0.4-adam_elr"}
     assert made.trial == TrialResources(1.0, 0.0)
-    assert 0 < made.hours <= made.slot_hours
+    assert 0 < made.hours <= made.trial_hours
 
 
 def test_plan_command_of_damaged_data_is_one_line_and_exit_code_2(tmp_path):

@@ -1,4 +1,6 @@
+import dataclasses
 import io
+import math
 import re
 
 import pytest
@@ -154,6 +156,18 @@ def test_study_state_counts_what_happened():
         assert state.saved == sum(12 - t.epochs for t in study.searched if t.status == "stopped")
         full = [t for t in study.searched if t.status == "completed"]
         assert state.best is max(full, key=lambda t: t.last.val_accuracy)
+
+
+def test_epochs_saved_are_those_of_stopped_trials_only():
+    sweep = Sweep.build(spec("losses=['elr']"))
+    diverges, stops = sweep.deal(), sweep.deal()
+    sweep.report(diverges, dataclasses.replace(curve(diverges, 1), train_loss=math.nan))
+    stops.status, stops.last = "stopped", curve(stops, 3)
+    (study,) = sweep.studies.values()
+    state = study_state(study)
+    assert (state.diverged, state.stopped) == (1, 1)
+    assert state.epochs == 1 + 3
+    assert state.saved == 12 - 3
 
 
 @pytest.mark.parametrize(

@@ -85,6 +85,23 @@ def test_averaged_metric_needs_weights_that_are_always_averaged():
         parse_sweep(DIGITS, [metric, f"space.averaging={averaging}"])
 
 
+@pytest.mark.parametrize(
+    ("space", "sampler", "planned"),
+    [
+        ("lam = { low = 1.0, high = 3.0 }", "random", 5),
+        ("preset = 'paper_star'", "random", 1),
+        ("preset = 'paper_star'", "grid", 1),
+        ("preset = 'paper_star'\nlam = { choice = [1.0, 2.0, 3.0] }", "random", 5),
+        ("preset = 'paper_star'\nlam = { choice = [1.0, 2.0, 3.0] }", "grid", 3),
+        ("preset = 'paper_star'\nlam = { choice = [1.0, 2.0, 3.0, 4.0, 5.0, 6.0] }", "grid", 5),
+    ],
+)
+def test_planned_trials_are_the_budget_or_all_that_there_are(space, sampler, planned):
+    spec = parse_sweep(f"{DIGITS}[space]\n{space}", ["losses=['elr']"])
+    (cell,) = spec.cells()
+    assert cell.planned(sampler, 5) == planned
+
+
 def test_grid_sampler_needs_a_space_of_points():
     with pytest.raises(SpecError, match="space: sampler 'grid': lam: a grid needs"):
         parse_sweep(DIGITS, ["search.sampler=grid", "losses=elr"])

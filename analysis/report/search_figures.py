@@ -150,7 +150,7 @@ def _budget(title: str, rows: pd.DataFrame) -> Chart:
     ]
     plot = figure(traces, axis("Epochs"), categories(names), barmode="stack", bargap=0.35)
     says = (
-        f"{sums['epochs'].sum():,} epochs trained in {rows['hours'].sum():.2f} slot hours, "
+        f"{sums['epochs'].sum():,} epochs trained in {rows['hours'].sum():.2f} trial hours, "
         f"{sums['saved_epochs'].sum():,} saved, {sums['lost_epochs'].sum():,} lost."
     )
     behind = pd.DataFrame(

@@ -228,8 +228,9 @@ PLANS: tuple[_Plan, ...] = (
     _Plan(
         "budget",
         "Budget",
-        "What the sweep has cost, what early stopping has saved, and what was lost. Two trials "
-        "side by side for an hour are two slot hours.",
+        "What the sweep has cost, what early stopping has saved, and what was lost. Trial hours "
+        "add up the time of all epochs, each counted once: two trials side by side for an hour "
+        "are two, and starts, data and checkpoints are not in them.",
         "Filled by the first epoch.",
         _budget,
     ),

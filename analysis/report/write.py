@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Callable
-from itertools import islice
 from pathlib import Path
 
 from pydantic import ValidationError
@@ -10,7 +9,7 @@ from pydantic import ValidationError
 from analysis.report.build import build_report
 from analysis.results import Results, ResultsError, load_results
 from analysis.schema import SEARCH
-from spaces.sweep import Cell, SweepSpec
+from spaces.sweep import SweepSpec
 from trainable.storage import Folder, StorageError
 
 REPORT = "report.html"
@@ -75,16 +74,8 @@ def has_ended(results: Results) -> bool:
         return True
     search = results.trials[results.trials["phase"] == SEARCH]
     counts = search["study"].value_counts()
-    return all(counts.get(cell.study, 0) >= _planned(cell, spec) for cell in spec.cells())
-
-
-def _planned(cell: Cell, spec: SweepSpec) -> int:
-    """Trials that the search of a study will have had: no more than there are different ones."""
-    if not cell.space.varies:
-        return 1
-    if spec.search.sampler != "grid":
-        return spec.budget.trials
-    return sum(1 for _ in islice(cell.space.grid(), spec.budget.trials))
+    sampler, trials = spec.search.sampler, spec.budget.trials
+    return all(counts.get(c.study, 0) >= c.planned(sampler, trials) for c in spec.cells())
 
 
 def _write(results: Results, out: Path | None) -> str:
