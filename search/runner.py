@@ -16,7 +16,7 @@ from search import provenance, resources
 from search.housekeeping import Housekeeping
 from search.labels import LabelBook
 from search.outline import outline
-from search.ownership import OWNER, Ownership
+from search.ownership import OWNER, Ownership, OwnershipLost
 from search.progress import Progress
 from search.recorder import Recorder
 from search.reports import one_line
@@ -161,8 +161,7 @@ class _Alone:
         try:
             yield
         except (SpecError, DataError, NoiseError, ResultsError):
-            self.owner.release()
-            self.undo()
+            self.owner.release(self.undo)
             raise
 
 
@@ -174,7 +173,10 @@ def _alone(folder: Folder, console: Console) -> Iterator[_Alone]:
         console.print(Text(text), soft_wrap=True)
 
     with Signals() as signals, Ownership(folder, note) as owner:
-        yield _Alone(signals, owner)
+        try:
+            yield _Alone(signals, owner)
+        except OwnershipLost as lost:
+            raise Interrupted(f"stopped: {lost}") from lost
 
 
 def _run(
@@ -194,6 +196,7 @@ def _run(
             folder,
             lambda trial: provenance.describe(trial, spec) | book.describe(trial.config),
             tidy=Housekeeping(folder).tidy,
+            confirm=alone.owner.confirm,
         )
         restore(sweep, recorder, load_results(folder))
         prepare(sweep)
@@ -227,6 +230,7 @@ def _fit(
             share = resources.trial_resources(sweep.spec.resources)
             resources.check_storage(folder)
         slots = resources.Slots(share, sweep.spec.resources)
+        alone.owner.confirm()
         provenance.record_start(folder, resources.nodes())
         if not any(sweep.trials):
             console.print(Text(one_line(outline(sweep.spec, slots()))), soft_wrap=True)
@@ -252,13 +256,13 @@ def _fit(
 
 @contextmanager
 def _saved(recorder: Recorder) -> Iterator[None]:
-    """However the training ends early, what is in memory is written."""
+    """However the training ends early, what is in memory is written, if the folder is ours."""
     try:
         yield
     except KeyboardInterrupt:
         recorder.close()
         raise Interrupted("interrupted; everything so far is saved") from None
     except BaseException:
-        with suppress(StorageError):
+        with suppress(StorageError, OwnershipLost):
             recorder.close()
         raise
