@@ -13,7 +13,7 @@ from spaces.load import SpecError
 from trainable.storage import Folder, StorageError
 
 FAST = {"beat": 0.05, "lapse": 0.5}
-BY_HAND = {"beat": 1e6, "lapse": 4e6}
+BY_HAND = {"beat": 30.0, "lapse": 1e6}
 """No thread comes in between: a test gives every sign of life itself."""
 
 
