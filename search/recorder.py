@@ -31,7 +31,8 @@ class Recorder:
     """Records a sweep's trials and epochs through a :class:`ResultsWriter`.
 
     ``describe`` gives the columns of a trial that do not change while it runs; ``tidy`` is called
-    in the recorder's thread with every trials table once it is durable. ``now`` is the clock of
+    in the recorder's thread with every trials table once it is durable. ``confirm`` is called
+    before anything is written or deleted, and raises what is to stop that. ``now`` is the clock of
     the timestamps, ``flush_seconds`` how long a row may wait. A storage that is away is waited
     for; an error that stays surfaces in the next call of :meth:`tick` or :meth:`close`.
     """
@@ -43,6 +44,7 @@ class Recorder:
         describe: Callable[[Trial], Row],
         *,
         tidy: Callable[[list[Row]], None] = lambda rows: None,
+        confirm: Callable[[], None] = lambda: None,
         now: Callable[[], datetime] = _utc_now,
         flush_seconds: float = 1.0,
     ) -> None:
@@ -51,6 +53,7 @@ class Recorder:
         self._writer = ResultsWriter(folder)
         self._describe = describe
         self._tidy = tidy
+        self._confirm = confirm
         self._now = now
         self._flush_seconds = flush_seconds
         self._write_seconds = 0.0
@@ -87,6 +90,7 @@ class Recorder:
         self._repeated.update({t: int(row["repeated_epochs"] or 0) for t, row in trials.items()})
         self._places = dict(places)
         self._seq = next_seq
+        self._confirm()
         self._writer.truncate(next_seq)
         self._changed = True
 
@@ -128,6 +132,7 @@ class Recorder:
             # Also without a change heard of: paused trials may have been ended since.
             self._hand_over().result()
             if compact:
+                self._confirm()
                 self._writer.compact()
         finally:
             self._thread.shutdown()
@@ -170,7 +175,11 @@ class Recorder:
         self._patiently(lambda: self._tidy(table))
 
     def _patiently(self, action: Callable[[], None]) -> None:
-        patiently(self._folder, action)
+        def confirmed() -> None:
+            self._confirm()
+            action()
+
+        patiently(self._folder, confirmed)
 
     def _refresh(self, trial: Trial) -> None:
         """Make a trial's row anew; that of an ended trial stays, unless it starts again."""

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import ray
 from rich.console import Console
@@ -16,7 +17,7 @@ from search import provenance, resources
 from search.housekeeping import Housekeeping
 from search.labels import LabelBook
 from search.outline import outline
-from search.ownership import OWNER, Ownership
+from search.ownership import OWNER, Ownership, OwnershipLost
 from search.progress import Progress
 from search.recorder import Recorder
 from search.reports import one_line
@@ -32,6 +33,8 @@ from trainable.dataset_files import DataError
 from trainable.noise_kinds import NoiseError
 from trainable.patience import SWEEP_FILE
 from trainable.storage import Folder, StorageError
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -54,27 +57,39 @@ def start(
     """
     folder = Folder.open(storage) / spec.name
     _check_lasting(folder)
-    if folder.exists(SWEEP_FILE):
-        if warm_start is not None and not folder.exists(WARM_START):
-            raise SpecError(f"{folder} has started without --warm-start; give a --name")
-        there = read_spec(folder)
-        if changed := differences(there, spec):
-            lines = "\n".join(f"  {line}" for line in changed)
-            raise SpecError(
-                f"{folder} holds another sweep of this name; give it a --name, or use extend:\n"
-                f"{lines}"
-            )
-        with _alone(folder, console) as alone:
-            return _run(spec, folder, console, alone)
-    if set(folder.names()) - {OWNER}:
-        raise SpecError(f"{folder} is not empty and holds no {SWEEP_FILE}: not a results folder")
-    with _alone(folder, console) as alone:
-        alone.undo = lambda: Folder.open(storage).delete(spec.name)
+    with _alone(folder, console, lambda: _present(spec, folder, warm_start)) as (alone, there):
         with alone.undone_if_refused():
-            if warm_start is not None:
-                write_points(folder, warm_points(spec, load_results(warm_start, columns=[])))
-            folder.write(SWEEP_FILE, dump_sweep(spec).encode())
+            if there is None:
+                alone.undo = lambda: Folder.open(storage).delete(spec.name)
+                if warm_start is not None:
+                    write_points(folder, warm_points(spec, load_results(warm_start, columns=[])))
+            elif there != spec:
+                alone.undo = lambda: folder.write(SWEEP_FILE, dump_sweep(there).encode())
+            if there != spec:
+                folder.write(SWEEP_FILE, dump_sweep(spec).encode())
         return _run(spec, folder, console, alone)
+
+
+def _present(spec: SweepSpec, folder: Folder, warm_start: str | None) -> SweepSpec | None:
+    """The sweep that ``spec`` goes on with, None if it is to begin in an empty folder.
+
+    Raises SpecError if something else is there.
+    """
+    if not folder.exists(SWEEP_FILE):
+        if set(folder.names()) - {OWNER}:
+            raise SpecError(
+                f"{folder} is not empty and holds no {SWEEP_FILE}: not a results folder"
+            )
+        return None
+    if warm_start is not None and not folder.exists(WARM_START):
+        raise SpecError(f"{folder} has started without --warm-start; give a --name")
+    there = read_spec(folder)
+    if changed := differences(there, spec):
+        lines = "\n".join(f"  {line}" for line in changed)
+        raise SpecError(
+            f"{folder} holds another sweep of this name; give it a --name, or use extend:\n{lines}"
+        )
+    return there
 
 
 def _check_lasting(folder: Folder) -> None:
@@ -98,17 +113,21 @@ def extend(folder: Folder, trials: int, console: Console) -> Finished:
 
     Raises SpecError if there is no results folder or nothing could be added.
     """
+    with _alone(folder, console, lambda: _longer(folder, trials)) as (alone, (spec, longer)):
+        alone.undo = lambda: folder.write(SWEEP_FILE, dump_sweep(spec).encode())
+        folder.write(SWEEP_FILE, dump_sweep(longer).encode())
+        return _run(longer, folder, console, alone)
+
+
+def _longer(folder: Folder, trials: int) -> tuple[SweepSpec, SweepSpec]:
+    """The sweep of a results folder, and the same with ``trials`` more for every study."""
     spec = read_spec(folder)
     table = spec.model_dump()
     table["budget"]["trials"] += trials
     longer = SweepSpec.model_validate(table)
     if Sweep.build(longer).planned == Sweep.build(spec).planned:
         raise SpecError(f"{folder}: every point of the space is planned already")
-
-    with _alone(folder, console) as alone:
-        alone.undo = lambda: folder.write(SWEEP_FILE, dump_sweep(spec).encode())
-        folder.write(SWEEP_FILE, dump_sweep(longer).encode())
-        return _run(longer, folder, console, alone)
+    return spec, longer
 
 
 def replicate(folder: Folder, top: int, seeds: int, console: Console) -> Finished:
@@ -119,24 +138,22 @@ def replicate(folder: Folder, top: int, seeds: int, console: Console) -> Finishe
     those that were interrupted go on, those that failed start again. Raises SpecError if the
     search is not finished.
     """
-    spec = read_spec(folder)
-    best = top_configs(load_results(folder), top)
 
     def add_replicates(sweep: Sweep) -> None:
         if not all(study.searched_out for study in sweep.studies.values()):
             raise SpecError(f"{folder}: the search is not finished; resume it first")
+        best = top_configs(load_results(folder), top)
         for trial_id, study in zip(best["trial_id"], best["study"], strict=True):
-            for seed in range(spec.seed + 1, spec.seed + 1 + seeds):
+            for seed in range(sweep.spec.seed + 1, sweep.spec.seed + 1 + seeds):
                 sweep.studies[study].replicate(trial_id, seed)
 
-    with _alone(folder, console) as alone:
+    with _alone(folder, console, lambda: read_spec(folder)) as (alone, spec):
         return _run(spec, folder, console, alone, prepare=add_replicates)
 
 
 def resume(folder: Folder, console: Console) -> Finished:
     """Run what is left of the sweep in a results folder. Raises SpecError if there is none."""
-    spec = read_spec(folder)
-    with _alone(folder, console) as alone:
+    with _alone(folder, console, lambda: read_spec(folder)) as (alone, spec):
         return _run(spec, folder, console, alone)
 
 
@@ -161,20 +178,28 @@ class _Alone:
         try:
             yield
         except (SpecError, DataError, NoiseError, ResultsError):
-            self.owner.release()
-            self.undo()
+            self.owner.release(self.undo)
             raise
 
 
 @contextmanager
-def _alone(folder: Folder, console: Console) -> Iterator[_Alone]:
+def _alone(folder: Folder, console: Console, look: Callable[[], T]) -> Iterator[tuple[_Alone, T]]:
+    """The folder for this driver alone, and what ``look`` finds there, or refuses.
+
+    It looks before anything is written or waited for, and again once the folder is ours: who had
+    it until then may have changed what is there.
+    """
+    look()
     folder.check_writable()
 
     def note(text: str) -> None:
         console.print(Text(text), soft_wrap=True)
 
     with Signals() as signals, Ownership(folder, note) as owner:
-        yield _Alone(signals, owner)
+        try:
+            yield _Alone(signals, owner), look()
+        except OwnershipLost as lost:
+            raise Interrupted(f"stopped: {lost}") from lost
 
 
 def _run(
@@ -194,6 +219,7 @@ def _run(
             folder,
             lambda trial: provenance.describe(trial, spec) | book.describe(trial.config),
             tidy=Housekeeping(folder).tidy,
+            confirm=alone.owner.confirm,
         )
         restore(sweep, recorder, load_results(folder))
         prepare(sweep)
@@ -227,6 +253,7 @@ def _fit(
             share = resources.trial_resources(sweep.spec.resources)
             resources.check_storage(folder)
         slots = resources.Slots(share, sweep.spec.resources)
+        alone.owner.confirm()
         provenance.record_start(folder, resources.nodes())
         if not any(sweep.trials):
             console.print(Text(one_line(outline(sweep.spec, slots()))), soft_wrap=True)
@@ -252,13 +279,13 @@ def _fit(
 
 @contextmanager
 def _saved(recorder: Recorder) -> Iterator[None]:
-    """However the training ends early, what is in memory is written."""
+    """However the training ends early, what is in memory is written, if the folder is ours."""
     try:
         yield
     except KeyboardInterrupt:
         recorder.close()
         raise Interrupted("interrupted; everything so far is saved") from None
     except BaseException:
-        with suppress(StorageError):
+        with suppress(StorageError, OwnershipLost):
             recorder.close()
         raise

@@ -3,14 +3,18 @@ import os
 import socket
 import subprocess
 import sys
+import time
+from types import SimpleNamespace
 
 import pytest
 
-from search.ownership import OWNER, Ownership
+from search.ownership import OWNER, Ownership, OwnershipLost
 from spaces.load import SpecError
 from trainable.storage import Folder, StorageError
 
 FAST = {"beat": 0.05, "lapse": 0.5}
+BY_HAND = {"beat": 30.0, "lapse": 1e6}
+"""No thread comes in between: a test gives every sign of life itself."""
 
 
 @pytest.fixture
@@ -28,26 +32,46 @@ def owner(folder):
     return json.loads(folder.read(OWNER))
 
 
+def silent(owned):
+    """Let its last sign of life be very old."""
+    owned._shown = -1e9
+
+
 def test_owner_shows_life_and_leaves_no_trace(folder):
     with Ownership(folder, **FAST) as owned:
         first = owner(folder)
         assert (first["host"], first["pid"]) == (socket.gethostname(), os.getpid())
-        owned._ended.wait(0.3)
+        deadline = time.monotonic() + 30
+        while owner(folder)["beat"] == first["beat"] and time.monotonic() < deadline:
+            time.sleep(0.01)
         assert owner(folder)["beat"] > first["beat"]
         owned.check()
     assert not folder.exists(OWNER)
 
 
 def test_second_owner_is_refused_by_name_while_the_first_lives(folder):
-    said = []
-    with Ownership(folder, **FAST):
-        there = owner(folder)
-        # As the newcomer on another machine sees it: no process of its own.
-        folder.write(OWNER, json.dumps(there | {"host": "elsewhere"}).encode())
+    first, said = Ownership(folder, **BY_HAND), []
+    # As the newcomer on another machine sees it: no process of its own.
+    first._sign["host"] = "elsewhere"
+
+    def note(text):
+        said.append(text)
+        first._show()
+
+    with first:
         with pytest.raises(SpecError, match=f"process {os.getpid()} on .* is running this sweep"):
-            Ownership(folder, said.append, **FAST).__enter__()
-        assert owner(folder)["id"] == there["id"]
-    assert "waiting 0.5 s" in said[0]
+            Ownership(folder, note, beat=0.05, lapse=60).__enter__()
+        assert owner(folder)["id"] == first._sign["id"]
+    assert "waiting 60 s" in said[0]
+
+
+def test_owner_whose_first_sign_another_replaces_is_refused(folder, monkeypatch):
+    """Two come at the same moment: whose sign stays has the folder."""
+    newcomer, write = Ownership(folder, **BY_HAND), Ownership._write
+    monkeypatch.setattr(Ownership, "_write", lambda owned: (write(owned), sign(folder)))
+    with pytest.raises(SpecError, match=r"process 7 on elsewhere .* is running this sweep"):
+        newcomer.__enter__()
+    assert owner(folder)["id"] == "other"
 
 
 def test_owner_that_shows_no_life_is_taken_over(folder):
@@ -72,9 +96,83 @@ def test_owner_file_that_says_nothing_is_nobodys(folder, content):
 
 
 def test_owner_that_was_taken_for_dead_stops(folder):
-    with Ownership(folder, **FAST) as owned:
+    with Ownership(folder, **BY_HAND) as owned:
         sign(folder)
-        owned._thread.join(10)
-        with pytest.raises(StorageError, match="was taken over by process 7 on elsewhere"):
+        owned.check()
+        for _ in range(2):
+            with pytest.raises(OwnershipLost, match="was taken over by process 7 on elsewhere"):
+                owned._show()
+        with pytest.raises(OwnershipLost, match="process 7"):
             owned.check()
+    assert owner(folder)["id"] == "other"
+
+
+def test_confirm_looks_only_after_a_silence(folder):
+    with Ownership(folder, **BY_HAND) as owned:
+        sign(folder)
+        owned.confirm()
+        silent(owned)
+        with pytest.raises(OwnershipLost, match="process 7 on elsewhere"):
+            owned.confirm()
+    assert owner(folder)["id"] == "other"
+
+
+def test_owner_whose_successor_has_ended_has_lost_the_folder(folder):
+    folder.write("sweep.toml", b"")
+    with Ownership(folder, **BY_HAND) as owned:
+        folder.delete(OWNER)
+        silent(owned)
+        with pytest.raises(OwnershipLost, match="taken over by another driver, which has ended"):
+            owned.confirm()
+    assert folder.names() == ["sweep.toml"]
+
+
+def test_owner_whose_sign_somebody_deleted_shows_it_again(folder):
+    folder.write("sweep.toml", b"")
+    with Ownership(folder, **BY_HAND) as owned:
+        folder.delete(OWNER)
+        owned._show()
+        assert owner(folder)["id"] == owned._sign["id"]
+
+
+def test_folder_that_is_away_is_not_made_anew(tmp_path):
+    folder = Folder.open(tmp_path) / "mount"
+    with Ownership(folder, **BY_HAND) as owned:
+        Folder.open(tmp_path).delete("mount")
+        silent(owned)
+        with pytest.raises(StorageError, match="mount is gone"):
+            owned.confirm()
+        owned.check()
+    assert not (tmp_path / "mount").exists()
+
+
+def test_late_sign_does_not_win_the_folder_back(folder, monkeypatch):
+    """One that hung in the storage while a successor came, and then fell on its sign."""
+    old, new, write = Ownership(folder, **BY_HAND), Ownership(folder, **BY_HAND), Ownership._write
+    with old:
+
+        def hangs(owned):
+            monkeypatch.setattr(Ownership, "_write", write)
+            new.__enter__()
+            write(owned)
+
+        monkeypatch.setattr(Ownership, "_write", hangs)
+        clock = SimpleNamespace(**vars(time) | {"sleep": lambda seconds: new._show()})
+        monkeypatch.setattr("search.ownership.time", clock)
+        silent(old)
+        with pytest.raises(OwnershipLost, match="was taken over by process"):
+            old.confirm()
+        new.check()
+        assert owner(folder)["id"] == new._sign["id"]
+        new.release()
+
+
+def test_release_does_what_is_left_only_while_the_folder_is_its_own(folder):
+    done = []
+    with Ownership(folder, **BY_HAND) as owned:
+        owned.release(lambda: done.append(owner(folder)["id"]))
+    assert done == [owned._sign["id"]]
+    with Ownership(folder, **BY_HAND) as owned:
+        sign(folder)
+        owned.release(lambda: pytest.fail("it is another's"))
     assert owner(folder)["id"] == "other"

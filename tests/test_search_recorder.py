@@ -1,6 +1,7 @@
 import errno
 from datetime import UTC, datetime, timedelta
 from itertools import count
+from pathlib import Path
 
 import pandas as pd
 import pytest
@@ -8,6 +9,7 @@ import pytest
 from analysis.results import ResultsError, load_results
 from search import provenance
 from search.housekeeping import Housekeeping
+from search.ownership import OwnershipLost
 from search.recorder import Recorder
 from search.restore import restore
 from search.sweep import Sweep
@@ -115,6 +117,71 @@ def test_tick_surfaces_what_the_writing_thread_met(folder, monkeypatch):
     recorder._writing.exception()  # waits for the thread
     with pytest.raises(StorageError, match="cannot write"):
         recorder.tick()
+
+
+def contents(folder):
+    """Path and bytes of every file below."""
+    root = Path(folder.location)
+    return {str(p.relative_to(root)): p.read_bytes() for p in root.rglob("*") if p.is_file()}
+
+
+def test_recorder_that_lost_its_folder_writes_nothing_more(folder):
+    """The rows of its successor, which has gone on numbering where this one stopped, stay."""
+    taken = []
+
+    def confirm():
+        if taken:
+            raise OwnershipLost("was taken over")
+
+    old = Sweep.build(spec())
+    before = recorder_of(old, folder, confirm=confirm)
+    trial = old.deal()
+    report(old, before, trial, 1)
+    before._hand_over().result()
+    report(old, before, trial, 2)
+    taken.append(True)
+    new = Sweep.build(spec())
+    after = recorder_of(new, folder)
+    restore(new, after, load_results(folder))
+    trial = new.deal()
+    for epoch in (2, 3):
+        report(new, after, trial, epoch)
+    after.close()
+    there = contents(folder)
+    with pytest.raises(OwnershipLost, match="was taken over"):
+        before.close(compact=True)
+    assert contents(folder) == there
+
+
+def test_recorder_asks_before_each_write_and_anew_while_the_storage_is_away(folder):
+    """Taken over while it waited for the storage: the write that waited is dropped."""
+    answers = iter([StorageError("is away"), StorageError("is away"), OwnershipLost("taken over")])
+
+    def confirm():
+        raise next(answers)
+
+    sweep = Sweep.build(spec())
+    recorder = recorder_of(sweep, folder, confirm=confirm)
+    report(sweep, recorder, sweep.deal(), 1)
+    there = contents(folder)
+    with pytest.raises(OwnershipLost, match="taken over"):
+        recorder.close()
+    assert contents(folder) == there
+
+
+@pytest.mark.parametrize("call", ["restore", "close"])
+def test_recorder_asks_before_it_drops_or_compacts_rows(folder, monkeypatch, call):
+    sweep, asked = Sweep.build(spec()), []
+    recorder = recorder_of(sweep, folder, confirm=lambda: asked.append(1))
+    calls = []
+    for name in ("truncate", "compact"):
+        monkeypatch.setattr(recorder._writer, name, lambda *seq: calls.append(len(asked)))
+    if call == "restore":
+        recorder.restore({}, {}, {}, 0)
+    else:
+        # The trials table, the tidying, the compaction.
+        recorder.close(compact=True)
+    assert calls == [1 if call == "restore" else 3]
 
 
 def test_tidy_sees_every_table_that_was_written(folder):

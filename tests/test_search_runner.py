@@ -14,8 +14,7 @@ from analysis.best import best_configs
 from analysis.results import load_results
 from analysis.store import ResultsError, ResultsWriter
 from search import runner, tuner
-from search.ownership import Ownership
-from spaces.load import SpecError, dump_sweep, parse_sweep
+from spaces.load import SpecError, parse_sweep
 from trainable.storage import Folder
 
 pytestmark = [pytest.mark.ray, pytest.mark.usefixtures("ray_session")]
@@ -231,17 +230,6 @@ def test_resume_with_more_slots_finishes_every_trial_once(monkeypatch, tmp_path,
     )
     (continued,) = results.trials.query("attempt == 2").to_dict("records")
     assert tensorboard_steps(done.folder, continued["trial_id"])[-1] == continued["epochs"]
-
-
-def test_start_where_another_driver_is_at_work_is_refused(tmp_path, console):
-    folder = Folder.open(tmp_path) / "small"
-    folder.write("sweep.toml", dump_sweep(one_slot()).encode())
-    with Ownership(folder):
-        there = json.loads(folder.read("owner.json"))
-        folder.write("owner.json", json.dumps(there | {"host": "elsewhere"}).encode())
-        with pytest.raises(SpecError, match="is running this sweep; wait for it to end"):
-            runner.start(one_slot(), tmp_path, console)
-    assert folder.names() == ["sweep.toml"]
 
 
 def test_replicate_that_was_interrupted_goes_on_with_the_same_command(
