@@ -34,13 +34,17 @@ def versions() -> dict[str, str]:
 def git_sha() -> str:
     """Commit of the code that runs, ``-dirty`` if it has changes.
 
-    Outside a checkout, as in a submitted job's copy of it: ``files-`` and the digest of the code.
+    Outside a checkout, as in a submitted job's copy of it, or where git does not answer:
+    ``files-`` and the digest of the code.
     """
-    here = Path(__file__).parent
+    file = Path(__file__)
+    here = file.parent
     try:
+        # Installed in a .venv inside somebody's own repository, the code is none of that one's.
+        _git("ls-files", "--error-unmatch", file.name, cwd=here)
         head = _git("rev-parse", "HEAD", cwd=here)
         dirty = bool(_git("status", "--porcelain", "--untracked-files=no", cwd=here))
-    except (OSError, subprocess.CalledProcessError):
+    except (OSError, subprocess.SubprocessError):
         return f"files-{code_digest()}"
     return f"{head}-dirty" if dirty else head
 

@@ -3,13 +3,17 @@
 import logging
 import math
 import os
+import signal
 import socket
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 import ray
 from ray._private import ray_constants
+from ray._private import utils as ray_utils
 from ray.exceptions import RayError
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
@@ -23,7 +27,8 @@ def connect(**options: Any) -> None:
     """Join the cluster that RAY_ADDRESS names (a submitted job's), or start Ray on this machine.
 
     A Ray of our own listens on loopback only and has no dashboard; ``options`` go to ``ray.init``.
-    Raises SpecError if no cluster answers at RAY_ADDRESS, or if it does not let us in.
+    A handler of SIGTERM that is there already stays, and is heard throughout. Raises SpecError if
+    no cluster answers at RAY_ADDRESS, or if it does not let us in.
     """
     if ray.is_initialized():
         return
@@ -32,18 +37,38 @@ def connect(**options: Any) -> None:
         _check_answers(address)
     settings: dict[str, Any] = {"logging_level": logging.ERROR, "log_to_driver": False}
     if address in ("", "local"):
+        # Without an address Ray would join what `ray start` has left here, or wait for it in vain.
+        settings["address"] = "local"
         # Ray's default on macOS and Windows; on Linux it has no public switch for it, and its
         # servers would listen on every interface.
         ray_constants.ENABLE_RAY_CLUSTER = False
         settings["include_dashboard"] = False
     try:
-        ray.init(**(settings | options))
+        with _sigterm_kept():
+            ray.init(**(settings | options))
     except (ConnectionError, RuntimeError) as error:
         reason = " ".join(str(error).split())[:300]
         raise SpecError(
             f"RAY_ADDRESS={address or 'local'}: cannot join Ray: {reason} (with tokens: set "
             "RAY_AUTH_MODE=token and have the cluster's token in ~/.ray/auth_token)"
         ) from error
+
+
+@contextmanager
+def _sigterm_kept() -> Iterator[None]:
+    """Let Ray put no handler of its own in the place of one that is there.
+
+    Ray's would end the process without a word, from the middle of ``ray.init`` on. Where there is
+    none Ray's is welcome: it ends what Ray has started.
+    """
+    ours = signal.getsignal(signal.SIGTERM) not in (signal.SIG_DFL, None)
+    set_theirs = ray_utils.set_sigterm_handler
+    if ours:
+        ray_utils.set_sigterm_handler = lambda handler: None
+    try:
+        yield
+    finally:
+        ray_utils.set_sigterm_handler = set_theirs
 
 
 def _check_answers(address: str) -> None:

@@ -38,7 +38,7 @@ class Signals:
     def held(self) -> Iterator[Callable[[], None]]:
         """Note signals, to be raised by the :meth:`check` that it yields."""
         self._held = True
-        self._listen()  # Ray has put a handler of its own in the place of ours
+        self._listen()  # a library may have put a handler of its own in the place of ours
         try:
             yield self.check
         finally:

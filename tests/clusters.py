@@ -65,14 +65,13 @@ class Node:
 
     def kill(self, name: str = "raylet") -> None:
         """SIGKILL to this node's process ``name``: raylet, or gcs_server on a head."""
-        found = subprocess.run(
-            ["pgrep", "-P", str(self._process.pid), name],
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        for pid in found.stdout.split():
-            os.kill(int(pid), signal.SIGKILL)
+        for pid in _children(self._process.pid, name):
+            os.kill(pid, signal.SIGKILL)
+
+    def workers(self) -> list[int]:
+        """The process ids of what its raylet started: workers, and agents."""
+        (raylet,) = _children(self._process.pid, "raylet")
+        return _children(raylet)
 
     def end(self) -> None:
         """SIGTERM, as a service manager sends it; SIGKILL if that does not help."""
@@ -89,6 +88,13 @@ class Node:
         if self._process.poll() is not None:
             raise AssertionError(text[-3000:])
         return "Ray runtime started" in text
+
+
+def _children(pid: int, name: str = "") -> list[int]:
+    """The children of ``pid``, those called ``name`` if it is given."""
+    command = ["pgrep", "-P", str(pid), *([name] if name else [])]
+    found = subprocess.run(command, capture_output=True, text=True, check=False)
+    return [int(child) for child in found.stdout.split()]
 
 
 class Cluster:

@@ -43,10 +43,11 @@ def head():
 
 @pytest.fixture(scope="module")
 def checkout(tmp_path_factory):
-    """What a user submits from: the project's tracked files and a sweep file."""
+    """What a user submits from: the project's tracked files, a sweep file, a script."""
     folder = tmp_path_factory.mktemp("checkout")
     for name in ("trainable", "spaces", "analysis", "search", "pyproject.toml"):
         os.symlink(ROOT / name, folder / name)
+    os.symlink(ROOT / "tests" / "slow_search.py", folder / "slow_search.py")
     (folder / ".rayignore").write_text((ROOT / ".rayignore").read_text())
     (folder / "my.toml").write_text(SPEC)
     return folder
@@ -56,10 +57,10 @@ def checkout(tmp_path_factory):
 def submit(head, checkout):
     """Submit `python -m search ARGUMENTS` and follow it to its end."""
 
-    def run(*arguments, job="", options=(), **environment):
+    def run(*arguments, job="", options=(), program=("-m", "search"), **environment):
         named = [f"--submission-id={job}"] if job else []
         command = ["job", "submit", "--address", head.url, "--working-dir", ".", *named, *options]
-        command += ["--", "python", "-m", "search", *map(str, arguments)]
+        command += ["--", "python", *program, *map(str, arguments)]
         return head.ray(*command, cwd=checkout, **environment)
 
     return run
@@ -72,7 +73,7 @@ def exit_code(head, job):
         f"print(C({head.url!r}).get_job_info({job!r}).driver_exit_code)"
     )
     done = head.drive("-c", script)
-    assert done.wait(120) == 0, head.driver_log
+    assert done.wait(PATIENCE) == 0, head.driver_log
     code = head.driver_log.split()[-1]
     return None if code == "None" else int(code)
 
@@ -162,10 +163,12 @@ def test_job_with_a_failed_trial_fails_and_names_it(head, submit, tmp_path):
 
 
 def test_job_stopped_saves_and_submitted_again_goes_on(head, submit, tmp_path):
+    """First with epochs of 5 s: `ray job stop` has minutes to find the sweep running."""
     options = ["--no-wait", f"--runtime-env={ROOT / 'search/cluster/runtime_env.yaml'}"]
+    slow = {"program": ("slow_search.py", "5"), "options": options}
     long = ("run", "my.toml", "--storage", tmp_path, "--set", "search.early_stopping=none")
-    long += ("--set", "budget.max_epochs=150", "--set", "budget.trials=2")
-    assert submit(*long, job="stopped", options=options).returncode == 0
+    long += ("--set", "budget.max_epochs=100", "--set", "budget.trials=2")
+    assert submit(*long, job="stopped", **slow).returncode == 0
     epochs = tmp_path / "job" / "epochs"
     until(lambda: any(epochs.rglob("part-*.parquet")), "the first epochs")
     stopped = head.ray("job", "stop", "--address", head.url, "stopped")
@@ -179,7 +182,7 @@ def test_job_stopped_saves_and_submitted_again_goes_on(head, submit, tmp_path):
     assert again.returncode == 0, again.stdout + again.stderr
     after = load_results(tmp_path / "job")
     assert set(after.trials["status"]) == {"completed"}
-    assert list(after.epochs.groupby("trial_id", observed=True).size()) == [150, 150]
+    assert list(after.epochs.groupby("trial_id", observed=True).size()) == [100, 100]
     kept = before.epochs.merge(after.epochs, on=["trial_id", "epoch"], suffixes=("", "_after"))
     assert len(kept) == len(before.epochs)
     assert (kept["val_accuracy"] == kept["val_accuracy_after"]).all()

@@ -5,7 +5,6 @@ import re
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 from urllib.error import URLError
 
@@ -17,6 +16,7 @@ from search import runner
 from search.__main__ import app
 from spaces.load import dump_sweep, load_sweep
 from tests.archives import accept_files, write_cifar10, write_fashion_mnist
+from tests.clusters import PATIENCE
 from tests.recorded import record_sweep
 
 ROOT = Path(__file__).parents[1]
@@ -47,6 +47,21 @@ def sweep(tmp_path):
     path = tmp_path / "mine.toml"
     path.write_text(SWEEP)
     return str(path)
+
+
+def python(*arguments: str) -> "subprocess.CompletedProcess[str]":
+    """A process of its own, which starts its Ray itself if it needs one."""
+    environment = {k: v for k, v in os.environ.items() if k != "RAY_ADDRESS"}
+    environment["RAY_raylet_start_wait_time_s"] = f"{PATIENCE:g}"
+    return subprocess.run(
+        [sys.executable, *arguments],
+        cwd=ROOT,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE,
+        check=False,
+    )
 
 
 def refused(*arguments: object) -> str:
@@ -293,24 +308,44 @@ def test_run_refuses_a_cluster_that_is_not_there(sweep, storage, monkeypatch, ad
 # -- stopping it ---------------------------------------------------------------------------------
 
 
+INTERRUPTED = """
+import os, pkgutil, sys
+from search.__main__ import main
+
+def interrupted(*arguments, **options):
+    os.kill(os.getpid(), int(number))
+    raise AssertionError("the signal went by unheard")
+
+_, moment, number, *sys.argv[1:] = sys.argv
+module, _, name = moment.rpartition(".")
+setattr(pkgutil.resolve_name(module), name, interrupted)
+main()
+"""
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_signal_before_the_first_trial_says_how_to_go_on(sweep, tmp_path, number):
-    """While Ray starts, which has handlers of its own. The folder's name needs quotes."""
+@pytest.mark.ray
+@pytest.mark.parametrize(
+    ("number", "moment"),
+    [
+        (signal.SIGTERM, "search.resources.connect"),
+        # In the middle of ray.init, which sets handlers of its own.
+        (signal.SIGINT, "ray._private.worker.connect"),
+        (signal.SIGTERM, "ray._private.worker.connect"),
+        (signal.SIGTERM, "search.resources.check_storage"),
+    ],
+)
+def test_signal_before_the_first_trial_says_how_to_go_on(sweep, tmp_path, number, moment):
+    """Before, while and after Ray starts. The folder's name needs quotes."""
     storage = tmp_path / "my results"
-    command = [sys.executable, "-m", "search", "run", sweep, "--storage", str(storage)]
-    running = subprocess.Popen(
-        command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    done = python(
+        *("-c", INTERRUPTED, moment, str(int(number))),
+        *("run", sweep, "--storage", str(storage)),
     )
-    deadline = time.monotonic() + 120
-    while not (storage / "mine" / "sweep.toml").exists() and time.monotonic() < deadline:
-        time.sleep(0.05)
-    running.send_signal(number)
-    _, said = running.communicate(timeout=120)
-    assert running.returncode == 130, said
-    assert "interrupted" in said
-    assert f"-m search resume '{storage}/mine'" in said
-    assert "Traceback" not in said
+    assert done.returncode == 130, done.stderr
+    assert "interrupted" in done.stderr
+    assert f"-m search resume '{storage}/mine'" in done.stderr
+    assert "Traceback" not in done.stderr
     assert not (storage / "mine" / "owner.json").exists()
 
 
@@ -341,13 +376,6 @@ def test_presets_lists_sweeps_and_presets():
     assert "presets of [space]" in result.stdout
     for name in ("quickstart", "paper", "default", "paper_star"):
         assert re.search(rf"^  {name} +\S", result.stdout, re.MULTILINE)
-
-
-def python(*arguments: str, cwd: Path = ROOT) -> "subprocess.CompletedProcess[str]":
-    command = [sys.executable, *arguments]
-    return subprocess.run(
-        command, cwd=cwd, capture_output=True, text=True, timeout=120, check=False
-    )
 
 
 def test_module_refuses_with_one_line_on_stderr(sweep, tmp_path):

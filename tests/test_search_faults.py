@@ -129,7 +129,8 @@ def test_worker_killed_in_an_epoch_starts_again_from_its_checkpoint(
     assert not done.failed
     assert_equal(tables(done.folder), uninterrupted)
     assert load_results(done.folder).trials["attempt"].max() == 2
-    assert "The actor died" in console.file.getvalue()
+    # A busy Ray does not know yet that it is dead.
+    assert re.search(r"The actor (died|\S+ is unavailable)", console.file.getvalue())
 
 
 def test_trial_that_always_breaks_has_failed_and_the_others_have_not(tmp_path, console):

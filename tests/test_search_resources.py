@@ -1,10 +1,14 @@
 import os
+import subprocess
+import sys
+import tempfile
 from contextlib import suppress
 from pathlib import Path
 
 import pytest
 import ray
 
+from clusters import PATIENCE, ROOT
 from search import resources
 from search.resources import TrialResources, trial_resources
 from spaces.load import SpecError
@@ -51,6 +55,29 @@ def test_trial_resources_that_no_node_has_are_refused(monkeypatch, asked):
     on(monkeypatch, {"CPU": 16}, {"CPU": 16})
     with pytest.raises(SpecError, match="more than any node has"):
         trial_resources(ResourcesSpec(**asked))
+
+
+@pytest.mark.slow
+@pytest.mark.ray
+def test_connect_without_an_address_does_not_join_what_ray_start_left_here():
+    """A dead cluster's address lies where Ray looks for one."""
+    script = "import ray; from search.resources import connect; connect(num_cpus=3);"
+    script += "print(ray.cluster_resources()['CPU'])"
+    with tempfile.TemporaryDirectory(prefix="elr", dir="/tmp") as folder:
+        (Path(folder) / "ray").mkdir()
+        (Path(folder) / "ray" / "ray_current_cluster").write_text("127.0.0.1:1")
+        environment = {k: v for k, v in os.environ.items() if not k.startswith("RAY_")}
+        environment |= {"RAY_TMPDIR": folder, "RAY_raylet_start_wait_time_s": f"{PATIENCE:g}"}
+        done = subprocess.run(
+            [sys.executable, "-c", script],
+            cwd=ROOT,
+            env=environment,
+            capture_output=True,
+            text=True,
+            timeout=PATIENCE,
+            check=False,
+        )
+    assert done.stdout == "3.0\n", done.stderr
 
 
 @pytest.mark.ray

@@ -1,9 +1,10 @@
 """A driver whose trials bear witness of where and when they train, slowly enough to watch.
 
-    python tests/witnessed_driver.py SPEC STORAGE WITNESS SECONDS
+    python tests/witnessed_driver.py SPEC STORAGE WITNESS SECONDS [EPOCHS]
 
 Every epoch takes ``SECONDS`` more and leaves a line of JSON in the folder ``WITNESS``; once eight
-epochs came in, ``store.json`` there tells what lies in the object store of every node.
+trials have had an epoch, ``store.json`` there tells what lies in the object store of every node.
+After ``EPOCHS`` epochs every trial waits for the file ``go`` in that folder.
 """
 
 import json
@@ -21,13 +22,16 @@ from spaces.load import load_sweep
 from trainable.ray_trainable import TrialTrainable
 
 WITNESS, SECONDS = Path(sys.argv[3]), float(sys.argv[4])
-EPOCHS_BEFORE_STORE = 8
+EPOCHS = int(sys.argv[5]) if len(sys.argv) > 5 else None
+TRIALS_BEFORE_STORE = 8
 
 
 class Witness(TrialTrainable):
     """Of this module and not of an importable one, so it travels to the workers by value."""
 
     def step(self):
+        while self._trainer.epoch == EPOCHS and not (WITNESS / "go").exists():
+            time.sleep(0.1)
         begin = time.time()
         time.sleep(SECONDS)
         result = super().step()
@@ -58,14 +62,15 @@ def store_contents():
 
 def main() -> None:
     """Run the sweep with witnesses."""
-    heard = []
+    heard = set()
     hear = tuner.RecorderCallback.on_trial_result
 
     def counted(callback, iteration, trials, trial, result, **info):
         hear(callback, iteration, trials, trial, result, **info)
-        heard.append(result)
-        if len(heard) == EPOCHS_BEFORE_STORE:
-            (WITNESS / "store.json").write_text(json.dumps(store_contents()))
+        heard.add(trial.trial_id)
+        if len(heard) == TRIALS_BEFORE_STORE and not (WITNESS / "store.json").exists():
+            (WITNESS / "store.part").write_text(json.dumps(store_contents()))
+            (WITNESS / "store.part").rename(WITNESS / "store.json")
 
     tuner.RecorderCallback.on_trial_result = counted
     tuner.TrialTrainable = Witness

@@ -1,0 +1,65 @@
+"""Which code a sweep says that it ran."""
+
+import re
+import subprocess
+
+import pytest
+
+from search import provenance
+
+DIGEST = re.compile(r"files-[0-9a-f]{12}")
+
+
+@pytest.fixture
+def installed(tmp_path, monkeypatch):
+    """The module as a file in somebody's repository, which has a commit and ignores it."""
+    file = tmp_path / ".venv" / "search" / "provenance.py"
+    file.parent.mkdir(parents=True)
+    file.write_text("# the code\n")
+    (tmp_path / ".gitignore").write_text(".venv\n")
+    git(tmp_path, "init", "--quiet")
+    git(tmp_path, "add", ".gitignore")
+    git(tmp_path, "commit", "--quiet", "--message=theirs")
+    monkeypatch.setattr(provenance, "__file__", str(file))
+    provenance.git_sha.cache_clear()
+    provenance.code_digest.cache_clear()
+    yield file
+    provenance.git_sha.cache_clear()
+    provenance.code_digest.cache_clear()
+
+
+def git(folder, *arguments):
+    identity = ["-c", "user.name=somebody", "-c", "user.email=somebody@example.org"]
+    command = ["git", *identity, *arguments]
+    done = subprocess.run(command, cwd=folder, check=True, capture_output=True, text=True)
+    return done.stdout.strip()
+
+
+def test_git_sha_of_code_inside_a_foreign_repository_is_a_digest(installed):
+    assert DIGEST.fullmatch(provenance.git_sha())
+
+
+def test_git_sha_of_tracked_code_is_its_commit_and_tells_changes(installed):
+    git(installed.parent, "add", "--force", installed)
+    git(installed.parent, "commit", "--quiet", "--message=ours")
+    head = git(installed.parent, "rev-parse", "HEAD")
+    assert provenance.git_sha() == head
+    installed.write_text("# the code, changed\n")
+    provenance.git_sha.cache_clear()
+    assert provenance.git_sha() == f"{head}-dirty"
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        subprocess.TimeoutExpired("git", 10),
+        subprocess.CalledProcessError(128, "git"),
+        FileNotFoundError("git"),
+    ],
+)
+def test_git_sha_where_git_does_not_answer_is_a_digest(installed, monkeypatch, error):
+    def run(*arguments, **options):
+        raise error
+
+    monkeypatch.setattr(provenance.subprocess, "run", run)
+    assert DIGEST.fullmatch(provenance.git_sha())
