@@ -5,6 +5,7 @@ import math
 import os
 import signal
 import socket
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -58,17 +59,23 @@ def connect(**options: Any) -> None:
 def _sigterm_kept() -> Iterator[None]:
     """Let Ray put no handler of its own in the place of one that is there.
 
-    Ray's would end the process without a word, from the middle of ``ray.init`` on. Where there is
-    none Ray's is welcome: it ends what Ray has started.
+    Those that it sets in Python end the process without a word; that of its native library calls
+    ours, but has the process aborted 3 s later. Where there is none Ray's are welcome: they end
+    what Ray has started.
     """
-    ours = signal.getsignal(signal.SIGTERM) not in (signal.SIG_DFL, None)
+    ours = signal.getsignal(signal.SIGTERM)
+    if ours in (signal.SIG_DFL, None) or threading.current_thread() != threading.main_thread():
+        yield
+        return
     set_theirs = ray_utils.set_sigterm_handler
-    if ours:
-        ray_utils.set_sigterm_handler = lambda handler: None
+    ray_utils.set_sigterm_handler = lambda handler: None
     try:
         yield
     finally:
         ray_utils.set_sigterm_handler = set_theirs
+        signal.signal(signal.SIGTERM, ours)  # in the place of the native one
+        if hasattr(signal, "alarm"):  # not on Windows
+            signal.alarm(0)  # a signal came meanwhile: no abort
 
 
 def _check_answers(address: str) -> None:

@@ -309,16 +309,19 @@ def test_run_refuses_a_cluster_that_is_not_there(sweep, storage, monkeypatch, ad
 
 
 INTERRUPTED = """
-import os, pkgutil, sys
+import atexit, os, pkgutil, sys, time
 from search.__main__ import main
 
 def interrupted(*arguments, **options):
+    do(*arguments, **options)
     os.kill(os.getpid(), int(number))
     raise AssertionError("the signal went by unheard")
 
 _, moment, number, *sys.argv[1:] = sys.argv
 module, _, name = moment.rpartition(".")
+do = getattr(pkgutil.resolve_name(module), name)
 setattr(pkgutil.resolve_name(module), name, interrupted)
+atexit.register(time.sleep, 4)  # an end that takes its time: Ray would abort it after 3 s
 main()
 """
 
@@ -328,7 +331,7 @@ main()
 @pytest.mark.parametrize(
     ("number", "moment"),
     [
-        (signal.SIGTERM, "search.resources.connect"),
+        (signal.SIGTERM, "search.runner.load_results"),
         # In the middle of ray.init, which sets handlers of its own.
         (signal.SIGINT, "ray._private.worker.connect"),
         (signal.SIGTERM, "ray._private.worker.connect"),
