@@ -285,16 +285,17 @@ def test_load_curves_refuses_what_is_not_full_length(tmp_path, statuses, message
         load_curves(str(tmp_path))
 
 
-def test_shipped_curves_are_small_and_full_length():
-    path = Path(__file__).parent / "curves" / "digits.parquet"
+@pytest.mark.parametrize(("name", "epochs"), [("digits", 45), ("digits-wide", 80)])
+def test_shipped_curves_are_small_and_full_length(name, epochs):
+    path = Path(__file__).parent / "curves" / f"{name}.parquet"
     assert path.stat().st_size < 500_000
     curves = load_curves(str(path))
     assert set(curves.studies) == {cell.study for cell in curves.spec.cells()}
     assert sum(map(len, curves.studies.values())) > 150
     for pool in curves.studies.values():
-        assert all(c.diverged or len(c.value) == len(c.test) == 45 for c in pool)
+        assert all(c.diverged or len(c.value) == len(c.test) == epochs for c in pool)
     (run, *_) = replay(curves, ["random+asha"], seeds=1)
-    assert run.epochs < 45 * run.trials
+    assert run.epochs < epochs * run.trials
 
 
 def test_load_curves_of_another_file_says_which(tmp_path):
