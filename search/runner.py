@@ -57,6 +57,7 @@ def start(
     """
     folder = Folder.open(storage) / spec.name
     _check_lasting(folder)
+    folder.check_writable()  # S3 says why it refuses a write, not why it refuses a look
     with _alone(folder, console, lambda: _present(spec, folder, warm_start)) as (alone, there):
         with alone.undone_if_refused():
             if there is None:
