@@ -194,8 +194,9 @@ def _check_truncation(cell: Cell) -> None:
 
 def _check_milestones(cell: Cell) -> None:
     """With milestones that all come too late the learning rate would never fall."""
-    for group in cell.space.groups:
-        for value in _extremes(group.domains["milestones"]) if group.owner == "multistep" else ():
+    domains = [g.domains["milestones"] for g in cell.space.groups if g.owner == "multistep"]
+    for domain in domains:
+        for value in _extremes(domain):
             if isinstance(value, tuple) and 1 < cell.max_epochs <= value[0]:
                 raise ValueError(
                     f"space: milestones = {list(value)} all come after the last of max_epochs = "

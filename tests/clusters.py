@@ -48,6 +48,21 @@ def until(condition: Callable[[], object], what: str, seconds: float = PATIENCE)
     return time.monotonic() - begin
 
 
+def python(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    """A Python process of its own, which starts its Ray itself if it needs one."""
+    inherited = {k: v for k, v in os.environ.items() if k != "RAY_ADDRESS"}
+    inherited["RAY_raylet_start_wait_time_s"] = f"{PATIENCE:g}"
+    return subprocess.run(
+        [sys.executable, *arguments],
+        cwd=ROOT,
+        env=inherited | environment,
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE,
+        check=False,
+    )
+
+
 class Node:
     """One `ray start --block` and all that it started."""
 

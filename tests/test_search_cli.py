@@ -3,8 +3,6 @@
 import os
 import re
 import signal
-import subprocess
-import sys
 from pathlib import Path
 from urllib.error import URLError
 
@@ -16,10 +14,9 @@ from search import runner
 from search.__main__ import app
 from spaces.load import dump_sweep, load_sweep
 from tests.archives import accept_files, write_cifar10, write_fashion_mnist
-from tests.clusters import PATIENCE
+from tests.clusters import python
 from tests.recorded import record_sweep
 
-ROOT = Path(__file__).parents[1]
 SWEEP = """
 name = "mine"
 losses = ["ce", "elr"]
@@ -47,21 +44,6 @@ def sweep(tmp_path):
     path = tmp_path / "mine.toml"
     path.write_text(SWEEP)
     return str(path)
-
-
-def python(*arguments: str) -> "subprocess.CompletedProcess[str]":
-    """A process of its own, which starts its Ray itself if it needs one."""
-    environment = {k: v for k, v in os.environ.items() if k != "RAY_ADDRESS"}
-    environment["RAY_raylet_start_wait_time_s"] = f"{PATIENCE:g}"
-    return subprocess.run(
-        [sys.executable, *arguments],
-        cwd=ROOT,
-        env=environment,
-        capture_output=True,
-        text=True,
-        timeout=PATIENCE,
-        check=False,
-    )
 
 
 def refused(*arguments: object) -> str:

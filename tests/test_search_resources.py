@@ -1,6 +1,4 @@
 import os
-import subprocess
-import sys
 import tempfile
 from contextlib import suppress
 from pathlib import Path
@@ -8,7 +6,7 @@ from pathlib import Path
 import pytest
 import ray
 
-from clusters import PATIENCE, ROOT
+from clusters import python
 from search import resources
 from search.resources import TrialResources, trial_resources
 from spaces.load import SpecError
@@ -66,17 +64,7 @@ def test_connect_without_an_address_does_not_join_what_ray_start_left_here():
     with tempfile.TemporaryDirectory(prefix="elr", dir="/tmp") as folder:
         (Path(folder) / "ray").mkdir()
         (Path(folder) / "ray" / "ray_current_cluster").write_text("127.0.0.1:1")
-        environment = {k: v for k, v in os.environ.items() if not k.startswith("RAY_")}
-        environment |= {"RAY_TMPDIR": folder, "RAY_raylet_start_wait_time_s": f"{PATIENCE:g}"}
-        done = subprocess.run(
-            [sys.executable, "-c", script],
-            cwd=ROOT,
-            env=environment,
-            capture_output=True,
-            text=True,
-            timeout=PATIENCE,
-            check=False,
-        )
+        done = python("-c", script, RAY_TMPDIR=folder)
     assert done.stdout == "3.0\n", done.stderr
 
 
