@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Annotated, ParamSpec
 
 import typer
 
+from analysis.printed.text import best_table, console, print_best, print_note
 from analysis.results import ResultsError, load_results
-from analysis.text import best_table, console, print_best, print_note
-from trainable.storage import Folder, StorageError
+from trainable.folder.storage import Folder, StorageError
 
 if TYPE_CHECKING:
-    from analysis.labels import LabelErrors
+    from analysis.frames.labels import LabelErrors
 
 P = ParamSpec("P")
 JOURNAL = "optuna.journal"
@@ -77,7 +77,7 @@ def best(
     ] = BestFormat.TEXT,
 ) -> None:
     """The best configuration of each study, by the selection rule."""
-    from analysis.rerun import best_sweep
+    from analysis.printed.rerun import best_sweep
 
     if format_ is BestFormat.TOML and top > 1:
         raise ResultsError("--top has no meaning with --format toml: a sweep file has one trial")
@@ -97,7 +97,7 @@ def table(
     format_: Annotated[TableFormat, typer.Option("--format")] = TableFormat.TEXT,
 ) -> None:
     """Test accuracy per method and noise setting, beside what papers print."""
-    from analysis.tables import format_table
+    from analysis.printed.tables import format_table
 
     typer.echo(format_table(load_results(directory, columns=[]), format_), nl=False)
 
@@ -138,7 +138,7 @@ def labels(
     picture: Annotated[bool, typer.Option(help="draw the most confident doubts")] = True,
 ) -> None:
     """The training labels that a study's best trial doubts, into DIR/label_errors."""
-    from analysis.labels import label_errors, write_label_errors
+    from analysis.frames.labels import label_errors, write_label_errors
 
     results = load_results(directory, columns=[])
     errors = label_errors(results, study)
@@ -159,7 +159,7 @@ def optuna(
     out: Annotated[Path | None, typer.Option(help="file to write; default: in DIR")] = None,
 ) -> None:
     """Export all studies to an Optuna journal file, as optuna-dashboard opens it."""
-    from analysis.studies import journal
+    from analysis.frames.studies import journal
 
     results = load_results(directory)
     data = journal(results)
@@ -171,7 +171,7 @@ def optuna(
 
 def _draw(errors: "LabelErrors", folder: Folder) -> None:
     """Add the contact sheet, if the images can be had here."""
-    from analysis.contact_sheet import contact_sheet
+    from analysis.printed.contact_sheet import contact_sheet
     from trainable.data import DataError, load_dataset
 
     try:

@@ -38,7 +38,7 @@ from analysis.store import (
     latest_rows,
 )
 from trainable.catalog import unknown
-from trainable.storage import Folder, MissingError
+from trainable.folder.storage import Folder, MissingError
 
 __all__ = ["Results", "ResultsError", "ResultsWarning", "load_results"]
 

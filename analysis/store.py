@@ -24,7 +24,7 @@ import pyarrow.parquet as pq
 
 from analysis.schema import EPOCH_COLUMNS, PARAM, arrow_schema, trial_schema
 from trainable.catalog import unknown
-from trainable.storage import Folder, MissingError
+from trainable.folder.storage import Folder, MissingError
 
 TRIALS, EPOCHS, TRIALS_FILE = "trials", "epochs", "trials.parquet"
 STUDY_PREFIX = "study="

@@ -15,17 +15,17 @@ from rich.console import Console
 from rich.text import Text
 
 from analysis.store import ResultsError
-from search.shell import python
-from search.signals import Interrupted, Signals
+from search.driver.shell import python
+from search.driver.signals import Interrupted, Signals
 from spaces.load import SpecError, load_sweep, shipped
 from spaces.presets import PRESETS
-from trainable.dataset_files import DataError
-from trainable.noise_kinds import NoiseError
-from trainable.patience import SWEEP_FILE
-from trainable.storage import Folder, StorageError
+from trainable.data.files import DataError
+from trainable.folder.patience import SWEEP_FILE
+from trainable.folder.storage import Folder, StorageError
+from trainable.noise.kinds import NoiseError
 
 if TYPE_CHECKING:
-    from search.runner import Finished
+    from search.driver.runner import Finished
 
 app = typer.Typer(
     help="Search hyperparameters of losses for noisy labels.",
@@ -99,7 +99,7 @@ def plan(spec: Spec, storage: Storage = "results", name: Name = None, set_: Set 
     with _clear_errors():
         sweep = load_sweep(spec, set_ or (), name=name)
 
-        from search import plan as planning
+        from search.planning import plan as planning
         from search.reports import print_plan
 
         folder = Folder.open(storage) / sweep.name
@@ -125,9 +125,9 @@ def replay(
 ) -> None:
     """Compare search strategies on recorded full-length curves, in seconds."""
     with _clear_errors():
-        from search.curves import load_curves, overridden, save_curves
-        from search.replay import STRATEGIES, summarise
-        from search.replay import replay as runs
+        from search.replay.curves import load_curves, overridden, save_curves
+        from search.replay.replay import STRATEGIES, summarise
+        from search.replay.replay import replay as runs
         from search.reports import print_replay
 
         recorded = overridden(load_curves(curves), set_ or ())
@@ -154,7 +154,7 @@ def _end(go: "Callable[[Any], Finished]", folder: Folder) -> None:
     """Run ``go(runner)`` and say how it ended: exit code 0, 1 (failures) or 130 (interrupted)."""
     try:
         with Signals():
-            from search import runner
+            from search.driver import runner
 
             finished = go(runner)
             _say(finished)
@@ -170,7 +170,7 @@ def _end(go: "Callable[[Any], Finished]", folder: Folder) -> None:
 
 def _say(finished: "Finished") -> None:
     from analysis.report.write import write_report
-    from search.summary import print_next, print_summary
+    from search.driver.summary import print_next, print_summary
 
     print_summary(finished.spec, finished.folder, out)
     print_next(finished.folder, write_report(finished.folder), out)

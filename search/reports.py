@@ -8,14 +8,14 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from analysis.text import counted
-from search.curves import Curves
-from search.outline import Outline
-from search.progress import duration
-from search.replay import BASELINE, TOLERANCE, Summary
+from analysis.printed.text import counted
+from search.driver.progress import duration
+from search.planning.outline import Outline
+from search.replay.curves import Curves
+from search.replay.replay import BASELINE, TOLERANCE, Summary
 
 if TYPE_CHECKING:
-    from search.plan import NodeType, Plan
+    from search.planning.plan import NodeType, Plan
 
 _COLUMNS = {
     "strategy": 18,

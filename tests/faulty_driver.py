@@ -14,10 +14,11 @@ import time
 from rich.console import Console
 
 from analysis.store import ResultsWriter
-from search import resources, runner, tuner
-from search.sweep import Sweep
+from search.cluster import resources
+from search.driver import runner, tuner
+from search.studies.sweep import Sweep
 from spaces.load import load_sweep
-from trainable.storage import Folder
+from trainable.folder.storage import Folder
 
 
 def main(spec: str, storage: str, moment: str, count: str) -> None:

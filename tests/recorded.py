@@ -16,8 +16,8 @@ from analysis.store import ResultsWriter
 from spaces.load import parse_sweep
 from spaces.sweep import Cell, SweepSpec
 from trainable.config import TrialConfig
+from trainable.folder.storage import Folder
 from trainable.metrics import EpochMetrics
-from trainable.storage import Folder
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 

@@ -4,8 +4,8 @@ import math
 import random
 from dataclasses import dataclass, field
 
-from search.sweep import Sweep
-from search.trial import Trial
+from search.studies.sweep import Sweep
+from search.studies.trial import Trial
 from spaces.load import parse_sweep
 from spaces.sweep import SweepSpec
 from trainable.metrics import EpochMetrics

@@ -8,9 +8,9 @@ Every epoch takes ``SECONDS`` more.
 import sys
 import time
 
-from search import tuner
 from search.__main__ import main
-from trainable.ray_trainable import TrialTrainable
+from search.driver import tuner
+from trainable.trial.ray_trainable import TrialTrainable
 
 
 class Slow(TrialTrainable):

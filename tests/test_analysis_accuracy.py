@@ -4,10 +4,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from analysis.accuracy import accuracy_table, half_width, paired_difference
-from analysis.published import PROTOCOLS, REMARKS, SOURCES, deviations, published
+from analysis.frames.accuracy import accuracy_table, half_width, paired_difference
+from analysis.frames.published import PROTOCOLS, REMARKS, SOURCES, deviations, published
+from analysis.printed.tables import METHODS, format_table, grids
 from analysis.results import ResultsError, load_results
-from analysis.tables import METHODS, format_table, grids
 from tests.recorded import SWEEP, record_sweep, trial_row, write_results
 from trainable.catalog import LOSSES
 

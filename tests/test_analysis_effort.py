@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from analysis.effort import budget, selection_gap
+from analysis.frames.effort import budget, selection_gap
 from analysis.results import load_results
 from tests.recorded import trial_row, write_results
 

@@ -2,9 +2,9 @@ import math
 
 import pytest
 
-from analysis.overview import overview
+from analysis.frames.overview import overview
+from analysis.frames.survival import survival
 from analysis.results import load_results
-from analysis.survival import survival
 from tests.recorded import record_sweep, trial_row, write_results
 
 

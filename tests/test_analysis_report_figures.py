@@ -8,16 +8,16 @@ import pytest
 from optuna.distributions import CategoricalDistribution, FloatDistribution
 from optuna.trial import TrialState, create_trial
 
-from analysis.curves import response_curve
-from analysis.report import space_figures
-from analysis.report.accuracy_figure import accuracy_charts
-from analysis.report.curve_figures import (
+from analysis.frames.curves import response_curve
+from analysis.report.figures import space as space_figures
+from analysis.report.figures.accuracy import accuracy_charts
+from analysis.report.figures.curves import (
     convergence_charts,
     learning_charts,
     memorization_charts,
     response_charts,
 )
-from analysis.report.search_figures import budget_charts, gap_charts, importance_charts
+from analysis.report.figures.search import budget_charts, gap_charts, importance_charts
 from analysis.report.sections import PLANS, Numbers, figure_sections
 from analysis.report.style import LOOKS, MUTED, loss_name, named, study_names
 from analysis.results import load_results

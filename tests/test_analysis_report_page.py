@@ -5,6 +5,7 @@ import pandas as pd
 import plotly.graph_objects as go
 import pytest
 
+from analysis.printed.tables import METHODS
 from analysis.report.legend import SYMBOLS, legend
 from analysis.report.page import Markup, join, paragraph, table, tag
 from analysis.report.style import (
@@ -20,7 +21,6 @@ from analysis.report.style import (
     signed,
     study_names,
 )
-from analysis.tables import METHODS
 from tests.recorded import trial_row
 from trainable.catalog import LOSSES
 

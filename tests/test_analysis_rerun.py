@@ -4,7 +4,7 @@ from dataclasses import replace
 import pytest
 
 from analysis.best import best_configs, records
-from analysis.rerun import best_sweep, sweep_table
+from analysis.printed.rerun import best_sweep, sweep_table
 from analysis.results import ResultsError, load_results
 from spaces.load import parse_sweep
 from spaces.sweep import SweepSpec

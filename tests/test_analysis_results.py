@@ -10,7 +10,7 @@ from analysis.results import ResultsError, ResultsWarning, load_results
 from analysis.schema import EPOCH_COLUMNS, TRIAL_COLUMNS
 from analysis.store import ResultsWriter
 from tests.recorded import epoch_row, trial_row, write_results
-from trainable.storage import Folder, StorageError
+from trainable.folder.storage import Folder, StorageError
 
 ELR, CE = "symmetric-0.4-elr", "symmetric-0.4-ce"
 

@@ -11,8 +11,8 @@ from analysis.results import load_results
 from analysis.schema import EPOCH_COLUMNS, PARAMETER_COLUMNS, TRIAL_COLUMNS, describe
 from analysis.store import ResultsError, ResultsWriter
 from tests.recorded import epoch_row, trial_row, write_results
+from trainable.folder.storage import Folder
 from trainable.metrics import METRIC_COLUMNS
-from trainable.storage import Folder
 
 STUDY = "symmetric-0.4-elr"
 TRIAL = f"{STUDY}-0000"

@@ -9,8 +9,8 @@ import pytest
 from optuna.storages.journal import JournalFileBackend
 from optuna.trial import TrialState
 
+from analysis.frames.studies import importances, journal, optuna_studies
 from analysis.results import ResultsError, load_results
-from analysis.studies import importances, journal, optuna_studies
 from tests.recorded import SWEEP, record_sweep, trial_row, write_results
 
 

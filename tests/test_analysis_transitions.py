@@ -4,12 +4,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from analysis.frames.transitions import transition_matrix
 from analysis.results import ResultsError, load_results
-from analysis.transitions import transition_matrix
-from search.labels import LabelBook
+from search.driver.label_book import LabelBook
 from tests.recorded import trial_row, write_results
 from trainable.config import DataConfig, NoiseConfig, TrialConfig
-from trainable.storage import Folder
+from trainable.folder.storage import Folder
 
 STUDY = "symmetric-0.4-elr"
 

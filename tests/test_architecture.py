@@ -13,7 +13,7 @@ ROOT = Path(__file__).parents[1]
 PACKAGES = ("trainable", "spaces", "analysis", "search")
 MODULES = [path for package in PACKAGES for path in sorted((ROOT / package).rglob("*.py"))]
 NAMES = [str(path.relative_to(ROOT)) for path in MODULES]
-RAY_MAY_BE_IN = ("trainable/ray_trainable.py", "search/")
+RAY_MAY_BE_IN = ("trainable/trial/ray_trainable.py", "search/")
 TORCH_MAY_BE_IN = ("trainable/", "search/")
 
 WITHOUT = """
@@ -118,7 +118,7 @@ def test_every_package_is_installed_and_there_are_no_others():
     [
         (("spaces", "analysis"), ("torch", "torchvision", "ray")),
         (
-            ("trainable.catalog", "trainable.config", "trainable.storage"),
+            ("trainable.catalog", "trainable.config", "trainable.folder.storage"),
             ("torch", "ray", "optuna"),
         ),
     ],
@@ -136,7 +136,8 @@ def test_packages_import_where_others_are_not_installed(packages, blocked):
 
 def test_trainable_trains_where_ray_and_optuna_are_not_installed():
     code = WITHOUT.format(blocked=("ray", "optuna", "pandas"))
-    done = run(code + "import trainable.trainer, trainable.prepare, trainable.transition\n")
+    modules = ("trainer", "prepare", "transition")
+    done = run(code + "".join(f"import trainable.trial.{module}\n" for module in modules))
     assert done.returncode == 0, done.stderr
 
 

@@ -7,7 +7,7 @@ import pytest
 from analysis.results import load_results
 from clusters import PATIENCE, ROOT, Cluster, until
 from spaces.load import dump_sweep, parse_sweep
-from trainable.storage import Folder
+from trainable.folder.storage import Folder
 
 pytestmark = [pytest.mark.ray, pytest.mark.cluster]
 

@@ -14,10 +14,11 @@ from pyarrow import fs
 from analysis.best import best_configs
 from analysis.results import load_results
 from clusters import free_port, until
-from search import resources, runner
+from search.cluster import resources
+from search.driver import runner
 from test_search_faults import after_result
 from test_search_runner import assert_equal, one_slot, tables
-from trainable.storage import Folder, StorageError
+from trainable.folder.storage import Folder, StorageError
 
 WEED = Path(sys.executable).with_name("weed")
 pytestmark = [

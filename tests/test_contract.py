@@ -20,8 +20,8 @@ from torchvision.datasets import CIFAR10, CIFAR100
 
 from analysis.best import best_configs
 from analysis.results import load_results
-from search import runner
-from search.sweep import Sweep
+from search.driver import runner
+from search.studies.sweep import Sweep
 from spaces.domains import Choice, Fixed, Range
 from spaces.load import SpecError, parse_sweep
 from spaces.presets import ALL_OWNERS, PRESETS, REFINED
@@ -31,8 +31,8 @@ from tests.archives import accept_files, write_cifar10, write_cifar100, write_fa
 from tests.simulated import Driver
 from trainable.catalog import DATASETS, LOSSES, NETWORKS, NOISE_KINDS, SCHEDULES, TARGETS, Entry
 from trainable.data import load_dataset
-from trainable.prepare import prepare
-from trainable.trainer import Trainer
+from trainable.trial.prepare import prepare
+from trainable.trial.trainer import Trainer
 
 ROOT = Path(__file__).parents[1]
 PACKAGES = ("trainable", "spaces", "search")

@@ -10,8 +10,8 @@ import pytest
 from torchvision.datasets import CIFAR10
 from typer.testing import CliRunner
 
-from search import runner
 from search.__main__ import app
+from search.driver import runner
 from spaces.load import dump_sweep, load_sweep
 from tests.archives import accept_files, write_cifar10, write_fashion_mnist
 from tests.clusters import python
@@ -313,11 +313,11 @@ main()
 @pytest.mark.parametrize(
     ("number", "moment"),
     [
-        (signal.SIGTERM, "search.runner.load_results"),
+        (signal.SIGTERM, "search.driver.runner.load_results"),
         # In the middle of ray.init, which sets handlers of its own.
         (signal.SIGINT, "ray._private.worker.connect"),
         (signal.SIGTERM, "ray._private.worker.connect"),
-        (signal.SIGTERM, "search.resources.check_storage"),
+        (signal.SIGTERM, "search.cluster.resources.check_storage"),
     ],
 )
 def test_signal_before_the_first_trial_says_how_to_go_on(sweep, tmp_path, number, moment):

@@ -15,10 +15,10 @@ import pytest
 
 from analysis.results import ResultsError, load_results
 from faulty_driver import MOMENTS
-from search import runner, tuner
+from search.driver import runner, tuner
 from spaces.load import dump_sweep, parse_sweep
 from test_search_runner import SPEC, assert_equal, one_slot, tables
-from trainable.storage import Folder
+from trainable.folder.storage import Folder
 
 pytestmark = [pytest.mark.ray, pytest.mark.usefixtures("ray_session")]
 HERE = Path(__file__).parent

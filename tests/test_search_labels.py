@@ -5,9 +5,9 @@ import pandas as pd
 import pytest
 
 from analysis.store import ResultsError
-from search.labels import LabelBook, labels_name
+from search.driver.label_book import LabelBook, labels_name
 from spaces.load import parse_sweep
-from trainable.storage import Folder
+from trainable.folder.storage import Folder
 
 SPEC = """
 name = "labels"

@@ -8,9 +8,9 @@ from types import SimpleNamespace
 
 import pytest
 
-from search.ownership import OWNER, Ownership, OwnershipLost
+from search.driver.ownership import OWNER, Ownership, OwnershipLost
 from spaces.load import SpecError
-from trainable.storage import Folder, StorageError
+from trainable.folder.storage import Folder, StorageError
 
 FAST = {"beat": 0.05, "lapse": 0.5}
 BY_HAND = {"beat": 30.0, "lapse": 1e6}
@@ -158,7 +158,7 @@ def test_late_sign_does_not_win_the_folder_back(folder, monkeypatch):
 
         monkeypatch.setattr(Ownership, "_write", hangs)
         clock = SimpleNamespace(**vars(time) | {"sleep": lambda seconds: new._show()})
-        monkeypatch.setattr("search.ownership.time", clock)
+        monkeypatch.setattr("search.driver.ownership.time", clock)
         silent(old)
         with pytest.raises(OwnershipLost, match="was taken over by process"):
             old.confirm()

@@ -5,21 +5,21 @@ from rich.console import Console
 from typer.testing import CliRunner
 
 from search.__main__ import app
-from search.measure import Cost, measure
-from search.outline import outline
-from search.plan import KEPT, KEPT_MODELS, ROW_BYTES, NodeType, estimate, plan
+from search.cluster.resources import TrialResources
+from search.planning.measure import Cost, measure
+from search.planning.outline import outline
+from search.planning.plan import KEPT, KEPT_MODELS, ROW_BYTES, NodeType, estimate, plan
 from search.reports import one_line, print_plan
-from search.resources import TrialResources
-from search.sweep import Sweep
+from search.studies.sweep import Sweep
 from simulated import Driver, spec
 from spaces.sweep import SweepSpec
-from trainable.checkpoints import Checkpoint, CheckpointStore
 from trainable.config import DataConfig, NoiseConfig, TrialConfig
 from trainable.data import load_dataset
-from trainable.patience import SWEEP_FILE
-from trainable.prepare import prepare
-from trainable.storage import Folder
-from trainable.trainer import Trainer
+from trainable.folder.patience import SWEEP_FILE
+from trainable.folder.storage import Folder
+from trainable.trial.checkpoints import Checkpoint, CheckpointStore
+from trainable.trial.prepare import prepare
+from trainable.trial.trainer import Trainer
 
 GPU = TrialResources(cpus=4.0, gpus=1.0)
 

@@ -6,8 +6,8 @@ import re
 import pytest
 from rich.console import Console
 
-from search.progress import Progress, duration, study_state
-from search.sweep import Sweep
+from search.driver.progress import Progress, duration, study_state
+from search.studies.sweep import Sweep
 from simulated import Driver, curve, spec
 
 MANY = [

@@ -5,7 +5,7 @@ import subprocess
 
 import pytest
 
-from search import provenance
+from search.driver import provenance
 
 DIGEST = re.compile(r"files-[0-9a-f]{12}")
 

@@ -7,16 +7,16 @@ import pandas as pd
 import pytest
 
 from analysis.results import ResultsError, load_results
-from search import provenance
-from search.housekeeping import Housekeeping
-from search.ownership import OwnershipLost
-from search.recorder import Recorder
-from search.restore import restore
-from search.sweep import Sweep
+from search.driver import provenance
+from search.driver.housekeeping import Housekeeping
+from search.driver.ownership import OwnershipLost
+from search.driver.recorder import Recorder
+from search.driver.restore import restore
+from search.studies.sweep import Sweep
 from simulated import curve, spec
 from spaces.load import dump_sweep
+from trainable.folder.storage import Folder, StorageError
 from trainable.metrics import EpochMetrics
-from trainable.storage import Folder, StorageError
 
 LABELS = {"realised_rate": 0.36, "labels_fingerprint": "0123456789abcdef"}
 

@@ -11,17 +11,17 @@ from analysis.results import ResultsError
 from analysis.store import ResultsWriter
 from recorded import trial_row
 from search.__main__ import app
-from search.curves import Curve, Curves, load_curves, overridden, save_curves
-from search.pool import Pool, PoolCell
-from search.replay import BASELINE, STOCK, Run, Summary, replay, summarise
-from search.simulate import simulate
-from search.study import Study
-from search.sweep import Sweep
+from search.replay.curves import Curve, Curves, load_curves, overridden, save_curves
+from search.replay.pool import Pool, PoolCell
+from search.replay.replay import BASELINE, STOCK, Run, Summary, replay, summarise
+from search.studies.simulate import simulate
+from search.studies.study import Study
+from search.studies.sweep import Sweep
 from spaces.load import SpecError, dump_sweep, parse_sweep
 from spaces.strategies import EARLY_STOPPING
 from spaces.sweep import Cell
+from trainable.folder.storage import Folder
 from trainable.metrics import EpochMetrics
-from trainable.storage import Folder
 
 SPEC = parse_sweep(
     """
@@ -167,7 +167,7 @@ def test_replay_is_repeatable():
 
 
 def test_replay_of_stock_stops_like_ray_and_tells_it_as_complete():
-    from search.stock import StockSweep
+    from search.replay.stock import StockSweep
 
     pool = Pool(CELL.space, pool_of(list(np.linspace(0.9, 0.2, 8))))
     cell = PoolCell(**vars(CELL), pool=pool)

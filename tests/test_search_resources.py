@@ -7,11 +7,11 @@ import pytest
 import ray
 
 from clusters import python
-from search import resources
-from search.resources import TrialResources, trial_resources
+from search.cluster import resources
+from search.cluster.resources import TrialResources, trial_resources
 from spaces.load import SpecError
 from spaces.sweep import ResourcesSpec
-from trainable.storage import Folder
+from trainable.folder.storage import Folder
 
 
 @pytest.mark.parametrize(
@@ -59,7 +59,7 @@ def test_trial_resources_that_no_node_has_are_refused(monkeypatch, asked):
 @pytest.mark.ray
 def test_connect_without_an_address_does_not_join_what_ray_start_left_here():
     """A dead cluster's address lies where Ray looks for one."""
-    script = "import ray; from search.resources import connect; connect(num_cpus=3);"
+    script = "import ray; from search.cluster.resources import connect; connect(num_cpus=3);"
     script += "print(ray.cluster_resources()['CPU'])"
     with tempfile.TemporaryDirectory(prefix="elr", dir="/tmp") as folder:
         (Path(folder) / "ray").mkdir()

@@ -13,9 +13,9 @@ from tensorboardX.proto.event_pb2 import Event
 from analysis.best import best_configs
 from analysis.results import load_results
 from analysis.store import ResultsError, ResultsWriter
-from search import runner, tuner
+from search.driver import runner, tuner
 from spaces.load import SpecError, parse_sweep
-from trainable.storage import Folder
+from trainable.folder.storage import Folder
 
 pytestmark = [pytest.mark.ray, pytest.mark.usefixtures("ray_session")]
 

@@ -3,7 +3,7 @@ import signal
 
 import pytest
 
-from search.signals import ENDING, Signals
+from search.driver.signals import ENDING, Signals
 
 
 @pytest.mark.parametrize("number", ENDING)

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from search.stopping import (
+from search.studies.stopping import (
     Asha,
     AshaPromotion,
     Median,

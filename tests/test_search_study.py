@@ -5,8 +5,8 @@ import random
 import pytest
 from optuna.trial import TrialState
 
-from search.sweep import Sweep
-from search.trial import Trial
+from search.studies.sweep import Sweep
+from search.studies.trial import Trial
 from simulated import Driver, curve, spec, table
 from spaces.strategies import EARLY_STOPPING, SAMPLERS
 from trainable.metrics import EpochMetrics

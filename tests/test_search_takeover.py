@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from search import runner, tuner
-from search.ownership import Ownership
+from search.driver import runner, tuner
+from search.driver.ownership import Ownership
 from spaces.load import SpecError, dump_sweep
 from test_search_runner import one_slot
-from trainable.storage import Folder
+from trainable.folder.storage import Folder
 
 pytestmark = [pytest.mark.ray, pytest.mark.usefixtures("ray_session")]
 

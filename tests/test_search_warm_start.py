@@ -4,8 +4,8 @@ import pytest
 
 from analysis.results import load_results
 from recorded import trial_row, write_results
-from search.sweep import Sweep
-from search.warm_start import read_points, warm_points, write_points
+from search.driver.warm_start import read_points, warm_points, write_points
+from search.studies.sweep import Sweep
 from simulated import spec
 
 

@@ -15,7 +15,7 @@ from spaces.presets import (
 )
 from trainable.catalog import DATASETS, LOSSES, NOISE_KINDS, SCHEDULES, TARGETS
 from trainable.config import DataConfig, NoiseConfig, TrialConfig
-from trainable.schedules import learning_rate
+from trainable.network.schedules import learning_rate
 
 
 def build(loss="elr", preset="default", dataset="cifar10", noise="symmetric", overrides=None):

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from search.samplers import build_sampler
+from search.studies.samplers import build_sampler
 from spaces.domains import Choice, Fixed, Range
 from spaces.space import Group, Space
 

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torchvision import transforms
 
-from trainable.augment import Augmentation, Normalisation
+from trainable.network.augment import Augmentation, Normalisation
 
 
 def generator(seed: int = 0) -> torch.Generator:

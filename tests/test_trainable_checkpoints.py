@@ -5,10 +5,11 @@ import io
 import pytest
 import torch
 
-from trainable import checkpoints, patience
-from trainable.checkpoints import Checkpoint, CheckpointError, CheckpointStore
+from trainable.folder import patience
+from trainable.folder.storage import Folder, StorageError
 from trainable.metrics import EpochMetrics
-from trainable.storage import Folder, StorageError
+from trainable.trial import checkpoints
+from trainable.trial.checkpoints import Checkpoint, CheckpointError, CheckpointStore
 
 
 @pytest.fixture

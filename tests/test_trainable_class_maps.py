@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from trainable.catalog import DATASETS
-from trainable.class_maps import cifar100_coarse_labels, class_map
+from trainable.noise.class_maps import cifar100_coarse_labels, class_map
 
 
 def test_superclasses_divide_the_hundred_classes_by_five():

@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 
 from tests.archives import small_set
-from trainable import dataset_files
 from trainable.catalog import DATASETS
 from trainable.config import DataConfig, NoiseConfig
 from trainable.data import (
@@ -15,8 +14,9 @@ from trainable.data import (
     subset_index,
     trial_data,
 )
+from trainable.data import files as dataset_files
 from trainable.noise import NoiseError, NoisyLabels
-from trainable.prepare import prepare
+from trainable.trial.prepare import prepare
 
 
 def small_cifar10(train: int = 200) -> Dataset:

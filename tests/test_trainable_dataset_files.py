@@ -17,9 +17,9 @@ from tests.archives import (
     write_fashion_mnist,
     write_idx,
 )
-from trainable import dataset_files
 from trainable.catalog import DATASETS
 from trainable.data import DataError, Dataset, load_dataset
+from trainable.data import files as dataset_files
 
 
 def assert_holds(dataset: Dataset, small: SmallSet) -> None:

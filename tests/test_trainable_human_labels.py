@@ -11,7 +11,7 @@ import torch
 from trainable.config import DataConfig, NoiseConfig
 from trainable.data import Dataset, load_dataset
 from trainable.noise import NoiseError, NoisyLabels, corrupt
-from trainable.prepare import prepare
+from trainable.trial.prepare import prepare
 
 
 @pytest.fixture(scope="module")

@@ -13,7 +13,8 @@ from torch._subclasses.fake_tensor import (
 )
 
 from trainable.catalog import Parameter, Value
-from trainable.losses import FLOOR, LOSSES, Loss, build_loss
+from trainable.losses import LOSSES, Loss, build_loss
+from trainable.losses.losses import FLOOR
 from trainable.targets import TARGETS
 
 N, B, C = 12, 6, 5

@@ -6,7 +6,7 @@ import torch
 import torchvision
 
 from trainable.catalog import NETWORKS
-from trainable.networks import Network, build_network, initialise
+from trainable.network.networks import Network, build_network, initialise
 
 SHAPES = [(1, 8), (1, 28), (3, 32)]
 

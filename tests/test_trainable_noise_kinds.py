@@ -6,10 +6,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.predictions import made_up_predictions
-from trainable import noise_kinds
-from trainable.class_maps import cifar100_coarse_labels, class_map
 from trainable.data import Dataset, load_dataset
 from trainable.noise import NoiseError, NoisyLabels, corrupt
+from trainable.noise import kinds as noise_kinds
+from trainable.noise.class_maps import cifar100_coarse_labels, class_map
 
 TEN = np.repeat(np.arange(10), 1000)
 HUNDRED = np.repeat(np.arange(100), 100)

@@ -3,9 +3,9 @@ import os
 
 import pytest
 
-from trainable import patience
-from trainable.patience import patiently
-from trainable.storage import Folder, StorageError
+from trainable.folder import patience
+from trainable.folder.patience import patiently
+from trainable.folder.storage import Folder, StorageError
 
 
 @pytest.fixture

@@ -5,11 +5,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from trainable import reference_classifier
 from trainable.config import DataConfig, NoiseConfig
 from trainable.data import DataError, Dataset, load_dataset, subset_index
-from trainable.prepare import prepare
-from trainable.reference_classifier import reference
+from trainable.trial import reference_classifier
+from trainable.trial.prepare import prepare
+from trainable.trial.reference_classifier import reference
 
 DATA = DataConfig("digits", train_examples=300)
 

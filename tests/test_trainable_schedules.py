@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from torch.optim import lr_scheduler
 
 from trainable.catalog import SCHEDULES
-from trainable.schedules import cycle_ends, learning_rate
+from trainable.network.schedules import cycle_ends, learning_rate
 
 
 def rates(name: str, epochs: int, lr: float = 0.1, **parameters: object) -> list[float]:
@@ -148,5 +148,5 @@ def test_schedule_unknown_name_names_the_nearest():
 
 
 def test_schedules_need_no_torch():
-    code = "import sys, trainable.schedules; sys.exit('torch' in sys.modules)"
+    code = "import sys, trainable.network.schedules; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

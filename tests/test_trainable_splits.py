@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trainable.splits import split_holdout, stratified_subset
+from trainable.data.splits import split_holdout, stratified_subset
 
 label_lists = st.lists(st.integers(0, 6), min_size=2, max_size=200)
 

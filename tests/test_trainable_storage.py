@@ -6,8 +6,8 @@ from types import SimpleNamespace
 import pytest
 from pyarrow.fs import LocalFileSystem
 
-from trainable import storage
-from trainable.storage import Folder, MissingError, StorageError
+from trainable.folder import storage
+from trainable.folder.storage import Folder, MissingError, StorageError
 
 
 @pytest.fixture(params=["path", "file", "mock", "object store"])

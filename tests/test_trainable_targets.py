@@ -9,9 +9,9 @@ from torch import Tensor
 from torch._subclasses.fake_tensor import DataDependentOutputException, FakeTensorMode
 
 from trainable.catalog import Parameter
-from trainable.losses import EarlyLearning
-from trainable.target_base import Target, clamped
+from trainable.losses.losses import EarlyLearning
 from trainable.targets import TARGETS, build_target
+from trainable.targets.base import Target, clamped
 
 N, C = 7, 4
 WARMED_BY_M = ("ema", "adam", "amsgrad", "nadam", "adabelief", "ademamix")

@@ -13,15 +13,15 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trainable.averaging import WeightAverage
 from trainable.catalog import LOSSES, NETWORKS, SCHEDULES, TARGETS
 from trainable.config import DataConfig, NoiseConfig, TrialConfig
 from trainable.data import TrialData, load_dataset
-from trainable.device import autocast_dtype, choose_device, upload
-from trainable.evaluate import memorisation
 from trainable.metrics import METRIC_COLUMNS, EpochMetrics
-from trainable.prepare import prepare
-from trainable.trainer import Batch, Trainer, number_of_steps
+from trainable.network.averaging import WeightAverage
+from trainable.network.device import autocast_dtype, choose_device, upload
+from trainable.network.evaluate import memorisation
+from trainable.trial.prepare import prepare
+from trainable.trial.trainer import Batch, Trainer, number_of_steps
 
 DATA = DataConfig("digits", train_examples=120)
 NOISE = NoiseConfig("symmetric", 0.4)
@@ -395,10 +395,10 @@ def without_values(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Trainer]:
     Reading one, or copying one to the CPU, raises. What draws weights, makes a transition matrix
     or autocasts, which that device cannot, is not in the batch loop or does nothing there.
     """
-    monkeypatch.setattr("trainable.trainer.initialise", lambda network, generator: None)
-    monkeypatch.setattr("trainable.evaluate.autocast", lambda device, dtype: nullcontext())
-    monkeypatch.setattr("trainable.trainer.autocast", lambda device, dtype: nullcontext())
-    monkeypatch.setattr("trainable.losses.Forward.start_epoch", lambda loss, epoch: None)
+    monkeypatch.setattr("trainable.trial.trainer.initialise", lambda network, generator: None)
+    monkeypatch.setattr("trainable.network.evaluate.autocast", lambda device, dtype: nullcontext())
+    monkeypatch.setattr("trainable.trial.trainer.autocast", lambda device, dtype: nullcontext())
+    monkeypatch.setattr("trainable.losses.losses.Forward.start_epoch", lambda loss, epoch: None)
     return lambda loss, **options: Trainer(
         trial(loss, averaging=0.9, **options), tiny_data(), "meta"
     )
@@ -488,7 +488,7 @@ def test_upload_shares_memory_with_the_cpu():
 
 
 def test_upload_copies_the_same_memory_to_another_device_once(monkeypatch):
-    monkeypatch.setattr("trainable.device._uploaded", {})
+    monkeypatch.setattr("trainable.network.device._uploaded", {})
     meta = torch.device("meta")
     array = np.arange(4)
     first = upload(array, meta)

@@ -7,12 +7,12 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from trainable import transition
 from trainable.config import DataConfig, NoiseConfig, TrialConfig
 from trainable.data import TrialData, load_dataset
-from trainable.prepare import prepare
-from trainable.trainer import Trainer
-from trainable.transition import estimate_transition, resolve_transition
+from trainable.trial import transition
+from trainable.trial.prepare import prepare
+from trainable.trial.trainer import Trainer
+from trainable.trial.transition import estimate_transition, resolve_transition
 
 CPU = torch.device("cpu")
 
@@ -161,7 +161,7 @@ def test_images_per_second_leaves_the_estimate_out(
         now += 10
         return train(*arguments)
 
-    monkeypatch.setattr("trainable.trainer.time", clock)
+    monkeypatch.setattr("trainable.trial.trainer.time", clock)
     monkeypatch.setattr(transition, "resolve_transition", estimate)
     trial = Trainer(forward_config(), data, "cpu")
     train = trial._train

@@ -17,9 +17,10 @@ import ray
 from ray._private.internal_api import node_stats
 from rich.console import Console
 
-from search import resources, runner, tuner
+from search.cluster import resources
+from search.driver import runner, tuner
 from spaces.load import load_sweep
-from trainable.ray_trainable import TrialTrainable
+from trainable.trial.ray_trainable import TrialTrainable
 
 WITNESS, SECONDS = Path(sys.argv[3]), float(sys.argv[4])
 EPOCHS = int(sys.argv[5]) if len(sys.argv) > 5 else None

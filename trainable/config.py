@@ -76,7 +76,7 @@ _READ_BY = {
 
 @dataclass(frozen=True)
 class NoiseConfig:
-    """How the given labels differ from the true ones (``trainable.noise.corrupt``).
+    """How the given labels differ from the true ones (``trainable.noise.noisy_labels``).
 
     ``rate`` in [0, 1) means what the kind says it means. ``include_true`` (symmetric): redraw from
     all classes, the true one among them. ``ring`` (asymmetric, CIFAR-100): ``superclass`` or

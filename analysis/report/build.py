@@ -8,7 +8,8 @@ from string import Template
 import pandas as pd
 import plotly.offline
 
-from analysis.overview import overview
+from analysis.frames.overview import overview
+from analysis.printed.tables import Cell, Grid, grids
 from analysis.report import origin, summary
 from analysis.report.chart import Chart
 from analysis.report.legend import legend
@@ -16,7 +17,6 @@ from analysis.report.page import Markup, join, paragraph, scrolling, table, tag
 from analysis.report.sections import Section, figure_sections
 from analysis.report.style import dark_colours, judged_on, noise_name
 from analysis.results import Results
-from analysis.tables import Cell, Grid, grids
 
 SHOWN = 9
 """Figures of a section that show at once; the others are folded."""

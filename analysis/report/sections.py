@@ -7,19 +7,26 @@ from functools import cached_property
 import optuna
 import pandas as pd
 
-from analysis.accuracy import SETTING, accuracy_table
 from analysis.best import best_configs
-from analysis.curves import convergence, final_curves, memorization, response_curve
-from analysis.effort import ENOUGH_TRIALS as RANKED
-from analysis.effort import budget, selection_gap
-from analysis.report import curve_figures, search_figures, space_figures
-from analysis.report.accuracy_figure import accuracy_charts
+from analysis.frames.accuracy import SETTING, accuracy_table
+from analysis.frames.curves import convergence, final_curves, memorization, response_curve
+from analysis.frames.effort import ENOUGH_TRIALS as RANKED
+from analysis.frames.effort import budget, selection_gap
+from analysis.frames.studies import (
+    ENOUGH_TRIALS,
+    TRIALS_PER_PARAMETER,
+    importances,
+    optuna_studies,
+)
+from analysis.frames.survival import survival
+from analysis.printed.text import varied_parameters
 from analysis.report.chart import Chart
+from analysis.report.figures import curves as curve_figures
+from analysis.report.figures import search as search_figures
+from analysis.report.figures import space as space_figures
+from analysis.report.figures.accuracy import accuracy_charts
 from analysis.report.style import judged_on, named, study_names
 from analysis.results import Results, ResultsError
-from analysis.studies import ENOUGH_TRIALS, TRIALS_PER_PARAMETER, importances, optuna_studies
-from analysis.survival import survival
-from analysis.text import varied_parameters
 
 REPLICATE = "`python -m search replicate DIR` runs the best trials again on fresh seeds."
 EXTEND = "`python -m search extend DIR --trials N` gives every study more."

@@ -5,10 +5,10 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from analysis.accuracy import SETTING
 from analysis.best import selected_on_test
+from analysis.frames.accuracy import SETTING
+from analysis.printed.tables import METHODS
 from analysis.results import Results
-from analysis.tables import METHODS
 from trainable.config import NoiseConfig
 
 

@@ -10,7 +10,7 @@ from analysis.report.build import build_report
 from analysis.results import Results, ResultsError, load_results
 from analysis.schema import SEARCH
 from spaces.sweep import SweepSpec
-from trainable.storage import Folder, StorageError
+from trainable.folder.storage import Folder, StorageError
 
 REPORT = "report.html"
 PATIENCE = 10

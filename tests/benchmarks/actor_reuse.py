@@ -16,8 +16,8 @@ from ray import tune
 from side_by_side import machine, print_table
 from sweeps import own_ray, run_sweep, timeline
 
-from search import runner
-from search.tuner import build_tuner
+from search.driver import runner
+from search.driver.tuner import build_tuner
 from spaces.load import parse_sweep
 
 SPEC = """

@@ -14,12 +14,12 @@ import ray
 from side_by_side import machine, print_table
 from sweeps import own_ray, run_sweep, timeline
 
-from search.measure import measure
+from search.planning.measure import measure
 from spaces.load import parse_sweep
 from spaces.sweep import SweepSpec
 from trainable.config import NoiseConfig
 from trainable.data import load_dataset
-from trainable.prepare import prepare
+from trainable.trial.prepare import prepare
 
 SLOTS = 2
 SPEC = """

@@ -17,13 +17,13 @@ import torch
 from side_by_side import machine, print_table
 from sweeps import own_ray, run_sweep
 
-from search import runner, tuner
-from search.sweep import Sweep
+from search.driver import runner, tuner
+from search.studies.sweep import Sweep
 from spaces.load import parse_sweep
 from trainable.config import TrialConfig
-from trainable.device import peak_memory_mb
 from trainable.metrics import EpochMetrics
-from trainable.ray_trainable import Assignment, TrialTrainable
+from trainable.network.device import peak_memory_mb
+from trainable.trial.ray_trainable import Assignment, TrialTrainable
 
 STUDIES = 8
 SLOTS = 8

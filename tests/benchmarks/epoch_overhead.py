@@ -16,8 +16,8 @@ import torch.nn.functional as F  # noqa: N812
 from side_by_side import in_turns, machine, print_table, random_data
 
 from trainable.config import DataConfig, NoiseConfig, TrialConfig
-from trainable.networks import build_network
-from trainable.trainer import Trainer
+from trainable.network.networks import build_network
+from trainable.trial.trainer import Trainer
 
 CASES = [
     ("small_cnn", "fashion_mnist", 128, 2560),

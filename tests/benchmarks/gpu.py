@@ -20,7 +20,7 @@ from side_by_side import machine, print_table, random_data
 from torch.utils.flop_counter import FlopCounterMode
 
 from trainable.config import DataConfig, NoiseConfig, TrialConfig
-from trainable.trainer import Trainer
+from trainable.trial.trainer import Trainer
 
 DTYPES = {"bfloat16": torch.bfloat16, "float32": torch.float32}
 

@@ -24,7 +24,7 @@ from torchvision import transforms
 from trainable.catalog import DATASETS
 from trainable.config import DataConfig, NoiseConfig, TrialConfig
 from trainable.data import TrialData, normalisation
-from trainable.trainer import Trainer
+from trainable.trial.trainer import Trainer
 
 BATCH = 128
 TARGET = 20

@@ -17,14 +17,14 @@ from pathlib import Path
 import optuna
 from side_by_side import machine, print_table
 
-from search import provenance
-from search.outline import made_up
-from search.recorder import Recorder
-from search.simulate import simulate
-from search.sweep import Sweep
+from search.driver import provenance
+from search.driver.recorder import Recorder
+from search.planning.outline import made_up
+from search.studies.simulate import simulate
+from search.studies.sweep import Sweep
 from spaces.load import parse_sweep
-from trainable.patience import SWEEP_FILE
-from trainable.storage import Folder
+from trainable.folder.patience import SWEEP_FILE
+from trainable.folder.storage import Folder
 
 SPEC = """
 name = "recorded"

@@ -16,8 +16,8 @@ import optuna
 from rich.console import Console
 from side_by_side import machine
 
-from search.curves import load_curves, overridden
-from search.replay import STRATEGIES, replay, summarise
+from search.replay.curves import load_curves, overridden
+from search.replay.replay import STRATEGIES, replay, summarise
 from search.reports import print_replay
 
 CURVES = Path(__file__).parents[1] / "curves"

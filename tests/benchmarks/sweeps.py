@@ -14,8 +14,8 @@ import ray
 from rich.console import Console
 
 from analysis.results import Results, load_results
-from search import runner
-from search.resources import connect
+from search.cluster.resources import connect
+from search.driver import runner
 from spaces.sweep import SweepSpec
 
 

@@ -30,8 +30,8 @@ from spaces.load import parse_sweep
 from spaces.sweep import SweepSpec
 from trainable.data import TrialData, load_dataset
 from trainable.losses import build_loss
-from trainable.networks import build_network
-from trainable.prepare import prepare
+from trainable.network.networks import build_network
+from trainable.trial.prepare import prepare
 
 SPEC = """
 name = "ours"

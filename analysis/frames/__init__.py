@@ -1,0 +1,1 @@
+"""Questions to the results, each answered as a DataFrame."""

@@ -1,0 +1,117 @@
+"""How accuracy depends on a hyperparameter, and how it moves over the epochs."""
+
+from collections.abc import Sequence
+
+import pandas as pd
+
+from analysis.best import STUDY_COLUMNS, best_configs, final_trials, full_budget, selected_on_test
+from analysis.frames.accuracy import BASELINE, SETTING
+from analysis.results import Results, ResultsError
+from analysis.schema import PARAM, SEARCH
+from trainable.catalog import unknown
+
+MEMORIZATION = [
+    "clean_correct",
+    "wrong_correct",
+    "wrong_memorized",
+    "wrong_neither",
+    "target_accuracy",
+]
+"""The fractions of figure 1 of ELR (arXiv 2007.00151), and the target's accuracy."""
+
+FRACTIONS = (0.9, 0.95, 0.98, 1.0)
+
+
+def response_curve(results: Results, parameter: str = "lam") -> pd.DataFrame:
+    """Accuracy over one hyperparameter: a row for each search trial that used its full budget.
+
+    Columns: the study's, ``trial_id``, ``number``, ``value`` (of the parameter),
+    ``selection_value``, ``test_accuracy``, and ``chosen``: whether it is its study's best by the
+    selection rule. ``elr_best``: test accuracy of the elr trial chosen so in the same setting,
+    the dotted line of the paper's figure 3; like all trials of the search it is one draw, on the
+    search's seed. ``elr_again`` and ``elr_again_std``: mean and standard deviation of the same
+    configuration over its ``elr_seeds`` fresh seeds. NaN without elr, or replicates of it. Sorted
+    by study and value.
+
+    Raises ResultsError if no trial has the parameter.
+    """
+    selected_on_test(results)
+    trials = full_budget(results.trials)
+    trials = trials[trials["phase"] == SEARCH]
+    names = [str(name).removeprefix(PARAM) for name in trials if str(name).startswith(PARAM)]
+    if parameter not in names:
+        raise ResultsError(unknown("hyperparameter", parameter, names))
+    trials = trials.rename(columns={f"{PARAM}{parameter}": "value"}).dropna(subset="value")
+    best = best_configs(results)
+    trials = trials.assign(chosen=trials["trial_id"].isin(set(best["trial_id"].dropna())))
+    columns = ["study", *STUDY_COLUMNS, "trial_id", "number", "value", "chosen"]
+    curve = trials[[*columns, "selection_value", "test_accuracy"]]
+    curve = _plain(curve).merge(_elr(best), on=SETTING, how="left")
+    return curve.sort_values(["study", "value", "number"], ignore_index=True)
+
+
+def convergence(
+    results: Results,
+    fractions: Sequence[float] = FRACTIONS,
+    metric: str = "test_accuracy",
+) -> pd.DataFrame:
+    """How many epochs the final trials of each study take to come near the best accuracy.
+
+    A row for each trial, fraction and ``reference``: ``own``, the trial's own highest value, or
+    ``elr``, the mean over the elr trials of the same setting of theirs. ``goal`` is fraction
+    times reference; ``epochs`` the first epoch whose metric reaches it (NaN: never). Other
+    columns: the study's, ``trial_id``, ``seed``, ``max_epochs``.
+    """
+    epochs = final_curves(results)
+    keys = ["study", *STUDY_COLUMNS, "trial_id", "seed", "max_epochs"]
+    peaks = epochs.groupby(keys, sort=False)[metric].max().rename("own").reset_index()
+    baseline = peaks[peaks["loss"] == BASELINE].groupby(SETTING)["own"].mean().rename("elr")
+    peaks = peaks.merge(baseline.reset_index(), on=SETTING, how="left")
+    goals = peaks.melt(keys, ["own", "elr"], "reference", "best").dropna(subset="best")
+    goals = goals.merge(pd.Series(fractions, name="fraction"), how="cross")
+    goals["goal"] = goals["fraction"] * goals.pop("best")
+    reached = goals.merge(epochs[["trial_id", "epoch", metric]], on="trial_id")
+    reached = reached[reached[metric] >= reached["goal"]]
+    index = ["trial_id", "reference", "fraction"]
+    first = reached.groupby(index)["epoch"].min().rename("epochs").reset_index()
+    return goals.merge(first, on=index, how="left").sort_values(
+        ["study", "seed", "trial_id", "reference", "fraction"], ignore_index=True
+    )
+
+
+def memorization(results: Results) -> pd.DataFrame:
+    """Memorisation over the epochs of each study's final trials.
+
+    Columns: the study's, ``trial_id``, ``seed``, ``epoch`` and :data:`MEMORIZATION` (fractions of
+    the clean or of the wrong training examples; NaN where undefined).
+    """
+    keys = ["study", *STUDY_COLUMNS, "trial_id", "seed", "epoch"]
+    return final_curves(results)[[*keys, *MEMORIZATION]]
+
+
+def final_curves(results: Results) -> pd.DataFrame:
+    """The epochs of each study's final trials (``best.final_trials``), sorted.
+
+    Columns: the study's, ``trial_id``, ``seed``, ``max_epochs``, then those of ``epochs``.
+    """
+    finals = final_trials(results)[["trial_id", *STUDY_COLUMNS, "seed", "max_epochs"]]
+    epochs = _plain(results.epochs).merge(_plain(finals), on="trial_id")
+    return epochs.sort_values(["study", "seed", "trial_id", "epoch"], ignore_index=True)
+
+
+def _elr(best: pd.DataFrame) -> pd.DataFrame:
+    """What the search chose for elr in each setting, and what came of it on fresh seeds."""
+    names = {
+        "test_accuracy": "elr_best",
+        "replicated_test": "elr_again",
+        "replicated_test_std": "elr_again_std",
+        "replicates": "elr_seeds",
+    }
+    elr = _plain(best[best["loss"] == BASELINE])
+    return elr[[*SETTING, *names]].rename(columns=names)
+
+
+def _plain(table: pd.DataFrame) -> pd.DataFrame:
+    """Categoricals as text, so that tables of different categories merge and group simply."""
+    names = table.select_dtypes("category").columns
+    return table.astype(dict.fromkeys(names, "str"))

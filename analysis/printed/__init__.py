@@ -1,0 +1,1 @@
+"""What a terminal, a paper or an image shows."""

@@ -1,0 +1,95 @@
+"""A picture of doubted training examples, for a look at what a model makes of the labels."""
+
+from io import BytesIO
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from analysis.best import records
+from analysis.frames.labels import LabelErrors
+from trainable.noise.class_maps import SUPERCLASSES
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+    from PIL.ImageDraw import ImageDraw
+
+CLASSES: dict[str, tuple[str, ...]] = {
+    "digits": tuple("0123456789"),
+    "fashion_mnist": (
+        "T-shirt",
+        "trouser",
+        "pullover",
+        "dress",
+        "coat",
+        "sandal",
+        "shirt",
+        "sneaker",
+        "bag",
+        "ankle boot",
+    ),
+    "cifar10": (
+        "airplane",
+        "automobile",
+        "bird",
+        "cat",
+        "deer",
+        "dog",
+        "frog",
+        "horse",
+        "ship",
+        "truck",
+    ),
+    "cifar100": tuple(sorted(" ".join(SUPERCLASSES.values()).split())),
+}
+"""Names of the classes, in the order of their labels."""
+
+COLUMNS, ROWS = 8, 8
+TILE, CAPTION, GAP, TITLE = 104, 46, 12, 40
+INK, PAPER, GOOD, BAD = "#1a1a1a", "#ffffff", "#0b5fb0", "#b34700"
+
+
+def contact_sheet(errors: LabelErrors, images: NDArray[np.uint8]) -> bytes:
+    """A PNG of the most confident doubts: each image, its given label and the proposed one.
+
+    Where the truth is known, a third line says whether the proposal is right, blue or orange.
+
+    Args:
+        errors: what was doubted.
+        images: all training images of its data set, uint8 ``[N, channels, height, width]``.
+    """
+    from PIL import Image, ImageDraw
+
+    rows = records(errors.doubted.head(COLUMNS * ROWS))
+    height = TITLE + max(1, -(-len(rows) // COLUMNS)) * (TILE + CAPTION + GAP) + GAP
+    sheet = Image.new("RGB", (GAP + COLUMNS * (TILE + GAP), height), PAPER)
+    draw = ImageDraw.Draw(sheet)
+    title = f"{errors.study}: {len(rows)} of {len(errors.doubted)} doubted labels"
+    draw.text((GAP, GAP), f"{title}, the most confident first", INK, font_size=16)
+    names = CLASSES[errors.data.name]
+    for position, row in enumerate(rows):
+        x = GAP + position % COLUMNS * (TILE + GAP)
+        y = TITLE + position // COLUMNS * (TILE + CAPTION + GAP)
+        sheet.paste(_tile(images[row["index"]]), (x, y))
+        _caption(draw, (x, y + TILE + 2), row, names)
+    sink = BytesIO()
+    sheet.save(sink, "PNG")
+    return sink.getvalue()
+
+
+def _tile(pixels: NDArray[np.uint8]) -> "Image":
+    from PIL import Image
+
+    plane = pixels[0] if pixels.shape[0] == 1 else np.ascontiguousarray(pixels.transpose(1, 2, 0))
+    return Image.fromarray(plane).resize((TILE, TILE), Image.Resampling.NEAREST).convert("RGB")
+
+
+def _caption(
+    draw: "ImageDraw", place: tuple[int, int], row: dict[str, int], names: tuple[str, ...]
+) -> None:
+    lines = [(f"given {names[row['given']]}", INK), (f"target {names[row['proposed']]}", INK)]
+    if "true" in row:
+        right = row["proposed"] == row["true"]
+        lines.append(("is right", GOOD) if right else (f"truth {names[row['true']]}", BAD))
+    for number, (text, colour) in enumerate(lines):
+        draw.text((place[0], place[1] + 14 * number), text, colour, font_size=12)

@@ -1,0 +1,97 @@
+"""From the best trial of a study to a sweep file that runs exactly it again."""
+
+import json
+import re
+from dataclasses import asdict
+from typing import Any
+
+import pandas as pd
+import tomli_w
+
+from analysis.best import best_configs, records
+from analysis.printed.text import percent
+from analysis.results import Results, ResultsError
+from spaces.overrides import NONE
+from trainable.catalog import LOSSES, OPTIMISER, unknown
+from trainable.config import NoiseConfig, TrialConfig
+from trainable.metrics import TEST_METRICS
+
+PRESET = "paper_star"
+"""A preset in which nothing varies: every value that matters is written out over it."""
+
+
+def best_sweep(results: Results, study: str | None = None, *, confirmed: bool = False) -> str:
+    """A sweep file (TOML) of one trial at full budget: the best configuration of ``study``.
+
+    Its seed is the trial's, so on a CPU it repeats the trial. ``study`` may be left out if the
+    sweep has only one. Raises ResultsError for an unknown study or one without a winner.
+    """
+    best = best_configs(results, confirmed=confirmed)
+    rows = {row["study"]: row for row in records(best)}
+    names = sorted(rows)
+    if study is None and len(names) > 1:
+        raise ResultsError(f"one study at a time: add --study with one of {', '.join(names)}")
+    name = study if study is not None else "".join(names)
+    if name not in rows:
+        raise ResultsError(unknown("study", name, names))
+    row = rows[name]
+    if pd.isna(row["trial_id"]):
+        raise ResultsError(f"study {name} has no trial that used its full budget")
+    config = TrialConfig.from_dict(json.loads(row["config"]))
+    table = sweep_table(config, _name(results, name), row["selected_by"])
+    return (
+        f"# The best configuration of {name}: trial {row['trial_id']},\n"
+        f"# {percent(row['val_accuracy'])}% on the noisy hold-out, "
+        f"{percent(row['test_accuracy'])}% on test after {row['epochs']:.0f} epochs.\n"
+        f"{tomli_w.dumps(table)}"
+    )
+
+
+def sweep_table(config: TrialConfig, name: str, metric: str) -> dict[str, Any]:
+    """A sweep file's content for one trial; what is None stays out, at its reference value."""
+    search: dict[str, Any] = {"early_stopping": "none", "metric": metric}
+    if metric in TEST_METRICS:
+        search["allow_test_selection"] = True
+    return {
+        "name": name,
+        "seed": config.seed,
+        "losses": [config.loss],
+        "network": config.network,
+        "data": _given(asdict(config.data)),
+        "budget": {"trials": 1, "max_epochs": config.max_epochs},
+        "search": search,
+        "training": {"precision": config.precision, "compile": config.compile},
+        "space": _space(config),
+        "noise": [_noise(config.noise)],
+    }
+
+
+def _noise(noise: NoiseConfig) -> dict[str, Any]:
+    rated = noise.kind not in ("none", "human")
+    table = {"kind": noise.kind, **({"rates": [noise.rate]} if rated else {})}
+    options = {k: v for k, v in asdict(noise).items() if k not in ("kind", "rate")}
+    defaults = asdict(NoiseConfig(noise.kind))
+    return table | {k: v for k, v in _given(options).items() if v != defaults[k]}
+
+
+def _space(config: TrialConfig) -> dict[str, Any]:
+    """The loss's and optimiser's values by plain name, those of target and schedule by owner."""
+    own = LOSSES[config.loss].parameters
+    plain = {k: NONE if v is None else v for k, v in config.loss_parameters.items() if k in own}
+    target = {k: v for k, v in config.loss_parameters.items() if k not in own}
+    optimiser = {name: getattr(config, name) for name in OPTIMISER.parameters}
+    scoped = {
+        str(config.loss_parameters.get("target")): target,
+        config.lr_schedule: dict(config.schedule_parameters),
+    }
+    tables = {owner: _given(values) for owner, values in scoped.items() if _given(values)}
+    return {"preset": PRESET, **_given(plain), **_given(optimiser), **tables}
+
+
+def _given(values: dict[str, Any]) -> dict[str, Any]:
+    return {k: list(v) if isinstance(v, tuple) else v for k, v in values.items() if v is not None}
+
+
+def _name(results: Results, study: str) -> str:
+    sweep = str(results.spec.get("name", "sweep"))
+    return re.sub(r"[^A-Za-z0-9._-]", "-", f"{sweep}-{study}-best")[:100]

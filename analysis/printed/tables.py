@@ -1,0 +1,235 @@
+"""The accuracy table for a paper: methods down, noise settings across.
+
+What is in a cell is computed once (:class:`Grid`); each format only writes it down. A method is
+bold where it is better than elr (``accuracy.compare``): the 95% interval of their difference,
+paired by seed, lies above zero.
+"""
+
+import io
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+
+from analysis.best import records, selected_on_test
+from analysis.frames.accuracy import BASELINE, BETTER, ENOUGH_PAIRS, SETTING, accuracy_table
+from analysis.frames.published import REMARKS
+from analysis.printed.text import LEAK, RUNNING, mean_std, percent
+from analysis.results import Results, ResultsError
+from trainable.catalog import unknown
+
+METHODS: dict[str, str] = {
+    "ce": "CE",
+    "bootstrap": "Bootstrap",
+    "bootstrap_soft": "Bootstrap (soft)",
+    "bootstrap_hard": "Bootstrap (hard)",
+    "forward": "Forward",
+    "gce": "GCE",
+    "sce": "SL",
+    "elr": "ELR",
+    "adam_elr": "Adam-refined ELR",
+}
+"""Losses as papers call them, in the papers' order."""
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One number: ``text`` as in ``92.12 ± 0.35 (5)``."""
+
+    text: str = "-"
+    bold: bool = False
+
+
+@dataclass(frozen=True)
+class Grid:
+    """One table: what it is about, noise settings across, (method, cells) down, notes below."""
+
+    title: str
+    header: tuple[str, ...]
+    measured: tuple[tuple[str, tuple[Cell, ...]], ...]
+    differences: tuple[tuple[str, tuple[Cell, ...]], ...]
+    published: tuple[tuple[str, tuple[Cell, ...]], ...]
+    notes: tuple[str, ...]
+
+
+def format_table(results: Results, how: str) -> str:
+    """The accuracy table as ``text``, ``markdown``, ``latex`` or ``csv`` (one row a study).
+
+    Raises ResultsError while no trial has used its full budget, ValueError for an unknown format.
+    """
+    if how == "csv":
+        buffer = io.StringIO()
+        accuracy_table(results).to_csv(buffer, index=False)
+        return buffer.getvalue()
+    if how not in FORMATS:
+        raise ValueError(unknown("format", how, [*FORMATS, "csv"]))
+    found = grids(results)
+    if not found:
+        raise ResultsError(f"{results.folder}: no trial has used its full budget yet")
+    return "\n".join(FORMATS[how](grid) for grid in found)
+
+
+def grids(results: Results) -> list[Grid]:
+    """A table for each data set and network of the sweep."""
+    table = accuracy_table(results)
+    marks = [(selected_on_test(results), LEAK), (results.running, RUNNING)]
+    marked = tuple(text for mark, text in marks if mark)
+    groups = table.groupby(["dataset", "model"], sort=True)
+    return [_grid(f"{dataset}, {model}", group, marked) for (dataset, model), group in groups]
+
+
+def _grid(title: str, table: pd.DataFrame, marks: tuple[str, ...]) -> Grid:
+    settings = table[SETTING].drop_duplicates()["noise"].tolist()
+    own = table[table["study"].notna()]
+    printed = table[table["published"].notna()]
+    others = own[own["loss"] != BASELINE].dropna(subset="difference")
+    return Grid(
+        title=f"Test accuracy in %: {title}",
+        header=tuple(settings),
+        measured=_lines(own, settings, _measured),
+        differences=_lines(others, settings, _difference),
+        published=_lines(printed, settings, _published, star="*"),
+        notes=(*marks, *_notes(own, printed)),
+    )
+
+
+def _lines(
+    table: pd.DataFrame,
+    settings: list[str],
+    cell: Callable[[Mapping[str, Any]], Cell],
+    star: str = "",
+) -> tuple[tuple[str, tuple[Cell, ...]], ...]:
+    """A line for each method of ``table``, in the order of :data:`METHODS`."""
+    cells = {(row["loss"], row["noise"]): cell(row) for row in records(table)}
+    methods = [name for name in METHODS if name in set(table["loss"])]
+    return tuple(
+        (
+            METHODS[method] + (star if method == BASELINE else ""),
+            tuple(cells.get((method, setting), Cell()) for setting in settings),
+        )
+        for method in methods
+    )
+
+
+def _measured(row: Mapping[str, Any]) -> Cell:
+    text = mean_std(row["test"], row["test_std"], row["n"], row["diverged"])
+    return Cell(text, row["verdict"] == BETTER)
+
+
+def _difference(row: Mapping[str, Any]) -> Cell:
+    text = f"{100 * row['difference']:+.2f}"
+    if pd.notna(row["difference_low"]):
+        text += f" [{100 * row['difference_low']:+.2f}, {100 * row['difference_high']:+.2f}]"
+    return Cell(f"{text} ({row['pairs']:.0f})", row["verdict"] == BETTER)
+
+
+def _published(row: Mapping[str, Any]) -> Cell:
+    spread = "" if pd.isna(row["published_std"]) else f" ± {percent(row['published_std'])}"
+    return Cell(percent(row["published"]) + spread)
+
+
+def _notes(own: pd.DataFrame, printed: pd.DataFrame) -> list[str]:
+    notes = ["Mean ± standard deviation (n seeds), at the last epoch, of the configuration"]
+    notes[0] += " chosen on the noisy hold-out."
+    if not own["from_replicates"].all():
+        notes.append("n = 1 is the search's own winner, not confirmed on fresh seeds.")
+    if own["diverged"].any():
+        notes.append("Seeds on which a configuration diverged are counted, but in no mean.")
+    if own["pairs"].max() >= 2:
+        notes.append(
+            "Differences to ELR are paired by seed, with a 95% t interval (pairs), not corrected "
+            f"for several comparisons. Bold: at least {ENOUGH_PAIRS} pairs, an interval above "
+            "zero and not of width zero, and no seed on which one of the two diverged."
+        )
+    if len(printed):
+        sources = sorted(set(printed["source"]))
+        notes += [f"Published: {source}. {REMARKS[source]}" for source in sources]
+        notes += _otherwise(own["differs_in"].dropna())
+    return notes
+
+
+def _otherwise(deviations: "pd.Series[str]") -> list[str]:
+    """How this sweep's protocol differs from the printed rows', of all methods together."""
+    said = dict.fromkeys(part for text in deviations for part in text.split("; ") if part)
+    theirs: dict[str, list[str]] = {}
+    for ours, printed in (part.split(" instead of ") for part in said):
+        theirs.setdefault(ours, []).append(printed)
+    parts = [f"{ours} instead of {' or '.join(printed)}" for ours, printed in theirs.items()]
+    return [f"Another protocol here: {'; '.join(parts)}."] if parts else []
+
+
+def _blocks(grid: Grid) -> list[tuple[str, tuple[tuple[str, tuple[Cell, ...]], ...]]]:
+    """The parts of a table that have lines, with their headings."""
+    blocks = [
+        ("this sweep", grid.measured),
+        ("difference to ELR, points", grid.differences),
+        ("published", grid.published),
+    ]
+    return [(name, lines) for name, lines in blocks if lines]
+
+
+def _text(grid: Grid) -> str:
+    lines = [("method", *grid.header)]
+    for name, block in _blocks(grid):
+        lines += [("",), (name,)]
+        lines += [
+            (f"  {method}", *(f"{'*' if c.bold else ''}{c.text}" for c in cells))
+            for method, cells in block
+        ]
+    count = len(grid.header) + 1
+    table = [line + ("",) * (count - len(line)) for line in lines]
+    widths = [max(len(line[i]) for line in table) for i in range(count)]
+    widths[0] = max((len(line[0]) for line in lines if len(line) > 1), default=0)
+    body = [
+        "  ".join(text.ljust(w) for text, w in zip(line, widths, strict=True)).rstrip()
+        for line in table
+    ]
+    notes = [note.replace("Bold:", "Starred:") for note in grid.notes]
+    return "\n".join([grid.title, "", *body, "", *notes, ""])
+
+
+def _markdown(grid: Grid) -> str:
+    lines = [f"**{grid.title}**", "", f"| method | {' | '.join(grid.header)} |"]
+    lines.append("|---|" + "---:|" * len(grid.header))
+    for name, block in _blocks(grid):
+        lines.append(f"| *{name}* |" + " |" * len(grid.header))
+        for method, cells in block:
+            texts = [f"**{cell.text}**" if cell.bold else cell.text for cell in cells]
+            lines.append(f"| {method.replace('*', chr(92) + '*')} | {' | '.join(texts)} |")
+    return "\n".join([*lines, "", *(f"{note}  " for note in grid.notes), ""])
+
+
+def _latex(grid: Grid) -> str:
+    columns = len(grid.header) + 1
+    lines = [
+        "% needs \\usepackage{booktabs} and \\usepackage{adjustbox}",
+        "\\begin{table}",
+        "\\small",
+        f"\\caption{{{_escaped(grid.title)}. {_escaped(' '.join(grid.notes))}}}",
+        "\\begin{adjustbox}{max width=\\linewidth}",
+        f"\\begin{{tabular}}{{l{'r' * len(grid.header)}}}",
+        "\\toprule",
+        " & ".join(["Method", *map(_escaped, grid.header)]) + " \\\\",
+    ]
+    for name, block in _blocks(grid):
+        lines += ["\\midrule", f"\\multicolumn{{{columns}}}{{l}}{{\\emph{{{name}}}}} \\\\"]
+        for method, cells in block:
+            texts = [f"\\textbf{{{c.text}}}" if c.bold else c.text for c in cells]
+            lines.append(" & ".join([method, *(_escaped(t, False) for t in texts)]) + " \\\\")
+    ends = ["\\bottomrule", "\\end{tabular}", "\\end{adjustbox}", "\\end{table}", ""]
+    return "\n".join([*lines, *ends])
+
+
+def _escaped(text: str, all_: bool = True) -> str:
+    for old, new in (("%", "\\%"), ("_", "\\_"), ("&", "\\&"), ("#", "\\#")) if all_ else ():
+        text = text.replace(old, new)
+    return re.sub(r"(?<!\w)([+-])(?=\d)", r"$\1$", text.replace(" ± ", " $\\pm$ "))
+
+
+FORMATS: dict[str, Callable[[Grid], str]] = {
+    "text": _text,
+    "markdown": _markdown,
+    "latex": _latex,
+}

@@ -1,0 +1,1 @@
+"""The figures of the report: a DataFrame goes in, a chart comes out."""

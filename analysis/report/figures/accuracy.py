@@ -1,0 +1,115 @@
+"""The whole sweep in one figure: test accuracy of every method under every noise setting."""
+
+import pandas as pd
+import plotly.graph_objects as go
+
+from analysis.printed.text import mean_std, percent
+from analysis.report.chart import Chart, axis, by_loss, figure, look, plain
+from analysis.report.style import MUTED, loss_name, noise_name, sentence
+
+ROW_HEIGHT, METHOD_HEIGHT = 26, 15
+
+
+def accuracy_charts(table: pd.DataFrame) -> list[Chart]:
+    """A figure for each data set and network of ``accuracy.accuracy_table``."""
+    groups = table.groupby(["dataset", "model"], sort=True)
+    return [
+        _accuracy(f"{data}, {model}", rows)
+        for (data, model), rows in groups
+        if rows["test"].notna().any()
+    ]
+
+
+def _accuracy(title: str, rows: pd.DataFrame) -> Chart:
+    rows = rows.assign(setting=[sentence(noise_name(noise)) for noise in rows["noise"]])
+    own = rows[rows["study"].notna()]
+    drawn = own.dropna(subset="test")
+    settings = list(dict.fromkeys(drawn["setting"]))
+    printed = drawn[drawn["published"].notna()]
+    traces = [_measured(loss, group) for loss, group in by_loss(drawn)]
+    traces += [_published(loss, group) for loss, group in by_loss(printed)]
+    if len(printed):
+        traces.append(_entry())
+    plot = figure(
+        traces,
+        axis("Test accuracy (%)", range=_range(drawn)),
+        axis(categoryarray=[plain(name) for name in settings], autorange="reversed"),
+        scattermode="group",
+        scattergap=0.35,
+    )
+    behind = pd.DataFrame(
+        {
+            "noise": own["setting"],
+            "method": own["loss"].map(loss_name),
+            "test accuracy (%)": [
+                mean_std(*values)
+                for values in own[["test", "test_std", "n", "diverged"]].itertuples(index=False)
+            ],
+            "published (%)": own["published"].map(percent),
+        }
+    )
+    says = "Marks are means over the seeds, whiskers one standard deviation."
+    if (drawn["n"] == 1).any():
+        says += " A mark without whiskers is a single trial."
+    if len(printed):
+        otherwise = printed["differs_in"].fillna("").any()
+        says += " Open marks are what papers print for the same method"
+        says += ", under another protocol: see below." if otherwise else "."
+    height = 90 + len(settings) * (ROW_HEIGHT + METHOD_HEIGHT * drawn["loss"].nunique())
+    return Chart(f"Test accuracy: {title}", plot, says, behind, height)
+
+
+def _range(rows: pd.DataFrame) -> list[float]:
+    """All marks and whiskers, with a little room."""
+    spread = rows["test_std"].fillna(0)
+    low = min((rows["test"] - spread).min(), rows["published"].min())
+    high = max((rows["test"] + spread).max(), rows["published"].max())
+    room = 0.05 * (high - low) + 0.005
+    return [100 * (low - room), 100 * (high + room)]
+
+
+def _measured(loss: str, rows: pd.DataFrame) -> go.Scatter:
+    style = look(loss)
+    return go.Scatter(
+        x=(100 * rows["test"]).round(3).tolist(),
+        y=rows["setting"].map(plain).tolist(),
+        error_x={
+            "type": "data",
+            "array": (100 * rows["test_std"].fillna(0)).round(3).tolist(),
+            "thickness": 1.5,
+            "width": 4,
+            "color": style.light,
+        },
+        orientation="h",
+        offsetgroup=loss,
+        mode="markers",
+        name=plain(loss_name(loss)),
+        marker={"color": style.light, "symbol": style.symbol, "size": 10},
+        hovertemplate="%{x:.2f}%<extra>%{fullData.name}</extra>",
+    )
+
+
+def _published(loss: str, rows: pd.DataFrame) -> go.Scatter:
+    style = look(loss)
+    return go.Scatter(
+        x=(100 * rows["published"]).round(3).tolist(),
+        y=rows["setting"].map(plain).tolist(),
+        orientation="h",
+        offsetgroup=loss,
+        mode="markers",
+        name=plain(f"{loss_name(loss)}, published"),
+        showlegend=False,
+        marker={"color": style.light, "symbol": f"{style.symbol}-open", "size": 10},
+        hovertemplate="%{x:.2f}%<extra>%{fullData.name}</extra>",
+    )
+
+
+def _entry() -> go.Scatter:
+    """What the legend says about open marks: there is one of them for each method."""
+    return go.Scatter(
+        x=[None],
+        y=[None],
+        mode="markers",
+        name="published",
+        marker={"color": MUTED.light, "symbol": "circle-open", "size": 10},
+    )

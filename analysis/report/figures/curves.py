@@ -1,0 +1,286 @@
+"""Figures of what came out: accuracy over a hyperparameter and over epochs, memorisation, speed.
+
+Each function draws one DataFrame of ``analysis.frames.curves``, named by ``style.named``: a
+:class:`Chart` for each noise setting, or several. Accuracies are drawn in percent.
+"""
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import pandas as pd
+import plotly.graph_objects as go
+
+from analysis.best import records
+from analysis.frames.accuracy import BASELINE
+from analysis.printed.text import mean_std, percent
+from analysis.report.chart import (
+    Chart,
+    axis,
+    by_loss,
+    by_setting,
+    categories,
+    epochs,
+    figure,
+    look,
+    plain,
+)
+from analysis.report.style import INK, in_order, loss_name
+
+TABLE_ROWS = 16
+"""Epochs that the table behind a curve lists at most."""
+
+MEMORIZED = {
+    "clean_correct": ("clean labels, learned", "Predicted as labelled (%)"),
+    "wrong_correct": ("wrong labels, seen through", "Predicted as the true class (%)"),
+    "wrong_memorized": ("wrong labels, memorised", "Predicted as the wrong label (%)"),
+}
+"""What is drawn of ``curves.MEMORIZATION``: what a title and an axis call it."""
+
+
+def response_charts(curve: pd.DataFrame, parameter: str, *, alone: bool) -> list[Chart]:
+    """Test accuracy over ``parameter``, as figure 3 of the paper draws it over lambda.
+
+    ``curve``: from ``curves.response_curve``. The trial that the search chose of each loss has a
+    larger mark; what is highest on test is not singled out, for no one may choose by that.
+    The axis is the same for all settings, and logarithmic where all values are above 0.
+    ``alone``: nothing else varies in the sweep, so that the points of a loss are one curve.
+    """
+    scale = _scale(curve["value"].min(), curve["value"].max())
+    xaxis = axis(plain(parameter), **scale)
+    return [_response(title, rows, xaxis, parameter, alone) for title, rows in by_setting(curve)]
+
+
+def _scale(low: float, high: float) -> dict[str, Any]:
+    """A logarithmic scale with 1, 2 and 5 times powers of ten written on it, if it can be."""
+    if not low > 0:
+        return {}
+    ticks = [float(f"{digit}e{power}") for power in range(-12, 13) for digit in (1, 2, 5)]
+    return {
+        "type": "log",
+        "range": [math.log10(low) - 0.06, math.log10(high) + 0.06],
+        "tickvals": ticks,
+        "ticktext": [f"{tick:g}" for tick in ticks],
+    }
+
+
+def _response(
+    title: str, rows: pd.DataFrame, xaxis: dict[str, Any], parameter: str, alone: bool
+) -> Chart:
+    traces = [_points(loss, group, parameter, alone) for loss, group in by_loss(rows)]
+    elr = 100 * rows["elr_best"].iloc[0]
+    low, high = rows["value"].min(), rows["value"].max()
+    plot = figure(traces, xaxis, axis("Test accuracy (%)"))
+    says = f"{len(rows)} trials, {parameter} from {low:.3g} to {high:.3g}. {_chosen(rows)}"
+    if pd.notna(elr):
+        _dotted(plot, elr, "ELR as chosen")
+        says += _elr_again(rows.iloc[0])
+    table = pd.DataFrame(
+        {
+            "loss": rows["loss"].map(loss_name),
+            parameter: rows["value"].map("{:.4g}".format),
+            "test accuracy (%)": rows["test_accuracy"].map(percent),
+            "selection value (%)": rows["selection_value"].map(percent),
+            "trial": rows["number"],
+            "chosen": rows["chosen"].map({True: "yes", False: ""}),
+        }
+    )
+    return Chart(title, plot, says, table)
+
+
+def _chosen(rows: pd.DataFrame) -> str:
+    """What the search chose of each loss; nothing of one whose choice lacks the parameter."""
+    said = [
+        f"{loss_name(row['loss'])} at {row['value']:.3g}, {percent(row['test_accuracy'])}%"
+        for row in records(rows[rows["chosen"]])
+    ]
+    return f"Chosen: {'; '.join(said)}." if said else ""
+
+
+def _elr_again(row: "pd.Series[Any]") -> str:
+    """The dotted line is one draw: what the same configuration gave on fresh seeds."""
+    if not row["elr_seeds"] > 0 or pd.isna(row["elr_again"]):
+        return f" The dotted line, ELR as chosen: {percent(row['elr_best'])}%."
+    again = mean_std(row["elr_again"], row["elr_again_std"], row["elr_seeds"])
+    return (
+        f" The dotted line, ELR as chosen: {percent(row['elr_best'])}% here, {again} on fresh "
+        "seeds."
+    )
+
+
+def _points(loss: str, rows: pd.DataFrame, parameter: str, joined: bool) -> go.Scatter:
+    style = look(loss)
+    return go.Scatter(
+        x=rows["value"].tolist(),
+        y=(100 * rows["test_accuracy"]).round(3).tolist(),
+        mode="lines+markers" if joined else "markers",
+        name=plain(loss_name(loss)),
+        line={"color": style.light, "dash": style.dash},
+        marker={
+            "color": style.light,
+            "symbol": style.symbol,
+            "size": [15 if chosen else 8 for chosen in rows["chosen"]],
+            "opacity": 1,
+            "line": {"width": 0},
+        },
+        hovertemplate=f"{plain(parameter)} %{{x:.4g}}: %{{y:.2f}}%"
+        "<extra>%{fullData.name}</extra>",
+    )
+
+
+def _dotted(plot: go.Figure, level: float, name: str) -> None:
+    """A dotted line from edge to edge."""
+    plot.add_trace(
+        go.Scatter(
+            x=[0, 1],
+            y=[level, level],
+            xaxis="x2",
+            mode="lines",
+            name=name,
+            line={"color": INK.light, "dash": "dot", "width": 1.5},
+            hovertemplate="%{y:.2f}%<extra>%{fullData.name}</extra>",
+        )
+    )
+    plot.update_layout(xaxis2={"overlaying": "x", "range": [0, 1], "visible": False})
+
+
+def learning_charts(curves: pd.DataFrame) -> list[Chart]:
+    """Test accuracy over the epochs: the mean over the seeds, one standard deviation around it."""
+    return [
+        _over_epochs(title, rows, "test_accuracy", "Test accuracy (%)")
+        for title, rows in by_setting(curves)
+    ]
+
+
+def memorization_charts(table: pd.DataFrame) -> list[Chart]:
+    """What becomes of clean and of wrong training labels, as figure 1 of ELR shows it."""
+    return [
+        _over_epochs(f"{title}: {what}", rows.dropna(subset=column), column, measure)
+        for title, rows in by_setting(table)
+        for column, (what, measure) in MEMORIZED.items()
+        if rows[column].notna().any()
+    ]
+
+
+def _over_epochs(title: str, rows: pd.DataFrame, column: str, measure: str) -> Chart:
+    traces: list[Any] = []
+    ends, cells = {}, {}
+    for loss, group in by_loss(rows):
+        means = 100 * group.groupby("epoch")[column].agg(["mean", "std"])
+        traces += [*_band(loss, means), _mean_line(loss, means)]
+        spread = means["std"].map(" ± {:.2f}".format).where(means["std"].notna(), "")
+        cells[loss_name(loss)] = means["mean"].map("{:.2f}".format) + spread
+        ends[loss_name(loss)] = means["mean"].iloc[-1]
+    table = _thin(pd.DataFrame(cells).rename_axis("epoch").fillna("")).reset_index()
+    says = f"After the last epoch: {_listing(ends)}."
+    return Chart(title, figure(traces, epochs(rows["epoch"].max()), axis(measure)), says, table)
+
+
+def _listing(values: Mapping[str, float]) -> str:
+    """Percentages with their names, or of many only the ends."""
+    said = [f"{name} {value:.2f}%" for name, value in sorted(values.items(), key=lambda v: v[1])]
+    return ", ".join(said) if len(said) < 5 else f"from {said[0]} to {said[-1]}"
+
+
+def _mean_line(loss: str, means: pd.DataFrame) -> go.Scatter:
+    style = look(loss)
+    return go.Scatter(
+        x=means.index.tolist(),
+        y=means["mean"].round(3).tolist(),
+        mode="markers" if len(means) == 1 else "lines",
+        name=plain(loss_name(loss)),
+        legendgroup=loss,
+        line={"color": style.light, "dash": style.dash, "width": 2.5},
+        marker={"color": style.light, "symbol": style.symbol},
+        hovertemplate="epoch %{x}: %{y:.2f}%<extra>%{fullData.name}</extra>",
+    )
+
+
+def _band(loss: str, means: pd.DataFrame) -> list[go.Scatter]:
+    """One standard deviation around the mean, where there are several seeds."""
+    several = means.dropna()
+    if several.empty:
+        return []
+    upper, lower = several["mean"] + several["std"], several["mean"] - several["std"]
+    epochs = several.index.tolist()
+    return [
+        go.Scatter(
+            x=epochs + epochs[::-1],
+            y=upper.round(3).tolist() + lower.round(3).tolist()[::-1],
+            fill="toself",
+            fillcolor=look(loss).light,
+            opacity=0.2,
+            line={"width": 0},
+            mode="lines",
+            legendgroup=loss,
+            showlegend=False,
+            hoverinfo="skip",
+        )
+    ]
+
+
+def _thin(table: pd.DataFrame) -> pd.DataFrame:
+    """Evenly spaced rows, at most :data:`TABLE_ROWS`, the last one among them."""
+    step = -(-len(table) // TABLE_ROWS)
+    return table.iloc[::-1].iloc[::step].iloc[::-1]
+
+
+def convergence_charts(table: pd.DataFrame, fraction: float = 0.98) -> list[Chart]:
+    """Epochs until the test accuracy comes within ``fraction`` of ELR's best: a mark a seed.
+
+    Of each trial's own best in a setting without ELR.
+    """
+    return [_convergence(title, rows, fraction) for title, rows in by_setting(table)]
+
+
+def _convergence(title: str, rows: pd.DataFrame, fraction: float) -> Chart:
+    against = BASELINE if (rows["reference"] == BASELINE).any() else "own"
+    rows = rows[rows["reference"] == against]
+    drawn = rows[rows["fraction"] == fraction]
+    losses = in_order(drawn["loss"])
+    names = [loss_name(loss) for loss in losses]
+    traces = [dots for loss, group in by_loss(drawn) for dots in _dots(loss, group["epochs"])]
+    plot = figure(
+        traces,
+        axis("Epochs", range=[0, 1.03 * float(drawn["max_epochs"].max())]),
+        categories(names),
+        showlegend=False,
+    )
+    said = [f"{loss_name(loss)} {_reached(g['epochs'])}" for loss, g in by_loss(drawn)]
+    cells = {
+        f"to {of:.0%}": {loss: _reached(g["epochs"]) for loss, g in by_loss(part)}
+        for of, part in rows.groupby("fraction")
+    }
+    behind = pd.DataFrame(cells, index=losses).rename_axis("loss").rename(index=loss_name)
+    whose = "ELR's best" if against == BASELINE else "its own best"
+    says = f"Epochs to {fraction:.0%} of {whose} accuracy: {'; '.join(said)}."
+    return Chart(title, plot, says, behind.reset_index(), 80 + 40 * len(losses))
+
+
+def _reached(epochs: "pd.Series[float]") -> str:
+    """``4.3``: the mean over the seeds, if all of them got there; else how many did."""
+    reached = epochs.dropna()
+    if len(reached) == len(epochs):
+        return f"{reached.mean():.1f}"
+    return f"{len(epochs) - len(reached)} of {len(epochs)} seeds never"
+
+
+def _dots(loss: str, epochs: "pd.Series[float]") -> list[go.Scatter]:
+    """A mark for each seed that got there, and a bar at the mean if all did."""
+    reached, style = epochs.dropna().tolist(), look(loss)
+    marks: list[tuple[list[Any], dict[str, Any]]] = [
+        (reached or [None], {"symbol": style.symbol, "size": 10, "opacity": 0.6})
+    ]
+    if len(reached) == len(epochs):
+        mean = sum(reached) / len(reached)
+        marks.append(([mean], {"symbol": "line-ns", "size": 20, "line_width": 3}))
+    return [
+        go.Scatter(
+            x=x,
+            y=[plain(loss_name(loss))] * len(x),
+            mode="markers",
+            marker={"color": style.light, "line_color": style.light, **marker},
+            hovertemplate="%{x:.1f} epochs<extra>%{y}</extra>",
+        )
+        for x, marker in marks
+    ]

@@ -1,0 +1,251 @@
+"""Figures of how the search went: who survived, what mattered, what it cost, and its luck."""
+
+from typing import Any
+
+import pandas as pd
+import plotly.graph_objects as go
+
+from analysis.best import records
+from analysis.frames.effort import EPOCH_COUNTS
+from analysis.frames.survival import COUNTS, UNFINISHED
+from analysis.printed.text import percent
+from analysis.report.chart import (
+    Chart,
+    axis,
+    by_loss,
+    by_setting,
+    categories,
+    epochs,
+    figure,
+    look,
+    plain,
+)
+from analysis.report.figures.space import parameter_name
+from analysis.report.style import INK, LOST, SAVED, SPENT, in_order, loss_name, signed
+from analysis.schema import DIVERGED, FAILED, STOPPED
+
+BAR, ROOM = 34, 110
+"""Height of a bar and of all around the bars, in pixels."""
+
+
+def survival_charts(table: pd.DataFrame) -> list[Chart]:
+    """Share of the search trials that train on, over the epochs (``survival.survival``)."""
+    return [_survival(title, rows) for title, rows in by_setting(table)]
+
+
+def _survival(title: str, rows: pd.DataFrame) -> Chart:
+    traces, said = list[go.Scatter](), []
+    for rank, (loss, group) in enumerate(by_loss(rows)):
+        traces.append(
+            go.Scatter(
+                legendrank=rank,
+                x=group["epoch"].tolist(),
+                y=(100 * group["share"]).round(2).tolist(),
+                customdata=group["trials"].tolist(),
+                mode="lines",
+                name=plain(loss_name(loss)),
+                line={"color": look(loss).light, "dash": look(loss).dash, "shape": "hv"},
+                hovertemplate="epoch %{x}: %{customdata} trials, %{y:.0f}%"
+                "<extra>%{fullData.name}</extra>",
+            )
+        )
+        said.append(f"{loss_name(loss)} {_fate(group.iloc[-1])}")
+    yaxis = axis("Trials still training (%)", range=[0, 104])
+    plot = figure(traces[::-1], epochs(rows["epoch"].max()), yaxis)  # dashes over solid lines
+    steps = rows[rows["trials"] != rows.groupby("loss")["trials"].shift(-1)]
+    behind = pd.DataFrame(
+        {
+            "loss": steps["loss"].map(loss_name),
+            "until epoch": steps["epoch"],
+            **{name: steps[name] for name in COUNTS},
+            "share (%)": steps["share"].map(percent),
+        }
+    )
+    says = f"Trained to the end, of the trials that have ended: {', '.join(said)}."
+    return Chart(title, plot, says, behind)
+
+
+def _fate(last: "pd.Series[Any]") -> str:
+    """``3 of 12 (1 diverged)``, from the row of the last epoch."""
+    ended = last[["trials", STOPPED, DIVERGED, FAILED]].sum()
+    names = {DIVERGED: "diverged", FAILED: "failed", UNFINISHED: "still running"}
+    others = [f"{last[name]} {said}" for name, said in names.items() if last[name]]
+    return f"{last['trials']} of {ended}" + (f" ({', '.join(others)})" if others else "")
+
+
+def importance_charts(table: pd.DataFrame) -> list[Chart]:
+    """Which hyperparameters the accuracy depends on (``studies.importances``)."""
+    return [_importances(title, rows) for title, rows in by_setting(table)]
+
+
+def _importances(title: str, rows: pd.DataFrame) -> Chart:
+    rows = rows.assign(parameter=rows["parameter"].map(parameter_name))
+    order = rows.groupby("parameter")["importance"].max().sort_values().index.tolist()
+    traces, said = [], []
+    for loss, group in by_loss(rows):
+        traces.append(
+            go.Bar(
+                y=group["parameter"].map(plain).tolist(),
+                x=(100 * group["importance"]).round(2).tolist(),
+                orientation="h",
+                name=plain(loss_name(loss)),
+                marker={"color": look(loss).light},
+                hovertemplate="%{y}: %{x:.0f}%<extra>%{fullData.name}</extra>",
+            )
+        )
+        top = group.nlargest(1, "importance").iloc[0]
+        said.append(
+            f"{loss_name(loss)} {top['parameter']} ({100 * top['importance']:.0f}%, of "
+            f"{top['trials']} trials)"
+        )
+    share = axis("Share of the differences in accuracy (%)")
+    plot = figure(traces, share, categories(order[::-1]), bargap=0.3)
+    behind = pd.DataFrame(
+        {
+            "loss": rows["loss"].map(loss_name),
+            "parameter": rows["parameter"],
+            "importance (%)": rows["importance"].map(percent),
+            "completed trials": rows["trials"],
+        }
+    )
+    height = ROOM + 30 + 12 * len(rows) + 12 * len(order)
+    return Chart(title, plot, f"Most important: {', '.join(said)}.", behind, height)
+
+
+def budget_charts(table: pd.DataFrame) -> list[Chart]:
+    """Epochs trained, saved and lost (``effort.budget``)."""
+    return [_budget(title, rows) for title, rows in by_setting(table)]
+
+
+def _budget(title: str, rows: pd.DataFrame) -> Chart:
+    sums = rows.groupby("loss")[EPOCH_COUNTS].sum().loc[in_order(rows["loss"])]
+    useful = sums["epochs"] - sums["failed_epochs"]
+    bars = [
+        ("trained", useful, SPENT, {"shape": ""}),
+        (
+            "saved by early stopping",
+            sums["saved_epochs"],
+            SAVED,
+            {"shape": "/", "fgcolor": SPENT.light},
+        ),
+        (
+            "lost to failures and restarts",
+            sums["lost_epochs"],
+            LOST,
+            {"shape": "x", "fgcolor": LOST.light},
+        ),
+    ]
+    names = [loss_name(loss) for loss in sums.index]
+    traces = [
+        go.Bar(
+            y=[plain(name) for name in names],
+            x=values.tolist(),
+            orientation="h",
+            name=name,
+            marker={"color": style.light, "pattern": pattern},
+            hovertemplate="%{x} epochs " + name + "<extra>%{y}</extra>",
+        )
+        for name, values, style, pattern in bars
+        if values.sum()
+    ]
+    plot = figure(traces, axis("Epochs"), categories(names), barmode="stack", bargap=0.35)
+    says = (
+        f"{sums['epochs'].sum():,} epochs trained in {rows['hours'].sum():.2f} trial hours, "
+        f"{sums['saved_epochs'].sum():,} saved, {sums['lost_epochs'].sum():,} lost."
+    )
+    behind = pd.DataFrame(
+        {
+            "loss": rows["loss"].map(loss_name),
+            "phase": rows["phase"].astype("str"),
+            **{n: rows[n] for n in ("trials", "completed", "stopped", "diverged", "failed")},
+            **{name.replace("_", " "): rows[name] for name in EPOCH_COUNTS},
+            "hours": rows["hours"].map("{:.2f}".format),
+            "saved hours": rows["saved_hours"].map("{:.2f}".format),
+        }
+    )
+    return Chart(title, plot, says, behind, ROOM + 20 + BAR * len(names))
+
+
+def gap_charts(table: pd.DataFrame, judged_on: str) -> list[Chart]:
+    """What the search promised against what fresh seeds gave (``effort.selection_gap``).
+
+    Studies without replicates are there if it is known how far their hold-out can be trusted.
+    """
+    table = table.dropna(subset=["replicated_value", "rank_correlation"], how="all")
+    return [_gap(title, rows, judged_on) for title, rows in by_setting(table)]
+
+
+def _gap(title: str, rows: pd.DataFrame, judged_on: str) -> Chart:
+    names = rows["loss"].map(loss_name).tolist()
+    traces = [*_bridges(rows), *_ends(rows)]
+    plot = figure(traces, axis("Accuracy (%)"), categories(names))
+    agreement = f"rank correlation of {judged_on} and clean test"
+    behind = pd.DataFrame(
+        {
+            "loss": names,
+            "in the search (%)": rows["selection_value"].map(percent).tolist(),
+            "again (%)": rows["replicated_value"].map(percent).tolist(),
+            "seeds": rows["replicates"].tolist(),
+            "diverged": rows["replicates_diverged"].tolist(),
+            agreement: rows["rank_correlation"].map(_rank).tolist(),
+            "of trials": rows["trials"].tolist(),
+        }
+    )
+    return Chart(title, plot, _luck(rows, judged_on), behind, ROOM + 20 + BAR * len(names))
+
+
+def _rank(correlation: float) -> str:
+    return "-" if pd.isna(correlation) else f"{correlation:.2f}".replace("-", "−")
+
+
+def _luck(rows: pd.DataFrame, judged_on: str) -> str:
+    again, ranked = rows.dropna(subset="gap"), rows.dropna(subset="rank_correlation")
+    gaps = [f"{loss_name(row['loss'])} {signed(-row['gap'])}" for row in records(again)]
+    ranks = [
+        f"{loss_name(row['loss'])} {_rank(row['rank_correlation'])} ({row['trials']} trials)"
+        for row in records(ranked)
+    ]
+    alone = [loss_name(loss) for loss in rows["loss"][rows["gap"].isna()]]
+    said = [
+        ("From the search to fresh seeds, in points", gaps),
+        ("Not run on fresh seeds", alone),
+        (f"Rank correlation of {judged_on} and clean test", ranks),
+    ]
+    return " ".join(f"{what}: {', '.join(values)}." for what, values in said if values)
+
+
+def _bridges(rows: pd.DataFrame) -> list[go.Scatter]:
+    """A line for each loss, from the search's value to the mean over fresh seeds."""
+    return [
+        go.Scatter(
+            x=[round(100 * row["selection_value"], 3), round(100 * row["replicated_value"], 3)],
+            y=[plain(loss_name(row["loss"]))] * 2,
+            mode="lines",
+            line={"color": SPENT.light, "width": 2},
+            hoverinfo="skip",
+            showlegend=False,
+        )
+        for row in records(rows.dropna(subset="gap"))
+    ]
+
+
+def _ends(rows: pd.DataFrame) -> list[go.Scatter]:
+    """What was seen first, open, and what came again, filled."""
+    first = {"symbol": "circle-open", "color": INK.light, "size": 11, "line_width": 2}
+    then = {"symbol": "circle", "color": SPENT.light, "size": 11}
+    ends = [
+        ("selection_value", "in the search", first),
+        ("replicated_value", "again, mean over fresh seeds", then),
+    ]
+    return [
+        go.Scatter(
+            x=(100 * drawn[column]).round(3).tolist(),
+            y=[plain(loss_name(loss)) for loss in drawn["loss"]],
+            mode="markers",
+            name=name,
+            marker=mark,
+            hovertemplate="%{x:.2f}%<extra>%{fullData.name}</extra>",
+        )
+        for column, name, mark in ends
+        if len(drawn := rows.dropna(subset=column))
+    ]

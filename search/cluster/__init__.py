@@ -1,0 +1,1 @@
+"""What the machines have, and files to start clusters from."""

@@ -1,0 +1,226 @@
+"""Ray: connecting, what a trial gets, and how many trials fit at once."""
+
+import logging
+import math
+import os
+import signal
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import ray
+from ray._private import ray_constants
+from ray._private import utils as ray_utils
+from ray.exceptions import RayError
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+from spaces.load import SpecError
+from spaces.sweep import ResourcesSpec
+from trainable.folder.patience import SWEEP_FILE
+from trainable.folder.storage import Folder, StorageError
+
+
+def connect(**options: Any) -> None:
+    """Join the cluster that RAY_ADDRESS names (a submitted job's), or start Ray on this machine.
+
+    A Ray of our own listens on loopback only and has no dashboard; ``options`` go to ``ray.init``.
+    A handler of SIGTERM that is there already stays, and is heard throughout. Raises SpecError if
+    no cluster answers at RAY_ADDRESS, or if it does not let us in.
+    """
+    if ray.is_initialized():
+        return
+    address = os.environ.get("RAY_ADDRESS", "")
+    if address not in ("", "auto", "local"):
+        _check_answers(address)
+    settings: dict[str, Any] = {"logging_level": logging.ERROR, "log_to_driver": False}
+    if address in ("", "local"):
+        # Without an address Ray would join what `ray start` has left here, or wait for it in vain.
+        settings["address"] = "local"
+        # Ray's default on macOS and Windows; on Linux it has no public switch for it, and its
+        # servers would listen on every interface.
+        ray_constants.ENABLE_RAY_CLUSTER = False
+        settings["include_dashboard"] = False
+    try:
+        with _sigterm_kept():
+            ray.init(**(settings | options))
+    except (ConnectionError, RuntimeError) as error:
+        reason = " ".join(str(error).split())[:300]
+        raise SpecError(
+            f"RAY_ADDRESS={address or 'local'}: cannot join Ray: {reason} (with tokens: set "
+            "RAY_AUTH_MODE=token and have the cluster's token in ~/.ray/auth_token)"
+        ) from error
+
+
+@contextmanager
+def _sigterm_kept() -> Iterator[None]:
+    """Let Ray put no handler of its own in the place of one that is there.
+
+    Those that it sets in Python end the process without a word; that of its native library calls
+    ours, but has the process aborted 3 s later. Where there is none Ray's are welcome: they end
+    what Ray has started.
+    """
+    ours = signal.getsignal(signal.SIGTERM)
+    if ours in (signal.SIG_DFL, None) or threading.current_thread() != threading.main_thread():
+        yield
+        return
+    set_theirs = ray_utils.set_sigterm_handler
+    ray_utils.set_sigterm_handler = lambda handler: None
+    try:
+        yield
+    finally:
+        ray_utils.set_sigterm_handler = set_theirs
+        signal.signal(signal.SIGTERM, ours)  # in the place of the native one
+        if hasattr(signal, "alarm"):  # not on Windows
+            signal.alarm(0)  # a signal came meanwhile: no abort
+
+
+def _check_answers(address: str) -> None:
+    """Ray itself would try for minutes and log about it."""
+    host, _, port = address.rpartition("://")[2].rpartition(":")
+    if not port.isdecimal():
+        raise SpecError(f"RAY_ADDRESS={address}: is not host:port, such as 10.0.0.1:6379")
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), timeout=10).close()
+    except (OSError, OverflowError) as error:
+        raise SpecError(f"RAY_ADDRESS={address}: no Ray cluster answers there: {error}") from None
+
+
+@dataclass(frozen=True)
+class TrialResources:
+    """What one trial gets: ``cpus`` and ``gpus``, either may be a fraction."""
+
+    cpus: float
+    gpus: float
+
+    @property
+    def threads(self) -> int:
+        """CPU threads for torch."""
+        return max(1, int(self.cpus))
+
+    def fit(self, node: dict[str, float]) -> int:
+        """How many trials fit a node with these resources."""
+        cpus = node.get("CPU", 0.0) / self.cpus if self.cpus else math.inf
+        gpus = _gpu_places(node.get("GPU", 0.0), self.gpus)
+        return int(min(cpus + 1e-9, gpus))
+
+
+def _gpu_places(there: float, asked: float) -> float:
+    """Trials that fit the GPUs: a fraction shares one GPU and never spans two."""
+    if not asked:
+        return math.inf
+    if asked >= 1:
+        return there // asked
+    return there * int(1 / asked + 1e-9)
+
+
+def nodes() -> list[dict[str, float]]:
+    """Resources of every node of the cluster that is alive."""
+    return [node["Resources"] for node in ray.nodes() if node["Alive"]]
+
+
+def check_storage(results: Folder) -> None:
+    """Make sure that every node can use the results folder, before a trial needs it there.
+
+    Raises SpecError naming a node that cannot: it does not mount the path, say, has no
+    credentials for the URI, or lacks the code.
+    """
+    there = [node for node in ray.nodes() if node["Alive"]]
+    if len(there) < 2:
+        return
+    check = ray.remote(num_cpus=0, max_retries=0)(_why_unusable)
+    answers = []
+    for node in there:
+        here = NodeAffinitySchedulingStrategy(node["NodeID"], soft=False)
+        answers.append(check.options(scheduling_strategy=here).remote(results))
+    for node, answer in zip(there, answers, strict=True):
+        try:
+            reason = ray.get(answer)
+        except RayError as error:
+            last = str(error).strip().splitlines()[-1]
+            raise SpecError(
+                f"node {node['NodeManagerAddress']} cannot run this code: {last}; send it with "
+                "ray job submit --working-dir ., or have it on every node"
+            ) from None
+        if reason:
+            raise SpecError(
+                f"node {node['NodeManagerAddress']}: {reason}; the storage must be a path that "
+                "every node mounts, or a URI that every node may write to"
+            )
+
+
+def _why_unusable(results: Folder) -> str:
+    try:
+        if not results.exists(SWEEP_FILE):
+            return f"{results} is not there"
+        results.check_writable()
+    except StorageError as error:
+        return str(error)
+    return ""
+
+
+def trial_resources(spec: ResourcesSpec) -> TrialResources:
+    """What a trial gets: as asked, else a GPU where there are any and a fair share of the cores.
+
+    Raises SpecError if no node of the cluster can hold one trial.
+    """
+    there = nodes()
+    gpus = spec.gpus_per_trial
+    if gpus is None:
+        gpus = 1.0 if any(node.get("GPU") for node in there) else 0.0
+    cpus = spec.cpus_per_trial
+    if cpus is None:
+        cpus = _fair_share(there, gpus) if gpus else 1.0
+    resources = TrialResources(cpus, gpus)
+    if not any(resources.fit(node) for node in there):
+        most_cpus = max((node.get("CPU", 0.0) for node in there), default=0.0)
+        most_gpus = max((node.get("GPU", 0.0) for node in there), default=0.0)
+        raise SpecError(
+            f"resources: a trial asks for {cpus:g} CPUs and {gpus:g} GPUs, more than any node has "
+            f"(at most {most_cpus:g} CPUs and {most_gpus:g} GPUs)"
+        )
+    return resources
+
+
+def _fair_share(there: list[dict[str, float]], gpus: float) -> float:
+    """Cores for each trial of a GPU node if all its GPUs are in use."""
+    shares = [
+        node.get("CPU", 0.0) / _gpu_places(node["GPU"], gpus)
+        for node in there
+        if _gpu_places(node.get("GPU", 0.0), gpus) >= 1
+    ]
+    return float(max(1, int(min(shares, default=1.0))))
+
+
+class Slots:
+    """How many trials run at once on the nodes there are now; a node that joins counts at once."""
+
+    def __init__(self, resources: TrialResources, spec: ResourcesSpec) -> None:
+        self._resources = resources
+        self._limit = spec.max_concurrent
+        self._asked = -math.inf
+        self._there: list[dict[str, float]] = []
+
+    def __call__(self) -> int:
+        """The number, asked of the cluster at most once a second."""
+        if self._limit is not None:
+            return self._limit
+        return sum(self._resources.fit(node) for node in self._nodes())
+
+    def occupancy(self, running: int) -> str:
+        """What ``running`` trials take, in words."""
+        text = f"{running} running on {self()} slots"
+        if self._resources.gpus:
+            gpus = sum(node.get("GPU", 0.0) for node in self._nodes())
+            busy = min(gpus, running * self._resources.gpus)  # a lost node's trials lag behind
+            text += f", {busy:g} of {gpus:g} GPUs busy"
+        return text
+
+    def _nodes(self) -> list[dict[str, float]]:
+        if time.monotonic() - self._asked >= 1.0:
+            self._there = nodes()
+            self._asked = time.monotonic()
+        return self._there

@@ -1,0 +1,1 @@
+"""One run of a sweep: everything between the command and the results folder."""

@@ -1,0 +1,66 @@
+"""Keeping only what something can still use, so that disk use stays flat as trials grow."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from search.studies.trial import ENDED
+from trainable.folder.storage import Folder
+from trainable.trial.checkpoints import CHECKPOINTS
+from trainable.trial.final_targets import TARGETS
+
+KEPT_MODELS = 3
+"""Final models kept of each study: those of its best trials."""
+
+
+class Housekeeping:
+    """Removes checkpoints and final targets that nobody can ask for any more.
+
+    Of trials that have ended, the best of each study keep both, and so do those that were
+    replicated. Of a paused trial one checkpoint stays, of a running one those that its store
+    keeps.
+    """
+
+    def __init__(self, results: Folder) -> None:
+        self._checkpoints = results / CHECKPOINTS
+        self._targets = results / TARGETS
+        self._gone: set[str] = set()
+        self._single: set[tuple[str, int]] = set()
+
+    def tidy(self, rows: Sequence[Mapping[str, Any]]) -> None:
+        """Tidy up after the trials table that was just written. Raises StorageError."""
+        kept = _kept(rows)
+        for row in rows:
+            trial_id, ended = row["trial_id"], row["status"] in ENDED
+            if row["status"] == "paused" or trial_id in kept:
+                self._leave_last(trial_id, row["epochs"])
+            elif ended and trial_id not in self._gone:
+                self._checkpoints.delete(trial_id)
+                self._targets.delete(f"{trial_id}.parquet")
+                self._gone.add(trial_id)
+
+    def _leave_last(self, trial_id: str, epochs: int) -> None:
+        if (trial_id, epochs) in self._single:
+            return
+        folder = self._checkpoints / trial_id
+        for name in folder.names()[:-1]:
+            folder.delete(name)
+        self._single.add((trial_id, epochs))
+
+
+def _kept(rows: Iterable[Mapping[str, Any]]) -> set[str]:
+    """The best trials of each study, and those that were replicated."""
+    best: dict[str, list[Mapping[str, Any]]] = defaultdict(list)
+    kept = set()
+    for row in rows:
+        if row["phase"] == "replicate":
+            kept.add(row["source_trial_id"])
+        elif row["status"] == "completed":
+            best[row["study"]].append(row)
+    for candidates in best.values():
+        kept |= {row["trial_id"] for row in sorted(candidates, key=_rank)[:KEPT_MODELS]}
+    return kept
+
+
+def _rank(row: Mapping[str, Any]) -> tuple[float, int]:
+    return (-row["selection_value"], row["number"])

@@ -1,0 +1,231 @@
+"""Thin adapters between a :class:`Sweep` and Ray Tune: one Tuner runs all studies.
+
+Tune starts actors and carries results; everything decided is decided by the sweep. A trial that
+pauses, fails or was interrupted ends for Tune, and comes back as a new Tune trial that continues
+from its checkpoint: one way for promotion, retry and resume.
+"""
+
+import os
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from ray import tune
+from ray.tune.callback import Callback
+from ray.tune.experiment import Trial as TuneTrial
+from ray.tune.logger import TBXLoggerCallback
+from ray.tune.schedulers import FIFOScheduler
+from ray.tune.search import Searcher
+
+from search.cluster.resources import TrialResources
+from search.driver.label_book import LabelBook, labels_name
+from search.driver.progress import Progress
+from search.driver.recorder import Recorder
+from search.studies.sweep import Sweep
+from search.studies.trial import Trial
+from trainable.folder.storage import Folder
+from trainable.trial.ray_trainable import Assignment, TrialTrainable, metrics_of
+
+
+class _NotPickled:
+    """Tune pickles its parts at the start; nobody reads that: the results folder is the state."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _NotPickled, ()
+
+
+class StudiesSearcher(_NotPickled, Searcher):
+    """Hands Tune the next trial of the sweep while a slot is free."""
+
+    def __init__(
+        self, sweep: Sweep, assign: Callable[[Trial], Assignment], slots: Callable[[], int]
+    ) -> None:
+        super().__init__(metric=None, mode=None)
+        self._sweep = sweep
+        self._assign = assign
+        self._slots = slots
+
+    def suggest(self, trial_id: str) -> Any:
+        """The next trial's assignment, None while all slots are taken, or FINISHED."""
+        if self._sweep.running >= self._slots():
+            return None
+        trial = self._sweep.deal()
+        if trial is not None:
+            trial.waiting = True
+            return asdict(self._assign(trial))
+        # Not before the last trial has ended: one that fails may have to start again.
+        return str(Searcher.FINISHED) if self._sweep.finished else None
+
+    def on_trial_complete(
+        self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False
+    ) -> None:
+        """The scheduler and the recorder heard it already."""
+
+    def save(self, checkpoint_path: str) -> None:
+        """The results folder is the state."""
+
+    def restore(self, checkpoint_path: str) -> None:
+        """The results folder is the state."""
+
+
+class LadderScheduler(_NotPickled, FIFOScheduler):
+    """Asks the sweep what becomes of a trial after each epoch."""
+
+    def __init__(self, sweep: Sweep, find: Callable[[TuneTrial], Trial]) -> None:
+        super().__init__()
+        self._sweep = sweep
+        self._find = find
+
+    def on_trial_result(
+        self, tune_controller: Any, trial: TuneTrial, result: dict[str, Any]
+    ) -> str:
+        """CONTINUE while the trial runs; STOP when it has ended or pauses."""
+        outcome = self._sweep.report(self._find(trial), metrics_of(result))
+        return str(self.CONTINUE if outcome.status == "running" else self.STOP)
+
+
+class RecorderCallback(_NotPickled, Callback):
+    """Tells the recorder and the live table what happened.
+
+    Each of ``checks`` is called between two events, and may raise to end the sweep.
+    """
+
+    def __init__(
+        self,
+        sweep: Sweep,
+        recorder: Recorder,
+        progress: Progress,
+        find: Callable[[TuneTrial], Trial],
+        checks: Sequence[Callable[[], None]] = (),
+    ) -> None:
+        self._sweep = sweep
+        self._recorder = recorder
+        self._progress = progress
+        self._find = find
+        self._checks = checks
+
+    def on_trial_start(
+        self, iteration: int, trials: list[TuneTrial], trial: TuneTrial, **info: Any
+    ) -> None:
+        """A trial has its actor."""
+        self._find(trial).waiting = False
+        self._recorder.changed()
+
+    def on_trial_result(
+        self,
+        iteration: int,
+        trials: list[TuneTrial],
+        trial: TuneTrial,
+        result: dict[str, Any],
+        **info: Any,
+    ) -> None:
+        """An epoch came in, and the scheduler has judged it."""
+        ours = self._find(trial)
+        self._recorder.epoch(ours, metrics_of(result), result["device"], result["hostname"])
+        for note in result["notes"]:
+            self._progress.note(f"{ours.trial_id}: {note}")
+
+    def on_trial_error(
+        self, iteration: int, trials: list[TuneTrial], trial: TuneTrial, **info: Any
+    ) -> None:
+        """A trial broke, or its actor or node did."""
+        ours = self._find(trial)
+        error = _one_line(trial)
+        self._sweep.fail(ours, error)
+        self._progress.note(f"{ours.trial_id}: {error}")
+        self._recorder.changed()
+
+    def on_step_end(self, iteration: int, trials: list[TuneTrial], **info: Any) -> None:
+        """Tune went once round its loop, which it does at least every tenth of a second."""
+        for check in self._checks:
+            check()
+        self._recorder.tick()
+        self._progress.tick()
+
+
+def build_tuner(
+    sweep: Sweep,
+    *,
+    folder: Folder,
+    book: LabelBook,
+    recorder: Recorder,
+    progress: Progress,
+    resources: TrialResources,
+    slots: Callable[[], int],
+    checks: Sequence[Callable[[], None]] = (),
+) -> tune.Tuner:
+    """The one Tuner of a sweep. Its ``fit()`` returns when the sweep has nothing left to run."""
+    _configure_tune()
+    trainable = tune.with_parameters(
+        TrialTrainable,
+        datasets=book.datasets,
+        labels={key: noisy.labels for key, noisy in book.noisy.items()},
+    )
+
+    def assign(trial: Trial) -> Assignment:
+        rungs = tuple(sweep.studies[trial.study].rungs(trial))
+        return _assignment(trial, rungs, folder, resources)
+
+    def find(trial: TuneTrial) -> Trial:
+        return sweep.studies[trial.config["study"]].trials[trial.config["trial_id"]]
+
+    return tune.Tuner(
+        tune.with_resources(trainable, {"cpu": resources.cpus, "gpu": resources.gpus}),
+        tune_config=tune.TuneConfig(
+            search_alg=StudiesSearcher(sweep, assign, slots),
+            scheduler=LadderScheduler(sweep, find),
+            num_samples=-1,
+            reuse_actors=True,
+            trial_name_creator=lambda trial: str(trial.config["trial_id"]),
+            trial_dirname_creator=lambda trial: str(trial.config["trial_id"]),
+        ),
+        run_config=tune.RunConfig(
+            name=time.strftime("%Y-%m-%d_%H-%M-%S"),
+            storage_path=(folder / "tune").location,
+            checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
+            failure_config=tune.FailureConfig(max_failures=0),
+            callbacks=[
+                RecorderCallback(sweep, recorder, progress, find, checks),
+                TBXLoggerCallback(),
+            ],
+            verbose=0,
+        ),
+    )
+
+
+def _configure_tune() -> None:
+    """Set what Tune reads from the environment only."""
+    # All free slots ask for their actors at once; the searcher itself keeps to the slots.
+    os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = "100000"
+    os.environ["TUNE_DISABLE_AUTO_CALLBACK_LOGGERS"] = "1"
+    os.environ["TUNE_DISABLE_SIGINT_HANDLER"] = "1"
+    os.environ["RAY_AIR_NEW_OUTPUT"] = "0"  # the old output engine is silent when told to be
+
+
+def _assignment(
+    trial: Trial, rungs: tuple[int, ...], folder: Folder, resources: TrialResources
+) -> Assignment:
+    return Assignment(
+        study=trial.study,
+        trial_id=trial.trial_id,
+        config=trial.config.as_dict(),
+        labels=labels_name(trial.config),
+        results=folder.location,
+        recorded_epochs=trial.epochs,
+        rungs=rungs,
+        threads=resources.threads,
+        gpus=resources.gpus,
+    )
+
+
+def _one_line(trial: TuneTrial) -> str:
+    """What went wrong, in one line: a traceback's last, or an actor's end in Ray's own words.
+
+    Tune writes it to a file in its staging folder, and syncs that to its storage only later.
+    """
+    text = Path(trial.error_file).read_text() if trial.error_file else ""
+    lines = [line.strip() for line in text.rpartition("Failure # ")[2].splitlines()[1:]]
+    lines = [line for line in lines if line] or ["unknown error"]
+    return lines[-1 if "ray::" in lines[0] else 0]

@@ -1,0 +1,96 @@
+"""What a sweep is, known without running anything: its trials, and the epochs to expect.
+
+The epochs come from a simulation: the real studies and early-stopping rules run on made-up curves.
+A trial's quality is drawn uniformly from [0.5, 1), its accuracy rises towards it over the budget,
+with a little noise. The rules look at the order of the values, and for asha hardly that: of trials
+in random order the share that goes on is the rule's. A sampler that gets better over a study makes
+its later trials survive more often, which costs some epochs more than expected here.
+"""
+
+import math
+import random
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from search.studies.simulate import simulate
+from search.studies.study import Study
+from search.studies.sweep import Sweep
+from search.studies.trial import Trial
+from spaces.sweep import Cell, SweepSpec
+from trainable.config import derive_seed
+from trainable.metrics import TEST_METRICS, VALIDATION_METRICS, EpochMetrics
+
+SIMULATED = 200
+"""Trials of a study that are simulated at most; the others take as many epochs each."""
+
+
+@dataclass(frozen=True)
+class Outline:
+    """Counts of a whole sweep.
+
+    ``epochs`` are those expected under ``early_stopping``, by study; ``full_epochs`` those of all
+    trials if none were stopped; ``slots`` the trials that run at once.
+    """
+
+    name: str
+    early_stopping: str
+    slots: int
+    trials: int
+    full_epochs: int
+    epochs: Mapping[str, int]
+
+    @property
+    def expected_epochs(self) -> int:
+        """Of all studies together."""
+        return sum(self.epochs.values())
+
+
+def outline(spec: SweepSpec, slots: int) -> Outline:
+    """Count trials and simulate the early stopping on ``slots`` slots: in about a second."""
+    cells = spec.cells()
+    share = max(1, round(slots / len(cells)))
+    simulated: list[tuple[Cell, int, int]] = []
+    for cell in cells:
+        counts = next((n for other, *n in simulated if _alike(other, cell)), None)
+        simulated.append((cell, *(counts or _simulate(spec, cell, share))))
+    return Outline(
+        name=spec.name,
+        early_stopping=spec.search.early_stopping,
+        slots=slots,
+        trials=sum(trials for _, trials, _ in simulated),
+        full_epochs=sum(trials * cell.max_epochs for cell, trials, _ in simulated),
+        epochs={cell.study: epochs for cell, _, epochs in simulated},
+    )
+
+
+def _alike(one: Cell, two: Cell) -> bool:
+    return (one.space, one.max_epochs) == (two.space, two.max_epochs)
+
+
+def _simulate(spec: SweepSpec, cell: Cell, slots: int) -> tuple[int, int]:
+    """Trials and epochs of one study on made-up curves; of a large study a part is enough."""
+    planned = cell.planned(spec.search.sampler, spec.budget.trials)
+    if spec.search.early_stopping == "none":
+        return planned, planned * cell.max_epochs
+    trials = min(planned, SIMULATED)
+    epochs = _simulated_epochs(spec, cell, min(slots, trials), trials)
+    return planned, round(epochs * planned / trials)
+
+
+def _simulated_epochs(spec: SweepSpec, cell: Cell, slots: int, trials: int) -> int:
+    # Made-up curves know nothing of parameters, so the cheapest suggestions do.
+    sampler = "grid" if spec.search.sampler == "grid" else "random"
+    search = spec.search.model_copy(update={"sampler": sampler, "sampler_options": {}})
+    budget = spec.budget.model_copy(update={"trials": trials})
+    study = Study(cell=cell, search=search, budget=budget, seed=spec.seed)
+    return sum(1 for _ in simulate(Sweep(spec, {study.name: study}), made_up, slots=slots))
+
+
+def made_up(trial: Trial) -> EpochMetrics:
+    """The next epoch of a plausible curve, the same for every metric."""
+    epoch = trial.epochs + 1
+    quality = random.Random(derive_seed(trial.number, "quality")).uniform(0.5, 1.0)
+    noise = random.Random(derive_seed(trial.number, f"noise {epoch}")).gauss(0.0, 0.02)
+    accuracy = quality * (1 - math.exp(-5 * epoch / trial.config.max_epochs)) + noise
+    metrics = dict.fromkeys(VALIDATION_METRICS + TEST_METRICS, accuracy)
+    return EpochMetrics(epoch=epoch, train_loss=0.0, **metrics)

@@ -1,0 +1,237 @@
+"""What a sweep will cost, before it runs: hours, memory and disk, measured on what there is."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import ray
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+from search.cluster import resources
+from search.cluster.resources import TrialResources
+from search.driver.housekeeping import KEPT_MODELS
+from search.planning.measure import Cost, measure_all
+from search.planning.outline import Outline, outline
+from spaces.load import SpecError
+from spaces.sweep import Cell, SweepSpec
+from trainable.config import NoiseConfig, TrialConfig
+from trainable.data import TrialData, load_dataset
+from trainable.trial.checkpoints import KEPT
+from trainable.trial.prepare import prepare
+
+ROW_BYTES = 2000
+"""Disk for a recorded epoch: 0.3 kB of Parquet and 1.4 kB for TensorBoard, rounded up."""
+WAIT_SECONDS = 600.0
+"""How long a busy cluster may take to measure."""
+_TRAINS_FIRST = {
+    "locally_concentrated": "a reference classifier is trained once",
+    "feature_dependent": "a reference classifier is trained once",
+}
+
+
+@dataclass(frozen=True)
+class NodeType:
+    """Nodes with the same resources: how many, what one has, and how many trials fit it.
+
+    ``costs`` are by study.
+    """
+
+    nodes: int
+    cpus: float
+    gpus: float
+    slots: int
+    costs: Mapping[str, Cost]
+
+    @property
+    def memory_mb(self) -> float:
+        """MiB that the largest trial needs there."""
+        return max(cost.memory_mb for cost in self.costs.values())
+
+    @property
+    def trials_per_gpu(self) -> int | None:
+        """How many trials fit one GPU, by its memory and by a core each; None without GPUs."""
+        total = next(iter(self.costs.values())).gpu_memory_mb
+        if total is None or not self.gpus:
+            return None
+        return int(min(total // self.memory_mb, self.cpus // self.gpus))
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a sweep will cost on the machines there are.
+
+    ``trial_hours``: the time of all epochs, added up. ``hours``: wall-clock. Neither has starts,
+    preparing data and checkpoints in it. ``disk_bytes``: the most at any moment. ``notes``: what
+    else the figures leave out, and warnings.
+    """
+
+    outline: Outline
+    trial: TrialResources
+    node_types: Sequence[NodeType]
+    trial_hours: float
+    hours: float
+    disk_bytes: int
+    notes: Sequence[str] = ()
+
+    @property
+    def trials_per_gpu(self) -> int | None:
+        """How many trials fit one GPU of every node type; None without GPUs."""
+        fits = [t.trials_per_gpu for t in self.node_types]
+        return min((fit for fit in fits if fit is not None), default=None)
+
+    @property
+    def gpus_per_trial(self) -> float | None:
+        """What to write into ``[resources]`` to share GPUs; None without GPUs or if none fits."""
+        fit = self.trials_per_gpu
+        return int(100 / fit) / 100 if fit else None
+
+
+def plan(spec: SweepSpec) -> Plan:
+    """Check the data, measure a few steps on every type of node there is, and work out the cost.
+
+    Starts Ray on this machine, or joins the cluster that RAY_ADDRESS names, and leaves nothing
+    running. Raises SpecError if no node can hold a trial, DataError or NoiseError for data that
+    the sweep cannot have.
+    """
+    workloads = _workloads(spec)
+    ours = not ray.is_initialized()
+    resources.connect()
+    try:
+        trial = resources.trial_resources(spec.resources)
+        node_types = _measure_nodes(spec, workloads, trial)
+    finally:
+        if ours:
+            ray.shutdown()
+    return estimate(spec, trial, node_types)
+
+
+def estimate(spec: SweepSpec, trial: TrialResources, node_types: Sequence[NodeType]) -> Plan:
+    """The plan that follows from what was measured on the nodes that can hold a trial."""
+    there = sum(t.nodes * t.slots for t in node_types)
+    slots = min(there, spec.resources.max_concurrent or there)
+    sketch = outline(spec, slots)
+    total = sketch.expected_epochs
+    epochs_per_second = (
+        slots
+        / there
+        * sum(
+            t.nodes
+            * t.slots
+            * total
+            / sum(n * t.costs[s].epoch_seconds for s, n in sketch.epochs.items())
+            for t in node_types
+        )
+    )
+    longest = max(
+        cell.max_epochs * t.costs[cell.study].epoch_seconds
+        for cell in spec.cells()
+        for t in node_types
+    )
+    return Plan(
+        outline=sketch,
+        trial=trial,
+        node_types=node_types,
+        trial_hours=total * slots / epochs_per_second / 3600,
+        hours=max(total / epochs_per_second, longest) / 3600,
+        disk_bytes=_disk_bytes(sketch, node_types[0].costs),
+        notes=tuple(_notes(spec, trial, node_types)),
+    )
+
+
+def _disk_bytes(sketch: Outline, costs: Mapping[str, Cost]) -> int:
+    """Rows, the checkpoints of running (and paused) trials and the models kept at the end."""
+    sizes = [cost.checkpoint_bytes for cost in costs.values()]
+    paused = sketch.trials if sketch.early_stopping == "asha_promotion" else 0
+    checkpoints = (KEPT * sketch.slots + paused) * max(sizes) + KEPT_MODELS * sum(sizes)
+    return checkpoints + sketch.expected_epochs * ROW_BYTES
+
+
+def _notes(
+    spec: SweepSpec, trial: TrialResources, node_types: Sequence[NodeType]
+) -> Iterator[str]:
+    for kind in {noise.kind for noise in spec.noise} & _TRAINS_FIRST.keys():
+        yield f"{kind} noise: {_TRAINS_FIRST[kind]} when the sweep starts, not counted here"
+    if "forward" in spec.losses:
+        yield "forward: every actor first trains once more to estimate T, not counted here"
+    if any("batch_size" in cell.space.varies for cell in spec.cells()):
+        yield "batch_size varies: time and memory are those of the reference batch size"
+    for node in node_types:
+        fit = node.trials_per_gpu
+        if fit is not None and 0 < trial.gpus < 1 and fit < int(1 / trial.gpus + 1e-9):
+            yield (
+                f"gpus_per_trial = {trial.gpus:g} puts {int(1 / trial.gpus + 1e-9)} trials on a "
+                f"GPU, but only {fit} fit its memory and cores"
+            )
+
+
+# -- measuring ----------------------------------------------------------------------------------
+
+
+def _workloads(spec: SweepSpec) -> dict[str, tuple[TrialConfig, TrialData]]:
+    """For every study what to measure for it; studies that cost the same share one.
+
+    Losses differ by a few percent: the one with the most parameters keeps the most state, and
+    stands for all on the same data and network.
+    """
+    shared: dict[Any, tuple[TrialConfig, TrialData]] = {}
+    workloads = {}
+    datasets = {data.name: load_dataset(data.name, data.root) for data in spec.data.configs()}
+    cells = spec.cells()
+    for cell in sorted(cells, key=lambda c: -len(_reference(spec, c).loss_parameters)):
+        dataset = datasets[cell.data.name]
+        if cell.noise.kind not in _TRAINS_FIRST:
+            prepare(dataset, cell.data, cell.noise, spec.seed)
+        key = (cell.data, cell.network)
+        if key not in shared:
+            data, _ = prepare(dataset, cell.data, NoiseConfig("none"), spec.seed)
+            shared[key] = _reference(spec, cell), data
+        workloads[cell.study] = shared[key]
+    return {cell.study: workloads[cell.study] for cell in cells}
+
+
+def _reference(spec: SweepSpec, cell: Cell) -> TrialConfig:
+    return cell.trial(cell.reference, spec.seed)
+
+
+def _measure_nodes(
+    spec: SweepSpec, workloads: Mapping[str, tuple[TrialConfig, TrialData]], trial: TrialResources
+) -> list[NodeType]:
+    """Measure on one node of each type that can hold a trial, all types at once."""
+    alike: dict[tuple[Any, ...], list[Any]] = {}
+    for node in ray.nodes():  # type: ignore[no-untyped-call]
+        if node["Alive"] and trial.fit(node["Resources"]):
+            alike.setdefault(_type(node["Resources"]), []).append(node)
+    shared = ray.put(workloads)
+    tasks = {
+        key: ray.remote(measure_all)
+        .options(
+            num_cpus=trial.cpus,
+            num_gpus=trial.gpus,
+            max_retries=0,
+            scheduling_strategy=NodeAffinitySchedulingStrategy(nodes[0]["NodeID"], soft=False),
+        )
+        .remote(shared, trial.threads)
+        for key, nodes in alike.items()
+    }
+    try:
+        costs = dict(zip(tasks, ray.get(list(tasks.values()), timeout=WAIT_SECONDS), strict=True))
+    except ray.exceptions.GetTimeoutError:
+        raise SpecError(
+            f"the cluster had no room to measure a few steps within {WAIT_SECONDS:g} s"
+        ) from None
+    return [
+        NodeType(
+            nodes=len(nodes),
+            cpus=nodes[0]["Resources"].get("CPU", 0.0),
+            gpus=nodes[0]["Resources"].get("GPU", 0.0),
+            slots=trial.fit(nodes[0]["Resources"]),
+            costs=costs[key],
+        )
+        for key, nodes in alike.items()
+    ]
+
+
+def _type(resources: Mapping[str, float]) -> tuple[Any, ...]:
+    """What two nodes must share to cost the same: cores, GPUs and the kind of GPU."""
+    kinds = (name for name in resources if name.startswith("accelerator_type:"))
+    return resources.get("CPU", 0.0), resources.get("GPU", 0.0), *sorted(kinds)

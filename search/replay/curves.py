@@ -1,0 +1,178 @@
+"""Recorded full-length curves: what a sweep without early stopping leaves, or one file of it.
+
+The file is Parquet with a row a trial: ``study``, ``number``, ``config`` (JSON), ``diverged``, and
+two lists with a value for every epoch, ``value`` (the metric that the sweep selects on) and
+``test``. The sweep file stands in the metadata of its schema, so the file explains itself.
+"""
+
+import io
+import json
+import math
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from analysis.results import ResultsError, load_results
+from analysis.schema import COMPLETED, DIVERGED, SEARCH, STOPPED
+from spaces.load import SpecError, differences, dump_sweep, parse_sweep
+from spaces.sweep import SweepSpec
+from trainable.config import TrialConfig
+from trainable.folder.patience import SWEEP_FILE
+from trainable.folder.storage import Folder
+
+SCHEMA = pa.schema(
+    [
+        ("study", pa.string()),
+        ("number", pa.int32()),
+        ("config", pa.string()),
+        ("diverged", pa.bool_()),
+        ("value", pa.list_(pa.float64())),
+        ("test", pa.list_(pa.float64())),
+    ]
+)
+_SPEC_KEY = b"sweep.toml"
+
+
+@dataclass(frozen=True)
+class Curve:
+    """One recorded trial: ``value`` (selected on) and ``test`` after every epoch, fractions [E].
+
+    E is the full budget, or less if it diverged.
+    """
+
+    number: int
+    config: TrialConfig
+    diverged: bool
+    value: NDArray[np.float64]
+    test: NDArray[np.float64]
+
+    @property
+    def final(self) -> float:
+        """What it is selected by: the value after the full budget, -inf if it diverged."""
+        return -math.inf if self.diverged else float(self.value[-1])
+
+    @property
+    def rank(self) -> tuple[float, int]:
+        """Larger is better by the selection rule: ties go to the smaller trial number."""
+        return self.final, -self.number
+
+
+@dataclass(frozen=True)
+class Curves:
+    """The recorded trials of every study of a sweep, by their numbers."""
+
+    spec: SweepSpec
+    studies: Mapping[str, Sequence[Curve]]
+
+
+def load_curves(path: str) -> Curves:
+    """Read a results folder, or a ``.parquet`` file written by :func:`save_curves`.
+
+    Raises ResultsError for trials that were stopped early (their curves are cut off), for a
+    damaged file and where there is no complete trial; StorageError where nothing can be read.
+    """
+    curves = _from_file(path) if path.endswith(".parquet") else _from_folder(Folder.open(path))
+    if not any(curves.studies.values()):
+        raise ResultsError(f"{path}: no trial has had its full budget yet")
+    return curves
+
+
+def save_curves(curves: Curves, path: str) -> None:
+    """Write curves to one ``.parquet`` file. Raises StorageError."""
+    rows = [
+        {
+            "study": study,
+            "number": curve.number,
+            "config": json.dumps(curve.config.as_dict(), sort_keys=True),
+            "diverged": curve.diverged,
+            "value": curve.value,
+            "test": curve.test,
+        }
+        for study, pool in curves.studies.items()
+        for curve in pool
+    ]
+    schema = SCHEMA.with_metadata({_SPEC_KEY: dump_sweep(curves.spec).encode()})
+    sink = io.BytesIO()
+    pq.write_table(pa.Table.from_pylist(rows, schema), sink, compression="zstd")
+    folder, name = _place(path)
+    folder.write(name, sink.getvalue())
+
+
+def overridden(curves: Curves, overrides: Sequence[str]) -> Curves:
+    """The curves with ``key=value`` put over ``[search]`` and ``[budget]`` of their sweep.
+
+    Raises SpecError for what would change the trials themselves.
+    """
+    spec = parse_sweep(dump_sweep(curves.spec), overrides)
+    for line in differences(curves.spec, spec):
+        if not line.startswith(("search.", "budget.grace_epochs", "budget.reduction_factor")):
+            raise SpecError(f"--set: the trials are recorded already: {line}")
+    return Curves(spec, curves.studies)
+
+
+def _from_file(path: str) -> Curves:
+    folder, name = _place(path)
+    try:
+        table = pq.read_table(pa.BufferReader(folder.read(name)))
+        metadata = table.schema.metadata or {}
+        spec = parse_sweep(metadata[_SPEC_KEY].decode(), where=path)
+        rows = table.cast(SCHEMA.with_metadata(metadata)).to_pylist()
+    except (pa.ArrowException, KeyError, ValueError) as error:
+        raise ResultsError(f"{path} holds no recorded curves: {error}") from error
+    return _grouped(spec, rows)
+
+
+def _from_folder(folder: Folder) -> Curves:
+    spec = parse_sweep(folder.read(SWEEP_FILE).decode(), where=f"{folder}/{SWEEP_FILE}")
+    metric = spec.search.metric
+    test = metric.replace("val_", "test_")
+    results = load_results(folder, columns=[metric, test])
+    trials = results.trials[results.trials["phase"] == SEARCH]
+    cut = int((trials["status"] == STOPPED).sum())
+    if cut:
+        raise ResultsError(
+            f"{folder}: {cut} trials were stopped early, so their curves are cut off; "
+            'replay needs a sweep run with early_stopping = "none"'
+        )
+    epochs = dict(list(results.epochs.groupby("trial_id", observed=True)))
+    full = trials[trials["status"].isin([COMPLETED, DIVERGED])]
+    return _grouped(
+        spec,
+        [
+            {
+                "study": row["study"],
+                "number": row["number"],
+                "config": row["config"],
+                "diverged": row["status"] == DIVERGED,
+                "value": epochs[row["trial_id"]][metric],
+                "test": epochs[row["trial_id"]][test],
+            }
+            for row in full.to_dict("records")
+        ],
+    )
+
+
+def _grouped(spec: SweepSpec, rows: Sequence[Mapping[str, Any]]) -> Curves:
+    studies: dict[str, list[Curve]] = defaultdict(list)
+    for row in sorted(rows, key=lambda row: row["number"]):
+        studies[row["study"]].append(
+            Curve(
+                number=int(row["number"]),
+                config=TrialConfig.from_dict(json.loads(row["config"])),
+                diverged=bool(row["diverged"]),
+                value=np.asarray(row["value"], dtype=np.float64),
+                test=np.asarray(row["test"], dtype=np.float64),
+            )
+        )
+    return Curves(spec, {c.study: studies[c.study] for c in spec.cells() if c.study in studies})
+
+
+def _place(path: str) -> tuple[Folder, str]:
+    parent, _, name = path.rpartition("/")
+    return Folder.open(parent or "."), name

@@ -1,0 +1,76 @@
+"""Ray's own OptunaSearch and ASHAScheduler behind the face of a sweep, to compare ours with.
+
+The classes are Ray's, unchanged, called in the order in which Tune's controller calls them; no Ray
+is started. Both get the study's space, metric, budget and rungs; everything else is their default.
+"""
+
+import math
+from types import SimpleNamespace
+from typing import Any
+
+import optuna
+from ray.tune.schedulers import ASHAScheduler
+from ray.tune.search.optuna import OptunaSearch
+
+from search.replay.pool import PoolCell
+from search.studies.samplers import correct
+from search.studies.study import GOES_ON, Outcome
+from search.studies.trial import Trial
+from spaces.sweep import BudgetSpec
+from trainable.metrics import EpochMetrics
+
+
+class StockSweep:
+    """One study as users of Ray Tune would run it, on a pool of recorded trials."""
+
+    def __init__(self, cell: PoolCell, metric: str, budget: BudgetSpec, seed: int) -> None:
+        self._cell, self._metric, self._trials = cell, metric, budget.trials
+        self._dealt = 0
+        self._suggested: dict[str, Any] = {}
+        self._searcher = OptunaSearch(self._suggest, metric=metric, mode="max", seed=seed)
+        # It reads nothing of a trial but its id.
+        self._scheduler: Any = ASHAScheduler(
+            metric=metric,
+            mode="max",
+            max_t=cell.max_epochs,
+            grace_period=budget.grace(cell.max_epochs),
+            reduction_factor=budget.reduction_factor,
+        )
+
+    def _suggest(self, trial: optuna.Trial) -> None:
+        self._suggested = self._cell.space.suggest(trial)
+
+    def deal(self) -> Trial | None:
+        """The next trial, until the budget is used."""
+        if self._dealt == self._trials:
+            return None
+        trial_id = f"{self._dealt:04d}"
+        self._searcher.suggest(trial_id)
+        config = self._cell.trial(self._suggested, seed=0)
+        correct(self._searcher._ot_trials[trial_id], self._cell.space, config.parameters)
+        trial = Trial(self._cell.study, trial_id, self._dealt, config, attempt=1)
+        self._scheduler.on_trial_add(None, SimpleNamespace(trial_id=trial_id))
+        self._dealt += 1
+        return trial
+
+    def report(self, trial: Trial, metrics: EpochMetrics) -> Outcome:
+        """Ask the scheduler, then tell the searcher, as Tune's controller does."""
+        trial.hear(metrics)
+        value = getattr(metrics, self._metric)
+        result = {self._metric: value, "training_iteration": metrics.epoch}
+        named = SimpleNamespace(trial_id=trial.trial_id)
+        full = metrics.epoch >= self._cell.max_epochs
+        verdict = self._scheduler.on_trial_result(None, named, result)
+        if math.isnan(metrics.train_loss):
+            outcome = Outcome("diverged", "the recorded curve ends here")
+        elif full:
+            outcome = Outcome("completed", "all epochs")
+        elif verdict == ASHAScheduler.STOP:
+            outcome = Outcome("stopped", "ASHAScheduler")
+        else:
+            self._searcher.on_trial_result(trial.trial_id, result)
+            return GOES_ON
+        self._scheduler.on_trial_complete(None, named, result)
+        self._searcher.on_trial_complete(trial.trial_id, result)
+        trial.status, trial.end_reason = outcome.status, outcome.reason
+        return outcome

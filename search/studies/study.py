@@ -1,0 +1,337 @@
+"""One study: the trials of one cell of the grid, who is next, and who goes on.
+
+Pure bookkeeping: no Ray, no files, no clock. The running sweep, the replay of a results folder and
+the simulation on recorded curves all drive the same object.
+"""
+
+import dataclasses
+import itertools
+import math
+from collections import deque
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import optuna
+from optuna.trial import TrialState, create_trial
+
+from search.studies.samplers import build_sampler, correct, sequence
+from search.studies.stopping import Rule, build_rule, rung_epochs
+from search.studies.trial import ENDED, Status, Trial
+from spaces.sweep import BudgetSpec, Cell, SearchSpec
+from trainable.catalog import Value
+from trainable.config import derive_seed
+from trainable.metrics import EpochMetrics
+from trainable.network.schedules import cycle_ends
+
+_STATES = {
+    "completed": TrialState.COMPLETE,
+    "stopped": TrialState.PRUNED,
+    "diverged": TrialState.FAIL,
+    "failed": TrialState.FAIL,
+}
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a report means for its trial: its status from now on, and why."""
+
+    status: Status = "running"
+    reason: str = ""
+
+
+GOES_ON = Outcome()
+
+
+@dataclass
+class Study:
+    """An Optuna study, an early-stopping rule and the trials of one cell.
+
+    ``first_points`` are tried before the sampler is asked; ``max_failures`` is how often a trial
+    that breaks is started again.
+    """
+
+    cell: Cell
+    search: SearchSpec
+    budget: BudgetSpec
+    seed: int
+    first_points: Sequence[Mapping[str, Value]] = ()
+    max_failures: int = 0
+    trials: dict[str, Trial] = field(default_factory=dict, init=False)
+    searched: list[Trial] = field(default_factory=list, init=False)
+
+    def __post_init__(self) -> None:
+        self.name = self.cell.study
+        self.turns = 0
+        self._waiting: deque[Trial] = deque()
+        self._running: set[str] = set()
+        self._ended = 0
+        self._seed = derive_seed(self.seed, f"study/{self.name}")
+        self._points = self._fixed_points()
+        self.planned = self.cell.planned(self.search.sampler, self.budget.trials)
+        self.rule: Rule = build_rule(
+            self.search.early_stopping,
+            grace=self.budget.grace(self.cell.max_epochs),
+            factor=self.budget.reduction_factor,
+        )
+        self._storage = optuna.storages.InMemoryStorage()
+        self._optuna = optuna.create_study(storage=self._storage, direction="maximize")
+
+    # -- who is next ----------------------------------------------------------------------------
+
+    @property
+    def running(self) -> int:
+        """Trials that occupy a slot."""
+        return len(self._running)
+
+    @property
+    def waiting(self) -> Sequence[Trial]:
+        """Those of the running trials that have not been given their resources yet."""
+        return [trial for name in self._running if (trial := self.trials[name]).waiting]
+
+    @property
+    def interrupted(self) -> Sequence[Trial]:
+        """Trials that go before any new one, the first first."""
+        return self._waiting
+
+    @property
+    def has_work(self) -> bool:
+        """Whether :meth:`deal` would give a trial now."""
+        return bool(self._waiting) or self._has_new or self._promotable() is not None
+
+    @property
+    def finished(self) -> bool:
+        """Whether every planned trial has ended."""
+        return not self._has_new and self._ended == len(self.trials)
+
+    @property
+    def searched_out(self) -> bool:
+        """Whether the search has ended; replicates may be under way."""
+        return not self._has_new and all(trial.ended for trial in self.searched)
+
+    def deal(self) -> Trial | None:
+        """The next trial to run, if any: interrupted, then promoted, then new ones."""
+        if self._waiting:
+            trial = self._waiting.popleft()
+        elif promoted := self._promotable():
+            trial = self._promote(promoted)
+        elif self._has_new:
+            trial = self._suggest()
+        else:
+            return None
+        trial.attempt += 1
+        self._running.add(trial.trial_id)
+        return trial
+
+    def replicate(self, trial_id: str, seed: int) -> None:
+        """Run a trial again on a fresh seed and without early stopping, before any new one.
+
+        Nothing happens if that replicate is there already, unless it failed: then it is started
+        again.
+        """
+        source = self.trials[trial_id]
+        replicate = Trial(
+            study=self.name,
+            trial_id=f"{trial_id}-seed{seed}",
+            number=source.number,
+            config=dataclasses.replace(source.config, seed=seed),
+            phase="replicate",
+            source_trial_id=trial_id,
+        )
+        there = self.trials.setdefault(replicate.trial_id, replicate)
+        if there.status == "failed":
+            there.status, there.end_reason = "running", ""
+            self._ended -= 1
+        elif there is not replicate:
+            return
+        self._waiting.append(there)
+
+    def settle(self) -> None:
+        """End the paused trials that nothing can promote any more."""
+        if not self._idle or self._promotable():
+            return
+        for trial in self.searched:
+            if trial.status == "paused":
+                standing = self.rule.standing(trial.trial_id)
+                self._apply(trial, Outcome("stopped", f"not promoted: {standing}"))
+
+    def rungs(self, trial: Trial) -> dict[int, int]:
+        """The epochs at which a trial is judged, as {epoch: level}."""
+        config = trial.config
+        return rung_epochs(
+            grace=self.budget.grace(self.cell.max_epochs),
+            factor=self.budget.reduction_factor,
+            max_epochs=config.max_epochs,
+            cycle_ends=cycle_ends(
+                config.lr_schedule, config.schedule_parameters, config.max_epochs
+            ),
+        )
+
+    # -- what came back -------------------------------------------------------------------------
+
+    def report(self, trial_id: str, metrics: EpochMetrics) -> Outcome:
+        """Take in one epoch of a running trial and say what becomes of it."""
+        trial = self.trials[trial_id]
+        outcome = self._judge(trial, metrics)
+        self._apply(trial, outcome)
+        return outcome
+
+    def fail(self, trial_id: str, error: str) -> None:
+        """A trial broke: it waits to be started again, or has failed for good."""
+        trial = self.trials[trial_id]
+        self._running.discard(trial_id)
+        trial.failures += 1
+        if trial.failures <= self.max_failures:
+            self._waiting.append(trial)
+        else:
+            self._apply(trial, Outcome("failed", error))
+
+    def restore(
+        self, trials: Iterable[Trial], rows: Iterable[tuple[str, int, EpochMetrics]]
+    ) -> None:
+        """Rebuild the study from its recorded trials and its epochs, (trial_id, attempt, metrics).
+
+        ``rows`` come in their order of arrival. Trials without a final status wait to be dealt
+        again, unless the rows say that they ended. Raises ValueError if a trial is missing.
+        """
+        known = sorted(trials, key=lambda t: (t.phase != "search", t.number, t.trial_id))
+        recorded = {trial.trial_id: Outcome(trial.status, trial.end_reason) for trial in known}
+        for trial in known:
+            if trial.phase == "search":
+                if trial.number != len(self.searched):
+                    raise ValueError(f"study {self.name}: trial {len(self.searched)} is missing")
+                self._enter(trial)
+                self.searched.append(trial)
+            self.trials[trial.trial_id] = trial
+            trial.status, trial.end_reason = "running", ""
+        outcomes: dict[str, Outcome] = {}
+        attempts: dict[str, int] = {}
+        for trial_id, attempt, metrics in rows:
+            if outcomes.get(trial_id, GOES_ON).status == "paused":
+                self.turns += 1
+            outcomes[trial_id] = self._judge(self.trials[trial_id], metrics)
+            attempts[trial_id] = attempt
+        for trial in known:
+            outcome = recorded[trial.trial_id]
+            if outcome.status not in ENDED:
+                outcome = outcomes.get(trial.trial_id, GOES_ON)
+            if outcome.status == "paused" and trial.attempt > attempts[trial.trial_id]:
+                self.rule.promote(trial.trial_id)
+                self.turns += 1
+                outcome = GOES_ON
+            self._apply(trial, outcome)
+            if outcome.status == "running":
+                self._waiting.append(trial)
+        self.turns += len(self.searched)
+
+    # -- inside ---------------------------------------------------------------------------------
+
+    def _fixed_points(self) -> list[Mapping[str, Value]]:
+        """The points that need no history, as many as the budget has trials."""
+        points = sequence(
+            self.search.sampler, self.search.sampler_options, self.cell.space, self._seed
+        )
+        first = [] if self.search.sampler == "grid" else list(self.first_points)
+        return list(itertools.islice(itertools.chain(first, points or ()), self.budget.trials))
+
+    def _suggest(self) -> Trial:
+        self.turns += 1
+        number = len(self.searched)
+        if number < len(self._points):
+            trial = self._trial(number, self._points[number])
+            self._enter(trial)
+        else:
+            asked = self._ask(number)
+            trial = self._trial(number, self.cell.space.suggest(asked))
+            correct(asked, self.cell.space, trial.config.parameters)
+        self.trials[trial.trial_id] = trial
+        self.searched.append(trial)
+        return trial
+
+    def _trial(self, number: int, values: Mapping[str, Value]) -> Trial:
+        return Trial(
+            study=self.name,
+            trial_id=f"{self.name}-{number:04d}",
+            number=number,
+            config=self.cell.trial(values, self.seed),
+        )
+
+    def _ask(self, number: int) -> optuna.Trial:
+        self._optuna.sampler = build_sampler(
+            self.search.sampler,
+            self.search.sampler_options,
+            seed=derive_seed(self._seed, f"trial/{number}"),
+            trials=self.planned,
+        )
+        return self._optuna.ask()
+
+    def _enter(self, trial: Trial) -> None:
+        """Let Optuna know a trial that it did not suggest itself."""
+        parameters, distributions = self.cell.space.encode(trial.config.parameters)
+        self._optuna.add_trial(
+            create_trial(state=TrialState.RUNNING, params=parameters, distributions=distributions)
+        )
+
+    def _judge(self, trial: Trial, metrics: EpochMetrics) -> Outcome:
+        judged_before = metrics.epoch <= trial.epochs
+        trial.hear(metrics)
+        epoch, full = metrics.epoch, trial.config.max_epochs
+        if not math.isfinite(metrics.train_loss):
+            return Outcome("diverged", f"loss is {metrics.train_loss} in epoch {epoch}")
+        if trial.phase == "search":
+            value = getattr(metrics, self.search.metric)
+            verdict = self.rule.report(trial.trial_id, epoch, value, self.rungs(trial))
+            if judged_before:  # it comes again after a recovery, and went on then
+                return GOES_ON
+            if epoch < full and verdict.action == "stop":
+                return Outcome("stopped", verdict.reason)
+            if epoch < full and verdict.action == "pause":
+                return Outcome("paused", verdict.reason)
+        return Outcome("completed", f"all {full} epochs") if epoch >= full else GOES_ON
+
+    def _apply(self, trial: Trial, outcome: Outcome) -> None:
+        trial.status, trial.end_reason = outcome.status, outcome.reason
+        if outcome.status != "running":
+            self._running.discard(trial.trial_id)
+        if trial.ended:
+            self._ended += 1
+        if not trial.ended or trial.phase != "search":
+            return
+        self.rule.end(trial.trial_id)
+        optuna_id = self._storage.get_trial_id_from_study_id_trial_number(
+            self._optuna._study_id, trial.number
+        )
+        value = getattr(trial.last, self.search.metric) if trial.last else math.nan
+        if math.isnan(value):
+            self._optuna.tell(trial.number, state=TrialState.FAIL)
+            return
+        self._storage.set_trial_intermediate_value(optuna_id, trial.epochs, value)
+        state = _STATES[trial.status]
+        values = value if state is TrialState.COMPLETE else None
+        self._optuna.tell(trial.number, values=values, state=state)
+
+    @property
+    def _has_new(self) -> bool:
+        return len(self.searched) < self.planned
+
+    @property
+    def _idle(self) -> bool:
+        return not (self._running or self._waiting or self._has_new)
+
+    def _promotable(self) -> str | None:
+        """A paused trial that has earned to go on.
+
+        When nothing else is left to do, the leader goes on too, unless some trial had its full
+        budget: so every study ends with a trial to choose.
+        """
+        earned = self.rule.promotable()
+        if earned is not None or not self._idle:
+            return earned
+        complete = any(trial.status == "completed" for trial in self.searched)
+        return None if complete else self.rule.leader()
+
+    def _promote(self, trial_id: str) -> Trial:
+        self.turns += 1
+        trial = self.trials[trial_id]
+        self.rule.promote(trial_id)
+        trial.status, trial.end_reason = "running", ""
+        return trial

@@ -1,0 +1,85 @@
+"""All studies of a sweep in one place: deals their trials round-robin."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from search.studies.study import Outcome, Study
+from search.studies.trial import Trial
+from spaces.sweep import SweepSpec
+from trainable.catalog import Value
+from trainable.metrics import EpochMetrics
+
+
+@dataclass
+class Sweep:
+    """The studies of one sweep, by name, in the order of the grid.
+
+    Trials are dealt so that no slot waits while any study has work: interrupted trials first, by
+    number, as they were dealt before; then the study that has had the fewest turns.
+    """
+
+    spec: SweepSpec
+    studies: Mapping[str, Study]
+
+    @classmethod
+    def build(
+        cls,
+        spec: SweepSpec,
+        first_points: Mapping[str, Sequence[Mapping[str, Value]]] | None = None,
+    ) -> "Sweep":
+        """The sweep of a spec with nothing run yet.
+
+        The reference setting is every study's first point; ``first_points`` come after it, by
+        study.
+        """
+        studies = {
+            cell.study: Study(
+                cell=cell,
+                search=spec.search,
+                budget=spec.budget,
+                seed=spec.seed,
+                first_points=[cell.reference, *(first_points or {}).get(cell.study, ())],
+                max_failures=spec.resources.max_failures,
+            )
+            for cell in spec.cells()
+        }
+        return cls(spec, studies)
+
+    def deal(self) -> Trial | None:
+        """The next trial to run; None if there is nothing to do now."""
+        studies = list(self.studies.values())
+        for study in studies:
+            study.settle()
+        if interrupted := [study for study in studies if study.interrupted]:
+            return min(interrupted, key=lambda study: study.interrupted[0].number).deal()
+        ready = [study for study in studies if study.has_work]
+        return min(ready, key=lambda study: study.turns).deal() if ready else None
+
+    def report(self, trial: Trial, metrics: EpochMetrics) -> Outcome:
+        """Take in one epoch of a trial and say what becomes of it."""
+        return self.studies[trial.study].report(trial.trial_id, metrics)
+
+    def fail(self, trial: Trial, error: str) -> None:
+        """A trial broke; its study starts it again or gives it up."""
+        self.studies[trial.study].fail(trial.trial_id, error)
+
+    @property
+    def trials(self) -> Iterator[Trial]:
+        """All trials dealt so far, study by study."""
+        for study in self.studies.values():
+            yield from study.trials.values()
+
+    @property
+    def planned(self) -> int:
+        """Trials that the search will have had, all studies together."""
+        return sum(study.planned for study in self.studies.values())
+
+    @property
+    def running(self) -> int:
+        """Trials that occupy a slot."""
+        return sum(study.running for study in self.studies.values())
+
+    @property
+    def finished(self) -> bool:
+        """Whether nothing is left to run."""
+        return all(study.finished for study in self.studies.values())

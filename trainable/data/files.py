@@ -1,0 +1,197 @@
+"""Reading the data sets' files, as their authors publish them.
+
+=============  =================================================================================
+digits         embedded in scikit-learn; its 0 … 16 become 0 … 255 by ``(255 x + 8) // 16``
+               (rounded), split 1,437 / 360 by class with one fixed seed, the same everywhere
+fashion_mnist  the four idx files, ``.gz`` or unpacked, in ``root`` or in torchvision's
+               ``root/FashionMNIST/raw``; ``root`` unset: also where Debian's package puts them;
+               labels checked against their SHA-256, as MNIST's files have the same names
+cifar10, -100  ``root/cifar-10-batches-py`` and ``root/cifar-100-python``, by torchvision, every
+               file checked against its md5
+=============  =================================================================================
+
+Missing files are downloaded by torchvision. A file that is there but damaged is never replaced
+behind the user's back: it is named in the error.
+"""
+
+import gzip
+import hashlib
+import math
+import os
+import zlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeAlias
+from urllib.error import URLError
+
+import numpy as np
+from numpy.typing import NDArray
+
+from trainable.catalog import DATASETS
+from trainable.config import derive_seed
+from trainable.data.splits import stratified_subset
+
+if TYPE_CHECKING:
+    from torchvision.datasets import CIFAR10
+
+Part: TypeAlias = tuple[NDArray[np.uint8], NDArray[np.int64]]
+"""Images ``[N, channels, height, width]`` and labels ``[N]`` of a training or a test set."""
+
+DEBIAN_FASHION_MNIST = Path("/usr/share/datasets/fashion-mnist")
+_IDX_IMAGES, _IDX_LABELS = 0x803, 0x801
+_FASHION_LABELS = {
+    "train": (60_000, "657fbd221bfc9f4198cc14b5619cc33ec57c58dd0e47af4d99d6650759e869a7"),
+    "test": (10_000, "3d0e6c6ea990b53b6f8f500a41cac93881d981b315f84578b7d915342ade01e9"),
+}
+"""How many labels are published, and their SHA-256."""
+
+
+class DataError(ValueError):
+    """A data set's files are missing, damaged or too small: one line that says which and where."""
+
+
+def cache_folder() -> Path:
+    """The user's cache folder for data and derived files; not created here."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "elr-tune"
+
+
+def _folder(root: str | None) -> Path:
+    return cache_folder() if root is None else Path(root).expanduser()
+
+
+def read_digits(root: str | None = None) -> tuple[Part, Part]:
+    """scikit-learn's digits, split into training and test set with a fixed seed."""
+    from sklearn.datasets import load_digits
+
+    digits = load_digits()
+    images = ((digits.images.astype(np.int64) * 255 + 8) // 16).astype(np.uint8)[:, None]
+    labels = digits.target.astype(np.int64)
+    test = stratified_subset(labels, DATASETS["digits"].test_examples, derive_seed(0, "digits"))
+    train = np.setdiff1d(np.arange(len(labels)), test)
+    return (images[train], labels[train]), (images[test], labels[test])
+
+
+def read_cifar10(root: str | None = None) -> tuple[Part, Part]:
+    """CIFAR-10 through torchvision."""
+    from torchvision.datasets import CIFAR10
+
+    return _read_cifar(CIFAR10, root)
+
+
+def read_cifar100(root: str | None = None) -> tuple[Part, Part]:
+    """CIFAR-100 with its 100 fine labels, through torchvision."""
+    from torchvision.datasets import CIFAR100
+
+    return _read_cifar(CIFAR100, root)
+
+
+def _read_cifar(source: "type[CIFAR10]", root: str | None) -> tuple[Part, Part]:
+    folder = _folder(root)
+    files = [*source.train_list, *source.test_list, [source.meta["filename"], source.meta["md5"]]]
+    missing = _missing(folder / source.base_folder, files)
+    if missing:
+        _download(lambda: source(str(folder), download=True), folder / source.base_folder, missing)
+    return _part(source(str(folder), train=True)), _part(source(str(folder), train=False))
+
+
+def _missing(folder: Path, files: list[list[str]]) -> list[str]:
+    """Names of the files that are not there. Raises DataError for a damaged one."""
+    from torchvision.datasets.utils import check_integrity
+
+    missing = [name for name, _ in files if not (folder / name).is_file()]
+    for name, md5 in files:
+        if name not in missing and not check_integrity(folder / name, md5):
+            raise DataError(
+                f"{folder / name} is damaged: its md5 is not {md5}; "
+                "delete it and it will be fetched again"
+            )
+    return missing
+
+
+def _download(fetch: Callable[[], object], folder: Path, missing: list[str]) -> None:
+    try:
+        fetch()
+    except (OSError, URLError, RuntimeError) as error:
+        raise DataError(
+            f"{folder} lacks {', '.join(missing)}, and downloading failed "
+            f"({' '.join(str(error).split())}): put the files there or name their folder as root"
+        ) from error
+
+
+def _part(source: "CIFAR10") -> Part:
+    images = np.ascontiguousarray(source.data.transpose(0, 3, 1, 2))
+    return images, np.asarray(source.targets, np.int64)
+
+
+def read_fashion_mnist(root: str | None = None) -> tuple[Part, Part]:
+    """Fashion-MNIST from idx files, downloaded by torchvision if there are none."""
+    from torchvision.datasets import FashionMNIST
+
+    names = [Path(name).stem for name, _ in FashionMNIST.resources]
+    home = _folder(root)
+    raw = home / "FashionMNIST" / "raw"
+    folders = [home, raw] if root is not None else [home, raw, DEBIAN_FASHION_MNIST]
+    found = next((f for f in folders if all(_idx_file(f, name) for name in names)), None)
+    if found is None:
+        missing = [f"{name}.gz" for name in names if not _idx_file(raw, name)]
+        _download(lambda: FashionMNIST(str(home), download=True), raw, missing)
+    folder = found or raw
+    images, labels, test_images, test_labels = (_read_idx(folder, name) for name in names)
+    return (
+        _fashion_part(images, labels, folder, "train"),
+        _fashion_part(test_images, test_labels, folder, "test"),
+    )
+
+
+def _fashion_part(
+    images: NDArray[np.uint8], labels: NDArray[np.uint8], folder: Path, part: str
+) -> Part:
+    if images.ndim != 3 or labels.ndim != 1 or len(images) != len(labels):
+        raise DataError(f"{folder}: images {images.shape} and labels {labels.shape} do not match")
+    if len(labels) and labels.max() >= DATASETS["fashion_mnist"].num_classes:
+        raise DataError(f"{folder}: label {labels.max()}, but Fashion-MNIST has classes 0 to 9")
+    count, digest = _FASHION_LABELS[part]
+    if len(labels) == count and hashlib.sha256(labels.tobytes()).hexdigest() != digest:
+        raise DataError(
+            f"{folder}: its {count:,} {part} labels are not Fashion-MNIST's; MNIST's files have "
+            "the same names"
+        )
+    return images[:, None], labels.astype(np.int64)
+
+
+def _idx_file(folder: Path, name: str) -> Path | None:
+    """The packed file, whose checksum finds damage, before the unpacked one."""
+    candidates = (folder / f"{name}.gz", folder / name)
+    return next((path for path in candidates if path.is_file()), None)
+
+
+def _read_idx(folder: Path, name: str) -> NDArray[np.uint8]:
+    """An idx file of bytes: magic number, sizes (big-endian int32 each), then the values.
+
+    Raises DataError naming a file that is no such thing or cut short.
+    """
+    path = _idx_file(folder, name)
+    if path is None:
+        raise DataError(f"{folder} lacks {name}.gz")
+    try:
+        packed = path.read_bytes()
+        content = bytearray(gzip.decompress(packed) if path.suffix == ".gz" else packed)
+    except (OSError, EOFError, zlib.error) as error:
+        raise DataError(f"{path} is damaged: {error}") from error
+    magic = int.from_bytes(content[:4], "big")
+    if magic not in (_IDX_IMAGES, _IDX_LABELS):
+        raise DataError(f"{path} is not an idx file of bytes: it starts with {magic:#x}")
+    header = 4 + 4 * (magic & 0xFF)
+    shape = tuple(int.from_bytes(content[i : i + 4], "big") for i in range(4, header, 4))
+    if len(content) - header != math.prod(shape):
+        raise DataError(f"{path} is damaged: {len(content) - header} bytes for shape {shape}")
+    # Of a bytearray, so that the values are writable, as those of the other data sets are.
+    return np.frombuffer(content, np.uint8, offset=header).reshape(shape)
+
+
+READERS: dict[str, Callable[[str | None], tuple[Part, Part]]] = {
+    "digits": read_digits,
+    "fashion_mnist": read_fashion_mnist,
+    "cifar10": read_cifar10,
+    "cifar100": read_cifar100,
+}

@@ -1,0 +1,47 @@
+"""Waiting for a storage that is away for a moment, instead of losing a night's work."""
+
+import errno
+import time
+from collections.abc import Callable
+from typing import TypeVar
+
+from trainable.folder.storage import Folder, StorageError
+
+T = TypeVar("T")
+
+SWEEP_FILE = "sweep.toml"
+PATIENCE_SECONDS = 60.0
+_FINAL = {
+    *(errno.ENOSPC, errno.EDQUOT, errno.EFBIG),
+    *(errno.EACCES, errno.EPERM, errno.EROFS),
+    *(errno.ENOTDIR, errno.EISDIR, errno.EINVAL, errno.ENAMETOOLONG),
+}
+"""Errors that waiting does not mend: no space, no permission, something else in the way."""
+
+
+def patiently(results: Folder, action: Callable[[], T], *, seconds: float = PATIENCE_SECONDS) -> T:
+    """The result of ``action``, tried again for up to ``seconds`` while it raises StorageError.
+
+    Before each try the results folder must be there: a mount that went away must not be written
+    around. Raises the last StorageError; at once if it is one that waiting does not mend.
+    """
+    deadline, pause = time.monotonic() + seconds, 0.25
+    while True:
+        try:
+            if not results.exists(SWEEP_FILE):
+                raise StorageError(f"{results} is gone")
+            return action()
+        except StorageError as error:
+            if _errno(error) in _FINAL or time.monotonic() + pause > deadline:
+                raise
+        time.sleep(pause)
+        pause = min(2 * pause, 5.0)
+
+
+def _errno(error: BaseException | None) -> int | None:
+    """The system's error number at the root of an error."""
+    while error is not None:
+        if isinstance(error, OSError) and error.errno:
+            return error.errno
+        error = error.__cause__
+    return None

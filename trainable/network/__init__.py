@@ -1,0 +1,1 @@
+"""What a trial trains: networks, learning rates, augmentation, averaging, evaluation."""

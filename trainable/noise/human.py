@@ -1,0 +1,104 @@
+"""Labels given by people: CIFAR-10N and CIFAR-100N (Wei et al. 2022, arXiv 2110.12088).
+
+Their authors offer ``CIFAR-10_human.pt`` (``aggre_label``, ``worse_label``, ``random_label1`` to
+``random_label3``; wrong .0901, .4021, .1723, .1812, .1764) and ``CIFAR-100_human.pt``
+(``noisy_label``; wrong .4020) under CC BY-NC 4.0: users bring their own copy. The rows are in the
+order of torchvision's training set. Each file also has the ``clean_label`` of every row, which is
+compared with the data set's, so a file in another order is found out.
+
+The files are pickles of numpy arrays. They are read by torch's ``weights_only`` unpickler, which
+builds nothing but tensors, plain containers and the numpy constructors named here.
+"""
+
+import _codecs
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from trainable.catalog import unknown
+from trainable.noise.kinds import Draw, NoiseError
+
+Ints = NDArray[np.int64]
+
+LABEL_KEYS = (
+    "aggre_label",
+    "worse_label",
+    "random_label1",
+    "random_label2",
+    "random_label3",
+    "noisy_label",
+)
+
+
+def human(draw: Draw) -> Ints:
+    """The labels of ``draw.labels_key`` in ``draw.labels_file``, rows ``draw.index``."""
+    if draw.labels_file is None or draw.labels_key is None:
+        raise NoiseError("noise kind 'human' needs labels_file (a CIFAR-N file) and labels_key")
+    path = Path(draw.labels_file).expanduser()
+    arrays = read_label_file(path)
+    if draw.labels_key not in LABEL_KEYS or draw.labels_key not in arrays:
+        valid = [key for key in LABEL_KEYS if key in arrays]
+        raise NoiseError(unknown(f"labels_key in {path}", draw.labels_key, valid))
+    given = _rows(path, arrays[draw.labels_key], draw)
+    if "clean_label" in arrays:
+        differ = int((_rows(path, arrays["clean_label"], draw) != draw.true).sum())
+        if differ:
+            raise NoiseError(
+                f"{path}: clean_label differs from the data set's labels in {differ} of "
+                f"{len(draw.true)} rows: the file is of another data set or in another order"
+            )
+    return given
+
+
+def read_label_file(path: Path) -> dict[str, NDArray[np.generic]]:
+    """The arrays of a CIFAR-N file by name; nothing in the file is executed.
+
+    Raises:
+        NoiseError: no such file, or it is not a pickle of numpy arrays and nothing else.
+    """
+    import torch
+
+    if not path.is_file():
+        raise NoiseError(f"{path} is not there: labels_file must name a CIFAR-N file of yours")
+    try:
+        with torch.serialization.safe_globals(_numpy_constructors()):
+            content = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # a damaged or hostile pickle can fail in any way
+        raise NoiseError(
+            f"{path} is damaged or no file of label arrays ({type(error).__name__}): "
+            "fetch CIFAR-N's file again"
+        ) from error
+    if not isinstance(content, dict):
+        raise NoiseError(f"{path} holds a {type(content).__name__}, not label arrays by name")
+    return {str(name): np.asarray(values) for name, values in content.items()}
+
+
+def _rows(path: Path, labels: NDArray[np.generic], draw: Draw) -> Ints:
+    """The rows of ``labels`` that belong to the examples drawn for."""
+    if labels.ndim != 1 or not np.issubdtype(labels.dtype, np.integer):
+        raise NoiseError(
+            f"{path}: labels are {labels.dtype} {labels.shape}, not one row of integers"
+        )
+    if draw.index is None:
+        if len(labels) != len(draw.true):
+            raise NoiseError(f"{path} has {len(labels)} labels for {len(draw.true)} examples")
+        return labels.astype(np.int64)
+    if len(draw.index) and draw.index.max() >= len(labels):
+        raise NoiseError(f"{path} has {len(labels)} labels, but row {draw.index.max()} is needed")
+    return labels[draw.index].astype(np.int64)
+
+
+def _numpy_constructors() -> list[Any]:
+    """What unpickles an array, under its names in numpy 1 and numpy 2."""
+    reconstruct = np.empty(0).__reduce__()[0]
+    types = [np.dtype(code).__class__ for code in ("i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8")]
+    return [
+        (reconstruct, "numpy.core.multiarray._reconstruct"),
+        (reconstruct, "numpy._core.multiarray._reconstruct"),
+        np.ndarray,
+        np.dtype,
+        *types,
+        _codecs.encode,
+    ]

@@ -1,0 +1,1 @@
+"""One trial, from its data to its checkpoints, and the adapter that runs it under Ray Tune."""

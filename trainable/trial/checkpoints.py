@@ -1,0 +1,113 @@
+"""Checkpoints of one trial in the results folder: whole, few, and bound to their config.
+
+    checkpoints/<trial_id>/epoch-00012.pt
+
+A checkpoint holds the trainer's state and the trial's own curve, so rows that a crash kept from
+being recorded can be reported from it. The last two are kept: if the newest is damaged, the one
+before it serves.
+"""
+
+import io
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, fields
+from functools import partial
+from typing import Any
+
+import torch
+
+from trainable.folder.patience import patiently
+from trainable.folder.storage import Folder
+from trainable.metrics import EpochMetrics
+
+CHECKPOINTS = "checkpoints"
+KEPT = 2
+_NAME = re.compile(r"epoch-(\d+)\.pt")
+
+
+class CheckpointError(ValueError):
+    """A checkpoint that is whole, but cannot be gone on from: one line with what and where."""
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """State of a trainer after ``len(curve)`` epochs, and every epoch so far."""
+
+    state: Mapping[str, Any]
+    curve: Sequence[EpochMetrics]
+
+
+class CheckpointStore:
+    """The checkpoints of one trial under a results folder.
+
+    ``fingerprint`` is the trial config's: a checkpoint of another config is not this trial's.
+    ``notes`` say what was wrong with checkpoints that were found. A storage that is away for a
+    moment is waited for; one that stays away raises StorageError.
+    """
+
+    def __init__(self, results: Folder, trial_id: str, fingerprint: str) -> None:
+        self._results = results
+        self._folder = results / CHECKPOINTS / trial_id
+        self.notes: list[str] = []
+        self._fingerprint = fingerprint
+
+    def save(self, checkpoint: Checkpoint) -> None:
+        """Write a checkpoint whole, then drop all but the last two."""
+        buffer = io.BytesIO()
+        content = {
+            "fingerprint": self._fingerprint,
+            "curve": [asdict(metrics) for metrics in checkpoint.curve],
+            "state": checkpoint.state,
+        }
+        torch.save(content, buffer)
+        name = f"epoch-{len(checkpoint.curve):05d}.pt"
+        patiently(self._results, lambda: self._folder.write(name, buffer.getvalue()))
+        for old in patiently(self._results, self._names)[:-KEPT]:
+            self._delete(old)
+
+    def load(self) -> Checkpoint | None:
+        """The newest checkpoint that is whole and this trial's, or None.
+
+        A damaged one is named in ``notes``, removed, and the one before it is tried. Raises
+        CheckpointError for one that is whole but has been written by another version: it stays.
+        """
+        names = patiently(self._results, self._names)
+        while names:
+            name = names.pop()
+            data = patiently(self._results, partial(self._folder.read, name))
+            try:
+                content = torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
+                if content["fingerprint"] == self._fingerprint:
+                    return Checkpoint(content["state"], self._curve(name, content["curve"]))
+                reason = "belongs to another configuration"
+            except CheckpointError:
+                raise
+            except Exception as error:  # a damaged zip, pickle or key: each has its own exception
+                if _out_of_memory(error):
+                    raise
+                first_line = f"{type(error).__name__}: {error}".splitlines()[0]
+                reason = f"is damaged ({first_line:.100})"
+            instead = "the one before it serves" if names else "no other is left, so from epoch 0"
+            self.notes.append(f"checkpoint {name} {reason}: removed, {instead}")
+            self._delete(name)
+        return None
+
+    def _curve(self, name: str, rows: Sequence[Mapping[str, Any]]) -> list[EpochMetrics]:
+        there, known = set().union(*rows), {field.name for field in fields(EpochMetrics)}
+        if strange := sorted(there - known):
+            raise CheckpointError(
+                f"{self._folder}/{name} was written by another version, which has "
+                f"{', '.join(strange)}: go on with that one, or delete the file"
+            )
+        return [EpochMetrics(**row) for row in rows]
+
+    def _delete(self, name: str) -> None:
+        patiently(self._results, lambda: self._folder.delete(name))
+
+    def _names(self) -> list[str]:
+        return [name for name in self._folder.names() if _NAME.fullmatch(name)]
+
+
+def _out_of_memory(error: Exception) -> bool:
+    """Torch's allocator says so in words only."""
+    return isinstance(error, MemoryError) or "allocate memory" in str(error)

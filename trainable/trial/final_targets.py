@@ -1,0 +1,42 @@
+"""What a trial's targets say at the end of its budget, for finding label errors.
+
+targets/<trial_id>.parquet    columns index, given, true, proposed, confidence
+"""
+
+import io
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from trainable.folder.patience import patiently
+from trainable.folder.storage import Folder
+from trainable.trial.trainer import Trainer
+
+TARGETS = "targets"
+
+
+def write_targets(results: Folder, trial_id: str, trainer: Trainer) -> None:
+    """Write each training example's final target; nothing for a loss without targets.
+
+    ``index`` is the example's place in the data set's own training set, ``proposed`` the class
+    its target favours and ``confidence`` that class's share of the target, in [0, 1].
+    """
+    targets = trainer.targets()
+    if targets is None:
+        return
+    data = trainer.data
+    total = np.maximum(targets.sum(axis=1), np.finfo(np.float32).tiny)
+    table = pa.table(
+        {
+            "index": data.train_index,
+            "given": data.train_given,
+            "true": data.train_true,
+            "proposed": targets.argmax(axis=1),
+            "confidence": targets.max(axis=1) / total,
+        }
+    )
+    sink = io.BytesIO()
+    pq.write_table(table, sink, compression="zstd")
+    name = f"{trial_id}.parquet"
+    patiently(results, lambda: (results / TARGETS).write(name, sink.getvalue()))

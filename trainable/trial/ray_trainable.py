@@ -1,0 +1,159 @@
+"""The Ray Tune side of a trial: one step is one epoch, an actor serves one trial after another.
+
+The only module of this package that imports Ray.
+"""
+
+import platform
+import time
+from collections import deque
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import torch
+from ray import tune
+
+from trainable.config import TrialConfig
+from trainable.data import Dataset, Ints, TrialData
+from trainable.folder.storage import Folder
+from trainable.metrics import METRIC_COLUMNS, EpochMetrics
+from trainable.network.device import device_name
+from trainable.trial.checkpoints import Checkpoint, CheckpointStore
+from trainable.trial.final_targets import write_targets
+from trainable.trial.prepare import prepare
+from trainable.trial.trainer import Trainer
+
+CHECKPOINT_SHARE = 0.02
+"""Share of the training time that checkpoints between rungs may cost."""
+
+
+@dataclass(frozen=True)
+class Assignment:
+    """What the driver asks an actor to do: plain values, so it travels in Tune's config.
+
+    ``labels``: key of the given labels. ``results``: location of the results folder.
+    ``recorded_epochs``: epochs the driver has; a checkpoint's epochs beyond it are reported again.
+    ``rungs``: epochs after which a checkpoint is due. ``threads``: CPU threads for torch.
+    ``gpus``: what Ray gave the trial; without any it trains on the CPU, whatever torch sees.
+    """
+
+    study: str
+    trial_id: str
+    config: Mapping[str, Any]
+    labels: str
+    results: str
+    recorded_epochs: int
+    rungs: tuple[int, ...]
+    threads: int
+    gpus: float
+
+
+class TrialTrainable(tune.Trainable):
+    """Trains one :class:`TrialConfig` epoch by epoch.
+
+    ``datasets`` (by name) and ``labels`` (given labels by key) come once an actor from Ray's
+    object store, where all actors of a node map the same memory.
+    """
+
+    def setup(  # type: ignore[override]  # tune.with_parameters adds the other two
+        self, config: dict[str, Any], datasets: dict[str, Dataset], labels: dict[str, Ints]
+    ) -> None:
+        """Start the actor's first trial."""
+        self._datasets, self._labels = datasets, labels
+        self._data: tuple[tuple[Any, ...], TrialData] | None = None
+        self._said_no_gpu = False
+        self._start(config)
+
+    def reset_config(self, new_config: dict[str, Any]) -> bool:
+        """Start the actor's next trial. Everything of the one before is dropped first."""
+        del self._trainer
+        self._start(new_config)
+        return True
+
+    def step(self) -> dict[str, Any]:
+        """Train one epoch, or report one that a checkpoint has and the driver lacks."""
+        if self._unreported:
+            return self._result(self._unreported.popleft())
+        metrics = self._trainer.run_epoch()
+        self._curve.append(metrics)
+        self._training_seconds += metrics.epoch_seconds
+        full = metrics.epoch >= self._config.max_epochs
+        if full:
+            write_targets(self._results, self._assignment.trial_id, self._trainer)
+        if full or metrics.epoch in self._assignment.rungs or self._checkpoint_pays():
+            self._checkpoint()
+        return self._result(metrics)
+
+    def save_checkpoint(self, checkpoint_dir: str) -> None:
+        """For those who ask Tune for a checkpoint: it lies in the results folder."""
+        self._checkpoint()
+
+    def load_checkpoint(self, checkpoint: dict[str, Any] | str | None) -> None:
+        """Continue from the newest checkpoint in the results folder."""
+        self._restore()
+
+    def _start(self, config: dict[str, Any]) -> None:
+        self._assignment = Assignment(**config)
+        self._config = TrialConfig.from_dict(self._assignment.config)
+        torch.set_num_threads(self._assignment.threads)
+        device = None if self._assignment.gpus else "cpu"
+        self._trainer = Trainer(self._config, self._trial_data(), device)
+        self._results = Folder.open(self._assignment.results)
+        self._store = CheckpointStore(
+            self._results, self._assignment.trial_id, self._config.fingerprint
+        )
+        self._say_if_no_gpu()
+        self._restore()
+
+    def _say_if_no_gpu(self) -> None:
+        """A GPU that only Ray believes in: drivers missing, or a torch built without CUDA."""
+        if self._assignment.gpus and self._trainer.device.type == "cpu" and not self._said_no_gpu:
+            self._store.notes.append(
+                f"torch sees no GPU on {platform.node()}, so it trains on the CPU"
+            )
+            self._said_no_gpu = True
+
+    def _restore(self) -> None:
+        self._curve: list[EpochMetrics] = []
+        self._training_seconds = self._checkpoint_seconds = 0.0
+        found = self._store.load()
+        if found is not None:
+            self._trainer.load_state_dict(found.state)
+            self._curve = list(found.curve)
+        self._unreported = deque(self._curve[self._assignment.recorded_epochs :])
+        # An actor's log holds one trial after another.
+        where = f"on {platform.node()}, {device_name(self._trainer.device)}"
+        print(f"{self._assignment.trial_id}: from epoch {self._trainer.epoch} {where}", flush=True)
+
+    def _trial_data(self) -> TrialData:
+        """The data of this trial; kept while the next one has the same, as on its device."""
+        config = self._config
+        key = (config.data, config.noise, config.seed)
+        if self._data is None or self._data[0] != key:
+            given = self._labels[self._assignment.labels]
+            dataset = self._datasets[config.data.name]
+            self._data = key, prepare(dataset, config.data, config.noise, config.seed, given)[0]
+        return self._data[1]
+
+    def _checkpoint_pays(self) -> bool:
+        """Whether another checkpoint keeps their cost under its share of the training time."""
+        expected = self._checkpoint_seconds or 0.02
+        return expected < CHECKPOINT_SHARE * self._training_seconds
+
+    def _checkpoint(self) -> None:
+        start = time.perf_counter()
+        self._store.save(Checkpoint(self._trainer.state_dict(), self._curve))
+        self._checkpoint_seconds = time.perf_counter() - start
+        self._training_seconds = 0.0
+
+    def _result(self, metrics: EpochMetrics) -> dict[str, Any]:
+        notes, self._store.notes = self._store.notes, []
+        device = device_name(self._trainer.device)
+        # The step in TensorBoard, which would count from 1 again after every interruption.
+        step = {"timesteps_total": metrics.epoch}
+        return {**asdict(metrics), **step, "device": device, "notes": notes}
+
+
+def metrics_of(result: Mapping[str, Any]) -> EpochMetrics:
+    """The epoch in a result that Tune hands on."""
+    return EpochMetrics(**{name: result[name] for name in METRIC_COLUMNS})

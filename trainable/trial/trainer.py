@@ -1,0 +1,308 @@
+"""One trial: a network, a loss, an optimiser and their data, trained epoch by epoch.
+
+Images lie on the device as uint8 and are augmented there. Nothing inside the batch loop waits for
+the device: order and augmentation of an epoch are drawn before it, and what is measured is read
+after it. One code path serves CPU and GPU.
+"""
+
+import time
+from collections.abc import Iterator, Mapping
+from functools import partial
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from trainable.catalog import DATASETS
+from trainable.config import TrialConfig, derive_seed
+from trainable.data import TrialData, normalisation
+from trainable.losses import Loss, build_loss
+from trainable.metrics import EpochMetrics
+from trainable.network.augment import Augmentation, Normalisation
+from trainable.network.averaging import WeightAverage
+from trainable.network.device import (
+    autocast_dtype,
+    choose_device,
+    peak_memory_mb,
+    start_trial,
+    upload,
+)
+from trainable.network.evaluate import Evaluator, autocast, memorisation, read
+from trainable.network.networks import build_network, initialise
+from trainable.network.schedules import learning_rate
+
+EVALUATION_BATCH = {"cpu": 256, "cuda": 2048}
+"""Images at a time: on a CPU what stays in its caches is fastest."""
+
+
+class Batch(NamedTuple):
+    """Part of an epoch, all [B]: places in the training set, rows of images, augmentation."""
+
+    places: Tensor
+    rows: Tensor
+    given: Tensor
+    starts: Tensor
+
+
+class Outcome(NamedTuple):
+    """What a batch or an epoch leaves to be measured, all [B]; ``clipped`` may be None."""
+
+    losses: Tensor
+    predictions: Tensor
+    clipped: Tensor | None
+
+
+class Trainer:
+    """Trains the trial that ``config`` describes on ``data``.
+
+    Everything random derives from ``config.seed`` and, for order and augmentation, the epoch: on
+    a CPU the same config gives the same trial bit for bit, interrupted or not.
+
+    Args:
+        config: the trial.
+        data: what it reads; images on the CPU are shared, not copied.
+        device: None: the first CUDA device where there is one, else the CPU.
+
+    Attributes:
+        epoch: epochs trained so far.
+    """
+
+    def __init__(
+        self, config: TrialConfig, data: TrialData, device: torch.device | str | None = None
+    ) -> None:
+        self.config = config
+        self.data = data
+        self.device = choose_device(device)
+        self.epoch = 0
+        start_trial(self.device)
+        self._place_data()
+        self._build_model()
+
+    def _place_data(self) -> None:
+        """Put images and labels on the device."""
+        data = self.data
+        self._images = upload(data.images, self.device)
+        self._test_images = upload(data.test_images, self.device)
+        labels = (data.train_index, data.train_given, data.train_true)
+        self._rows, self._given, self._true = (self._on_device(array) for array in labels)
+        self._val_rows = self._on_device(data.val_index)
+        self._val_given = self._on_device(data.val_given)
+        self._test_labels = self._on_device(data.test_labels)
+        self._augmentation = self._usual_augmentation()
+        self._normalisation = Normalisation(*normalisation(data.dataset), self.device)
+
+    def _usual_augmentation(self) -> Augmentation:
+        """Crops and flips as the data set's usually are, or none where the config wants none."""
+        info, shape = DATASETS[self.data.dataset], self.data.images.shape[1:]
+        if not self.config.data.augment:
+            return Augmentation(shape, pad=0, flip=False)
+        return Augmentation(shape, pad=info.crop_pad, flip=info.flip)
+
+    def _build_model(self) -> None:
+        """Make network, loss and optimiser anew, initialised from the seed."""
+        config, (_, channels, size, _) = self.config, self._images.shape
+        with torch.device("meta"):  # weights that are drawn below need not be drawn here
+            network = build_network(
+                config.network, channels=channels, size=size, num_classes=self.data.num_classes
+            )
+        network.to_empty(device=self.device)
+        self.network = network.to(memory_format=torch.channels_last)
+        initialise(self.network, self._generator("init"))
+        self._forward = torch.compile(self.network) if config.compile else self.network
+        self._dtype = autocast_dtype(config.precision, self.device)
+        self.loss = build_trial_loss(config, self.data, self.device).to(self.device)
+        self._optimiser = torch.optim.SGD(
+            self.network.parameters(),
+            lr=config.lr,
+            momentum=config.momentum,
+            weight_decay=config.weight_decay,
+            fused=self.device.type in ("cpu", "cuda"),
+        )
+        averaging = config.averaging
+        self._average = WeightAverage(self.network, averaging) if averaging > 0 else None
+        batch_size = EVALUATION_BATCH.get(self.device.type, 256)
+        self._evaluator = Evaluator(self._normalisation, self._dtype, batch_size)
+
+    def run_epoch(self) -> EpochMetrics:
+        """Train on every training example once, then evaluate.
+
+        A diverged epoch shows in ``train_loss``: NaN or infinite.
+
+        Raises:
+            ValueError: the trial has trained ``max_epochs`` already.
+        """
+        begin = time.perf_counter()
+        epoch = self.epoch + 1
+        lr = self._start_epoch(epoch)
+        training = time.perf_counter()  # not before: forward may have estimated its matrix first
+        order = torch.randperm(len(self._rows), generator=self._generator(f"order {epoch}"))
+        order = order.to(self.device)
+        outcome = self._train(order, epoch)
+        trained = self._training_columns(outcome, order)
+        train_seconds = time.perf_counter() - training
+        evaluated = self._evaluation_columns()
+        self.epoch = epoch
+        return EpochMetrics(
+            epoch=epoch,
+            lr=lr,
+            **trained,
+            **evaluated,
+            epoch_seconds=time.perf_counter() - begin,
+            images_per_second=len(order) / train_seconds,
+            peak_memory_mb=peak_memory_mb(self.device),
+        )
+
+    def _start_epoch(self, epoch: int) -> float:
+        """Set learning rate and loss to ``epoch``; the learning rate."""
+        config = self.config
+        lr = learning_rate(
+            config.lr_schedule,
+            config.schedule_parameters,
+            lr=config.lr,
+            epoch=epoch,
+            max_epochs=config.max_epochs,
+        )
+        for group in self._optimiser.param_groups:
+            group["lr"] = lr
+        self.loss.start_epoch(epoch)
+        self.network.train()
+        return lr
+
+    def _train(self, order: Tensor, epoch: int) -> Outcome:
+        """One step a batch, over the training set in ``order``."""
+        outcomes = [self.step(batch) for batch in self.batches(order, epoch)]
+        losses, predictions, clipped = zip(*outcomes, strict=True)
+        none_clipped = clipped[0] is None
+        return Outcome(
+            torch.cat(losses), torch.cat(predictions), None if none_clipped else torch.cat(clipped)
+        )
+
+    def batches(self, order: Tensor, epoch: int) -> Iterator[Batch]:
+        """The training set in ``order``, cut into batches, with the augmentation of ``epoch``."""
+        starts = self._augmentation.draw(len(order), self._generator(f"augmentation {epoch}"))
+        steps = number_of_steps(len(order), self.config.batch_size)
+        columns = (order, self._rows[order], self._given[order], starts.to(self.device))
+        return map(Batch, *(column.tensor_split(steps) for column in columns))
+
+    def step(self, batch: Batch) -> Outcome:
+        """Learn from one batch. Nothing here waits for the device."""
+        with autocast(self.device, self._dtype):
+            logits = self._forward(self.inputs(batch))
+        losses = self.loss(logits, batch.given, batch.places)
+        self._optimiser.zero_grad()
+        losses.mean().backward()
+        self._optimiser.step()
+        if self._average is not None:
+            self._average.update()
+        return Outcome(losses.detach(), logits.argmax(1), self.loss.last_clipped)
+
+    def inputs(self, batch: Batch) -> Tensor:
+        """What the network sees of a batch: augmented, normalised, float32 [B, channels, H, W]."""
+        images = self._images.index_select(0, batch.rows)
+        return self._normalisation.apply(self._augmentation.apply(images, batch.starts))
+
+    def _training_columns(self, outcome: Outcome, order: Tensor) -> dict[str, float]:
+        true = self._true[order]
+        columns = memorisation(outcome.predictions, self._given[order], true)
+        columns["train_loss"] = outcome.losses.mean()
+        if outcome.clipped is not None:
+            columns["clipped"] = outcome.clipped.float().mean()
+        targets = self.loss.targets()
+        if targets is not None:
+            # Each example was visited once, so these are the targets its loss saw.
+            columns["target_accuracy"] = (targets.argmax(1) == self._true).float().mean()
+        return read(columns)
+
+    def _evaluation_columns(self) -> dict[str, float]:
+        val_loss, val_accuracy, test_loss, test_accuracy = self._score(self.network)
+        columns = {
+            "val_loss": val_loss,
+            "val_accuracy": val_accuracy,
+            "test_loss": test_loss,
+            "test_accuracy": test_accuracy,
+        }
+        if self._average is not None:
+            _, averaged_val, _, averaged_test = self._score(self._average.network)
+            columns["averaged_val_accuracy"] = averaged_val
+            columns["averaged_test_accuracy"] = averaged_test
+        return read(columns)
+
+    def _score(self, network: Any) -> Tensor:
+        """Loss and accuracy on the hold-out, then on the test set, [4]."""
+        score = self._evaluator.score
+        val = score(network, self._images, self._val_given, self._val_rows)
+        return torch.cat([val, score(network, self._test_images, self._test_labels)])
+
+    def predict(
+        self, images: NDArray[np.uint8]
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Probabilities [N, C] and features [N, F] of uint8 ``images`` [N, channels, H, W].
+
+        Features are what the last, linear layer sees. No augmentation; the raw weights.
+        """
+        shared = upload(images, torch.device("cpu"))
+        probabilities, features = self._evaluator.predict(self.network, shared)
+        return probabilities.cpu().numpy(), features.cpu().numpy()
+
+    def targets(self) -> NDArray[np.float32] | None:
+        """The current target of every training example [n, C]; None for losses without."""
+        targets = self.loss.targets()
+        return None if targets is None else targets.cpu().numpy()
+
+    def state_dict(self) -> dict[str, Any]:
+        """All that a later :meth:`load_state_dict` needs: tensors and plain values.
+
+        The tensors are the live ones: save or copy them before training goes on.
+        """
+        return {
+            "epoch": self.epoch,
+            "network": self.network.state_dict(),
+            "average": None if self._average is None else self._average.state_dict(),
+            "optimiser": self._optimiser.state_dict(),
+            "loss": self.loss.state_dict(),
+        }
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Continue the trial that :meth:`state_dict` was taken from."""
+        self.network.load_state_dict(state["network"])
+        if self._average is not None:
+            self._average.load_state_dict(state["average"])
+        self._optimiser.load_state_dict(state["optimiser"])
+        self.loss.load_state_dict(state["loss"])
+        self.epoch = state["epoch"]
+
+    def _on_device(self, array: NDArray[np.int64]) -> Tensor:
+        return torch.tensor(array, device=self.device)
+
+    def _generator(self, purpose: str) -> torch.Generator:
+        return torch.Generator().manual_seed(derive_seed(self.config.seed, purpose))
+
+
+def build_trial_loss(config: TrialConfig, data: TrialData, device: torch.device) -> Loss:
+    """The loss of a trial; the forward loss with its transition matrix, estimated or true.
+
+    ``device`` is where the estimate trains; the loss itself is still on the CPU.
+    """
+    parameters: dict[str, Any] = dict(config.loss_parameters)
+    if "transition" in parameters:
+        # Estimating the matrix trains a trial of its own, so it waits for the first epoch.
+        from trainable.trial.transition import resolve_transition
+
+        parameters["transition"] = partial(resolve_transition, config, data, device)
+    return build_loss(
+        config.loss,
+        num_examples=len(data.train_index),
+        num_classes=data.num_classes,
+        **parameters,
+    )
+
+
+def number_of_steps(examples: int, batch_size: int) -> int:
+    """Batches an epoch: as few as hold all examples, made equally large but for one example.
+
+    So no small rest takes a step of full length. A batch of one is never made, batch norm having
+    nothing to compare it with.
+    """
+    return max(1, min(-(-examples // batch_size), examples // 2))
