@@ -32,7 +32,7 @@ from tests.simulated import Driver
 from trainable.catalog import DATASETS, LOSSES, NETWORKS, NOISE_KINDS, SCHEDULES, TARGETS, Entry
 from trainable.data import load_dataset
 from trainable.trial.prepare import prepare
-from trainable.trial.trainer import Trainer
+from trainable.trial.trial_loss import build_trainer
 
 ROOT = Path(__file__).parents[1]
 PACKAGES = ("trainable", "spaces", "search")
@@ -164,7 +164,7 @@ def test_member_trains_and_continues_from_a_checkpoint(table, name, root):
         data, test_images=data.test_images[:20], test_labels=data.test_labels[:20]
     )
     assert noisy.rate > 0 or config.noise.kind == "none"
-    one = Trainer(config, data)
+    one = build_trainer(config, data)
     first = one.run_epoch()
     saved = io.BytesIO()
     torch.save(one.state_dict(), saved)
@@ -172,7 +172,7 @@ def test_member_trains_and_continues_from_a_checkpoint(table, name, root):
     assert math.isfinite(first.train_loss)
     assert math.isfinite(second.train_loss)
     assert 0 <= second.val_accuracy <= 1
-    again = Trainer(config, data)
+    again = build_trainer(config, data)
     saved.seek(0)
     again.load_state_dict(torch.load(saved, weights_only=True))
     resumed = again.run_epoch()

@@ -19,7 +19,7 @@ from trainable.folder.patience import SWEEP_FILE
 from trainable.folder.storage import Folder
 from trainable.trial.checkpoints import Checkpoint, CheckpointStore
 from trainable.trial.prepare import prepare
-from trainable.trial.trainer import Trainer
+from trainable.trial.trial_loss import build_trainer
 
 GPU = TrialResources(cpus=4.0, gpus=1.0)
 
@@ -184,7 +184,7 @@ def test_measure_knows_a_checkpoint_s_size_without_training_an_epoch(tmp_path, d
     assert (found.device, found.gpu_memory_mb) == ("CPU", None)
     assert found.epoch_seconds > 0
     assert found.memory_mb > 50
-    trainer = Trainer(config(loss), digits, device="cpu")
+    trainer = build_trainer(config(loss), digits, device="cpu")
     trainer.run_epoch()
     folder = Folder.open(tmp_path)
     folder.write(SWEEP_FILE, b"")

@@ -32,7 +32,7 @@ def no_training(monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*args: object) -> None:
         raise AssertionError("a reference was trained")
 
-    monkeypatch.setattr(reference_classifier, "Trainer", refuse)
+    monkeypatch.setattr(reference_classifier, "build_trainer", refuse)
 
 
 def test_reference_knows_the_examples_of_the_subset_in_their_order(digits, folder):

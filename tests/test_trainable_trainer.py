@@ -22,6 +22,7 @@ from trainable.network.device import autocast_dtype, choose_device, upload
 from trainable.network.evaluate import memorisation
 from trainable.trial.prepare import prepare
 from trainable.trial.trainer import Batch, Trainer, number_of_steps
+from trainable.trial.trial_loss import build_trainer
 
 DATA = DataConfig("digits", train_examples=120)
 NOISE = NoiseConfig("symmetric", 0.4)
@@ -58,7 +59,7 @@ def trial(loss: str = "ce", *, seed: int = 0, max_epochs: int = 3, **options: An
 
 
 def trainer(loss: str = "ce", **options: Any) -> Trainer:
-    return Trainer(trial(loss, **options), tiny_data(), "cpu")
+    return build_trainer(trial(loss, **options), tiny_data(), "cpu")
 
 
 def measured(metrics: EpochMetrics) -> list[float]:
@@ -74,7 +75,7 @@ def saved(trained: Trainer) -> bytes:
 
 
 def restored(config: TrialConfig, state: bytes) -> Trainer:
-    resumed = Trainer(config, tiny_data(), "cpu")
+    resumed = build_trainer(config, tiny_data(), "cpu")
     resumed.load_state_dict(torch.load(io.BytesIO(state), weights_only=True))
     return resumed
 
@@ -91,7 +92,7 @@ def leaves(state: Any) -> list[Any]:
 
 
 def assert_resumes_exactly(config: TrialConfig) -> None:
-    straight = Trainer(config, tiny_data(), "cpu")
+    straight = build_trainer(config, tiny_data(), "cpu")
     states, curve = [], []
     for _ in range(config.max_epochs):
         curve.append(measured(straight.run_epoch()))
@@ -126,9 +127,9 @@ def test_resumed_trial_keeps_its_estimated_transition():
 def test_same_seed_same_trial(precision):
     config = trial("adam_elr", averaging=0.9, precision=precision)
     torch.manual_seed(1)
-    first = Trainer(config, tiny_data(), "cpu")
+    first = build_trainer(config, tiny_data(), "cpu")
     torch.manual_seed(2)
-    second = Trainer(config, tiny_data(), "cpu")
+    second = build_trainer(config, tiny_data(), "cpu")
     for _ in range(2):
         assert measured(first.run_epoch()) == measured(second.run_epoch())
     assert saved(first) == saved(second)
@@ -371,7 +372,7 @@ def test_batches_hold_every_example_and_are_of_equal_size(examples, batch_size):
 def test_inputs_are_cropped_and_flipped_unless_the_config_says_no(augment):
     config = dataclasses.replace(trial(), data=dataclasses.replace(DATA, augment=augment))
     data = dataclasses.replace(tiny_data(), dataset="fashion_mnist")
-    built = Trainer(config, data, "cpu")
+    built = build_trainer(config, data, "cpu")
     (batch,) = itertools.islice(built.batches(torch.arange(108), epoch=1), 1)
     plain = built._normalisation.apply(built._images[batch.rows])
     assert torch.equal(built.inputs(batch), plain) is not augment
@@ -399,7 +400,7 @@ def without_values(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Trainer]:
     monkeypatch.setattr("trainable.network.evaluate.autocast", lambda device, dtype: nullcontext())
     monkeypatch.setattr("trainable.trial.trainer.autocast", lambda device, dtype: nullcontext())
     monkeypatch.setattr("trainable.losses.losses.Forward.start_epoch", lambda loss, epoch: None)
-    return lambda loss, **options: Trainer(
+    return lambda loss, **options: build_trainer(
         trial(loss, averaging=0.9, **options), tiny_data(), "meta"
     )
 
@@ -446,7 +447,7 @@ def test_batch_loop_that_waited_would_be_noticed(wait, without_values):
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
 @pytest.mark.parametrize("loss", LOSSES)
 def test_batch_loop_never_waits_for_a_gpu(loss):
-    built = Trainer(trial(loss, averaging=0.9), tiny_data(), "cuda")
+    built = build_trainer(trial(loss, averaging=0.9), tiny_data(), "cuda")
     built.run_epoch()
     built._start_epoch(2)
     order = torch.arange(108, device="cuda")

@@ -9,10 +9,11 @@ from numpy.typing import NDArray
 
 from trainable.config import DataConfig, NoiseConfig, TrialConfig
 from trainable.data import TrialData, load_dataset
-from trainable.trial import transition
+from trainable.losses import Loss
+from trainable.trial import transition, trial_loss
 from trainable.trial.prepare import prepare
-from trainable.trial.trainer import Trainer
 from trainable.trial.transition import estimate_transition, resolve_transition
+from trainable.trial.trial_loss import build_trainer
 
 CPU = torch.device("cpu")
 
@@ -47,7 +48,9 @@ class ScriptedTrainer:
     made: list[TrialConfig]
     devices: list[torch.device]
 
-    def __init__(self, config: TrialConfig, data: TrialData, device: torch.device) -> None:
+    def __init__(
+        self, config: TrialConfig, data: TrialData, loss: Loss, device: torch.device
+    ) -> None:
         self.made.append(config)
         self.devices.append(device)
         self.network = torch.nn.BatchNorm1d(1)  # counts the epochs in a buffer
@@ -138,7 +141,7 @@ def test_estimated_transition_is_made_on_the_device_of_the_trial(
 ) -> None:
     """Also where there is a GPU that the trial was not given."""
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
-    trained_on = Trainer(forward_config(max_epochs=3), data, "cpu")
+    trained_on = build_trainer(forward_config(max_epochs=3), data, "cpu")
     trained_on.run_epoch()
     assert scripted.devices == [CPU]
     resolve_transition(forward_config(max_epochs=3), data, torch.device("meta"))
@@ -162,8 +165,8 @@ def test_images_per_second_leaves_the_estimate_out(
         return train(*arguments)
 
     monkeypatch.setattr("trainable.trial.trainer.time", clock)
-    monkeypatch.setattr(transition, "resolve_transition", estimate)
-    trial = Trainer(forward_config(), data, "cpu")
+    monkeypatch.setattr(trial_loss, "resolve_transition", estimate)
+    trial = build_trainer(forward_config(), data, "cpu")
     train = trial._train
     monkeypatch.setattr(trial, "_train", steps)
     metrics = trial.run_epoch()
@@ -190,7 +193,7 @@ def test_forward_trial_continues_from_a_checkpoint_without_estimating_again(
     scripted: type[ScriptedTrainer], data: TrialData
 ) -> None:
     config = forward_config(max_epochs=3)
-    whole, first, second = (Trainer(config, data, "cpu") for _ in range(3))
+    whole, first, second = (build_trainer(config, data, "cpu") for _ in range(3))
     expected = [whole.run_epoch().train_loss for _ in range(2)]
     assert first.run_epoch().train_loss == expected[0]
     transition._estimates.clear()

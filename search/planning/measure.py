@@ -11,6 +11,7 @@ from trainable.config import TrialConfig
 from trainable.data import TrialData
 from trainable.metrics import EpochMetrics
 from trainable.trial.trainer import Trainer
+from trainable.trial.trial_loss import build_trainer
 
 CONTEXT_MB = 600.0
 """GPU memory that a process takes beside its tensors: the CUDA context and its libraries."""
@@ -53,12 +54,12 @@ def measure(
         loss_parameters=dict(config.loss_parameters)
         | ({"transition": "true"} if "transition" in config.loss_parameters else {}),
     )
-    trainer = Trainer(config, _part(data, 2 * config.batch_size))
+    trainer = build_trainer(config, _part(data, 2 * config.batch_size))
     trainer.run_epoch()
     metrics = trainer.run_epoch()
     steps = min(_MOST_STEPS, int(2 * seconds / metrics.epoch_seconds))
     if steps > 2:
-        trainer = Trainer(config, _part(data, steps * config.batch_size))
+        trainer = build_trainer(config, _part(data, steps * config.batch_size))
         metrics = trainer.run_epoch()
     return _cost(trainer, metrics, data)
 

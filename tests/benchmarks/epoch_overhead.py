@@ -18,6 +18,7 @@ from side_by_side import in_turns, machine, print_table, random_data
 from trainable.config import DataConfig, NoiseConfig, TrialConfig
 from trainable.network.networks import build_network
 from trainable.trial.trainer import Trainer
+from trainable.trial.trial_loss import build_trainer
 
 CASES = [
     ("small_cnn", "fashion_mnist", 128, 2560),
@@ -40,7 +41,7 @@ def trainer_of(network: str, dataset: str, batch_size: int, examples: int) -> Tr
         parameters={"batch_size": batch_size},
         precision="float32",
     )
-    return Trainer(config, random_data(dataset, examples), "cpu")
+    return build_trainer(config, random_data(dataset, examples), "cpu")
 
 
 def bare_epoch(trainer: Trainer) -> Callable[[], float]:

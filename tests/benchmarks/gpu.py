@@ -21,6 +21,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from trainable.config import DataConfig, NoiseConfig, TrialConfig
 from trainable.trial.trainer import Trainer
+from trainable.trial.trial_loss import build_trainer
 
 DTYPES = {"bfloat16": torch.bfloat16, "float32": torch.float32}
 
@@ -38,7 +39,7 @@ def trainer_of(arguments: argparse.Namespace, precision: str, compiled: bool) ->
         precision=precision,
         compile=compiled,
     )
-    return Trainer(config, random_data("cifar10", arguments.images), arguments.device)
+    return build_trainer(config, random_data("cifar10", arguments.images), arguments.device)
 
 
 def operations_per_image(trainer: Trainer) -> float:

@@ -25,6 +25,7 @@ from trainable.catalog import DATASETS
 from trainable.config import DataConfig, NoiseConfig, TrialConfig
 from trainable.data import TrialData, normalisation
 from trainable.trial.trainer import Trainer
+from trainable.trial.trial_loss import build_trainer
 
 BATCH = 128
 TARGET = 20
@@ -74,7 +75,7 @@ def trainer_of(data: TrialData) -> Trainer:
         seed=0,
         parameters={"batch_size": BATCH},
     )
-    return Trainer(config, data, "cpu")
+    return build_trainer(config, data, "cpu")
 
 
 def one_pass(trainer: Trainer) -> int:

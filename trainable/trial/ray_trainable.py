@@ -21,7 +21,7 @@ from trainable.network.device import device_name
 from trainable.trial.checkpoints import Checkpoint, CheckpointStore
 from trainable.trial.final_targets import write_targets
 from trainable.trial.prepare import prepare
-from trainable.trial.trainer import Trainer
+from trainable.trial.trial_loss import build_trainer
 
 CHECKPOINT_SHARE = 0.02
 """Share of the training time that checkpoints between rungs may cost."""
@@ -97,7 +97,7 @@ class TrialTrainable(tune.Trainable):
         self._config = TrialConfig.from_dict(self._assignment.config)
         torch.set_num_threads(self._assignment.threads)
         device = None if self._assignment.gpus else "cpu"
-        self._trainer = Trainer(self._config, self._trial_data(), device)
+        self._trainer = build_trainer(self._config, self._trial_data(), device)
         self._results = Folder.open(self._assignment.results)
         self._store = CheckpointStore(
             self._results, self._assignment.trial_id, self._config.fingerprint

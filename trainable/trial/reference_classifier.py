@@ -27,7 +27,7 @@ from trainable.config import DataConfig, NoiseConfig, TrialConfig, derive_seed
 from trainable.data import Dataset, Ints, TrialData, subset_index
 from trainable.data.files import DataError, cache_folder
 from trainable.folder.storage import Folder
-from trainable.trial.trainer import Trainer
+from trainable.trial.trial_loss import build_trainer
 
 EPOCHS = 15
 _PROCEDURE = 1  # raise it when the training here changes: cached references are then left alone
@@ -87,7 +87,7 @@ def reference_config(data: DataConfig, seed: int) -> TrialConfig:
 
 
 def _train(dataset: Dataset, subset: Ints, config: TrialConfig) -> Reference:
-    trainer = Trainer(config, _clean_data(dataset, subset))
+    trainer = build_trainer(config, _clean_data(dataset, subset))
     for _ in range(config.max_epochs):
         trainer.run_epoch()
     return Reference(*trainer.predict(dataset.train_images[subset]))

@@ -7,7 +7,6 @@ after it. One code path serves CPU and GPU.
 
 import time
 from collections.abc import Iterator, Mapping
-from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -18,7 +17,7 @@ from torch import Tensor
 from trainable.catalog import DATASETS
 from trainable.config import TrialConfig, derive_seed
 from trainable.data import TrialData, normalisation
-from trainable.losses import Loss, build_loss
+from trainable.losses import Loss
 from trainable.metrics import EpochMetrics
 from trainable.network.augment import Augmentation, Normalisation
 from trainable.network.averaging import WeightAverage
@@ -63,6 +62,8 @@ class Trainer:
     Args:
         config: the trial.
         data: what it reads; images on the CPU are shared, not copied.
+        loss: what it minimises, not yet called (``trial_loss.build_trainer`` makes it from the
+            config); moved to the device.
         device: None: the first CUDA device where there is one, else the CPU.
 
     Attributes:
@@ -70,7 +71,11 @@ class Trainer:
     """
 
     def __init__(
-        self, config: TrialConfig, data: TrialData, device: torch.device | str | None = None
+        self,
+        config: TrialConfig,
+        data: TrialData,
+        loss: Loss,
+        device: torch.device | str | None = None,
     ) -> None:
         self.config = config
         self.data = data
@@ -78,6 +83,7 @@ class Trainer:
         self.epoch = 0
         start_trial(self.device)
         self._place_data()
+        self.loss = loss.to(self.device)
         self._build_model()
 
     def _place_data(self) -> None:
@@ -101,7 +107,7 @@ class Trainer:
         return Augmentation(shape, pad=info.crop_pad, flip=info.flip)
 
     def _build_model(self) -> None:
-        """Make network, loss and optimiser anew, initialised from the seed."""
+        """Make network and optimiser anew, initialised from the seed."""
         config, (_, channels, size, _) = self.config, self._images.shape
         with torch.device("meta"):  # weights that are drawn below need not be drawn here
             network = build_network(
@@ -112,7 +118,6 @@ class Trainer:
         initialise(self.network, self._generator("init"))
         self._forward = torch.compile(self.network) if config.compile else self.network
         self._dtype = autocast_dtype(config.precision, self.device)
-        self.loss = build_trial_loss(config, self.data, self.device).to(self.device)
         self._optimiser = torch.optim.SGD(
             self.network.parameters(),
             lr=config.lr,
@@ -278,25 +283,6 @@ class Trainer:
 
     def _generator(self, purpose: str) -> torch.Generator:
         return torch.Generator().manual_seed(derive_seed(self.config.seed, purpose))
-
-
-def build_trial_loss(config: TrialConfig, data: TrialData, device: torch.device) -> Loss:
-    """The loss of a trial; the forward loss with its transition matrix, estimated or true.
-
-    ``device`` is where the estimate trains; the loss itself is still on the CPU.
-    """
-    parameters: dict[str, Any] = dict(config.loss_parameters)
-    if "transition" in parameters:
-        # Estimating the matrix trains a trial of its own, so it waits for the first epoch.
-        from trainable.trial.transition import resolve_transition
-
-        parameters["transition"] = partial(resolve_transition, config, data, device)
-    return build_loss(
-        config.loss,
-        num_examples=len(data.train_index),
-        num_classes=data.num_classes,
-        **parameters,
-    )
 
 
 def number_of_steps(examples: int, batch_size: int) -> int:

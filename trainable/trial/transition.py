@@ -12,6 +12,7 @@ from torch import Tensor
 
 from trainable.config import TrialConfig, derive_seed
 from trainable.data import TrialData
+from trainable.losses import build_loss
 from trainable.trial.trainer import Trainer
 
 OUTLIERS = 0.03
@@ -93,7 +94,10 @@ def _predictions(
     Raises:
         ValueError: If the training diverges at once.
     """
-    trainer = Trainer(config, data, device)
+    plain = build_loss(
+        config.loss, num_examples=len(data.train_index), num_classes=data.num_classes
+    )
+    trainer = Trainer(config, data, plain, device)
     lowest, best = float("inf"), None
     for _ in range(config.max_epochs):
         val_loss = trainer.run_epoch().val_loss
