@@ -1,6 +1,6 @@
 """The tables of a sweep file (``[data]``, ``[[noise]]``, …), each checked on its own."""
 
-from collections.abc import Iterable
+from collections.abc import Collection
 from typing import Annotated, Any, Self
 
 from pydantic import (
@@ -26,9 +26,8 @@ def _listed(value: Any) -> Any:
     return value if isinstance(value, list | tuple) else [value]
 
 
-def known(what: str, valid: Iterable[str]) -> AfterValidator:
-    """Refuses a name, or a list with a name, that is not ``valid``."""
-    valid = tuple(valid)
+def known(what: str, valid: Collection[str]) -> AfterValidator:
+    """Refuses a name, or a list with a name, that is not ``valid`` when it is checked."""
 
     def check(given: Any) -> Any:
         for name in _listed(given):

@@ -1,12 +1,49 @@
-"""Samplers and early-stopping rules that a sweep file can name, with their options.
+"""Samplers and early-stopping rules that a sweep file can name: one entry says all of each.
 
-The tables are here, where the sweep file is checked; ``search`` builds the members.
+A sweep file is checked against these tables without Optuna. What builds a member is named by its
+entry, and imported when a study first asks for it.
 """
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pkgutil import resolve_name
+from typing import Any
 
 from trainable.catalog import Entry, Parameter
 
-SAMPLERS: dict[str, Entry] = {
-    "tpe": Entry(
+
+@dataclass(frozen=True, kw_only=True)
+class Sampler(Entry):
+    """Where suggestions come from.
+
+    ``build`` is ``module:function``. It is called with the options, completed from
+    ``parameters``, and:
+
+    - for every suggestion ``(options, *, seed, trials)``, to give a fresh sampler of Optuna's;
+      ``trials`` is the study's budget;
+    - if it ``needs_history`` not, once a study ``(options, *, seed, space)``, to give an iterator
+      of points, {parameter: value}.
+    """
+
+    build: str
+    needs_history: bool = True
+
+
+@dataclass(frozen=True, kw_only=True)
+class EarlyStopping(Entry):
+    """Who goes on. ``build`` is the ``module:class`` of a ``search.studies.stopping.Rule``."""
+
+    build: str
+
+
+def builder(entry: Sampler | EarlyStopping) -> Callable[..., Any]:
+    """What builds a member. Raises ImportError or AttributeError if it is not there."""
+    found: Callable[..., Any] = resolve_name(entry.build)
+    return found
+
+
+SAMPLERS: dict[str, Sampler] = {
+    "tpe": Sampler(
         "tree-structured Parzen estimator, multivariate, grouped by branch",
         "Optuna's TPESampler",
         {
@@ -19,9 +56,14 @@ SAMPLERS: dict[str, Entry] = {
             ),
             "n_ei_candidates": Parameter(24, "candidates a suggestion", kind=int, low=1),
         },
+        build="search.studies.samplers:tpe",
     ),
-    "random": Entry("independent and uniform", "Optuna's RandomSampler"),
-    "gp": Entry(
+    "random": Sampler(
+        "independent and uniform",
+        "Optuna's RandomSampler",
+        build="search.studies.samplers:uniform",
+    ),
+    "gp": Sampler(
         "Gaussian process with expected improvement",
         "Optuna's GPSampler",
         {
@@ -33,8 +75,9 @@ SAMPLERS: dict[str, Entry] = {
                 optional=True,
             ),
         },
+        build="search.studies.samplers:gp",
     ),
-    "cmaes": Entry(
+    "cmaes": Sampler(
         "covariance matrix adaptation; categorical and conditional parameters at random",
         "Optuna's CmaEsSampler",
         {
@@ -46,8 +89,9 @@ SAMPLERS: dict[str, Entry] = {
                 optional=True,
             ),
         },
+        build="search.studies.samplers:cmaes",
     ),
-    "qmc": Entry(
+    "qmc": Sampler(
         "quasi-random points that fill the space evenly",
         "Optuna's QMCSampler",
         {
@@ -55,22 +99,34 @@ SAMPLERS: dict[str, Entry] = {
                 "sobol", "which sequence", kind=str, options=("sobol", "halton")
             ),
         },
+        build="search.studies.samplers:quasi_random",
+        needs_history=False,
     ),
-    "grid": Entry("every point of a space of choices and stepped ranges, in a shuffled order"),
+    "grid": Sampler(
+        "every point of a space of choices and stepped ranges, in a shuffled order",
+        build="search.studies.samplers:grid",
+        needs_history=False,
+    ),
 }
 
-EARLY_STOPPING: dict[str, Entry] = {
-    "asha": Entry(
+EARLY_STOPPING: dict[str, EarlyStopping] = {
+    "asha": EarlyStopping(
         "at each rung a trial goes on if it is among the best 1/reduction_factor, or next to them",
         "Li et al. 2020, arXiv 1810.05934; the stopping variant",
+        build="search.studies.stopping:Asha",
     ),
-    "asha_promotion": Entry(
+    "asha_promotion": EarlyStopping(
         "at each rung a trial pauses, and goes on when it enters the best 1/reduction_factor",
         "Li et al. 2020, arXiv 1810.05934, algorithm 2",
+        build="search.studies.stopping:AshaPromotion",
     ),
-    "median": Entry(
+    "median": EarlyStopping(
         "from grace_epochs on, a trial stops whose best is below the median of the others' means",
         "Golovin et al. 2017 (Vizier), the median rule",
+        build="search.studies.stopping:Median",
     ),
-    "none": Entry("every trial gets its full budget"),
+    "none": EarlyStopping(
+        "every trial gets its full budget",
+        build="search.studies.stopping:Rule",
+    ),
 }

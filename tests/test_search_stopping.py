@@ -49,7 +49,7 @@ def test_asha_with_improving_arrivals_stops_none_and_with_worsening_all_but_the_
     factor, first
 ):
     rung = {1: 0}
-    improving, worsening = Asha(factor), Asha(factor)
+    improving, worsening = Asha(factor=factor), Asha(factor=factor)
     verdicts = [improving.report(str(i), 1, i / 20, rung).action for i in range(20)]
     assert verdicts == ["continue"] * 20
     verdicts = [worsening.report(str(i), 1, -i / 20, rung).action for i in range(20)]
@@ -57,12 +57,12 @@ def test_asha_with_improving_arrivals_stops_none_and_with_worsening_all_but_the_
 
 
 def test_asha_lets_ties_go_on():
-    rule = Asha(3)
+    rule = Asha(factor=3)
     assert [rule.report(str(i), 2, 0.5, {2: 0}).action for i in range(9)] == ["continue"] * 9
 
 
 def test_asha_takes_the_best_third_and_one_more():
-    rule = Asha(3)
+    rule = Asha(factor=3)
     for i, value in enumerate([0.9, 0.8, 0.7, 0.6, 0.5]):
         rule.report(str(i), 1, value, {1: 0})
     assert rule.report("sixth", 1, 0.85, {1: 0}).action == "continue"
@@ -72,20 +72,20 @@ def test_asha_takes_the_best_third_and_one_more():
 
 
 def test_asha_treats_nan_as_the_worst():
-    rule = Asha(3)
+    rule = Asha(factor=3)
     rule.report("a", 1, 0.1, {1: 0})
     assert rule.report("b", 1, math.nan, {1: 0}).action == "stop"
 
 
 def test_asha_is_silent_between_rungs():
-    rule = Asha(3)
+    rule = Asha(factor=3)
     rule.report("a", 3, 0.9, {3: 0})
     assert rule.report("b", 2, 0.0, {3: 0}).action == "continue"
 
 
 @given(VALUES)
 def test_asha_never_stops_the_best_so_far(values):
-    rule, best = Asha(3), -math.inf
+    rule, best = Asha(factor=3), -math.inf
     for i, value in enumerate(values):
         action = rule.report(str(i), 1, value, {1: 0}).action
         if value >= best:
@@ -95,13 +95,13 @@ def test_asha_never_stops_the_best_so_far(values):
 
 @given(VALUES)
 def test_asha_fed_the_same_values_again_decides_the_same(values):
-    one, two = Asha(3), Asha(3)
+    one, two = Asha(factor=3), Asha(factor=3)
     first = [one.report(str(i), 1, v, {1: 0}) for i, v in enumerate(values)]
     assert [two.report(str(i), 1, v, {1: 0}) for i, v in enumerate(values)] == first
 
 
 def test_promotion_pauses_the_first_arrivals_and_promotes_the_best_third():
-    rule = AshaPromotion(3)
+    rule = AshaPromotion(factor=3)
     assert [rule.report(t, 1, v, {1: 0}).action for t, v in [("a", 0.5), ("b", 0.7)]] == [
         "pause"
     ] * 2
@@ -113,7 +113,7 @@ def test_promotion_pauses_the_first_arrivals_and_promotes_the_best_third():
 
 
 def test_promotion_of_an_arrival_in_the_best_third_needs_no_pause():
-    rule = AshaPromotion(3)
+    rule = AshaPromotion(factor=3)
     for trial_id, value in [("a", 0.5), ("b", 0.4)]:
         rule.report(trial_id, 1, value, {1: 0})
     assert rule.report("c", 1, 0.9, {1: 0}).action == "continue"
@@ -121,7 +121,7 @@ def test_promotion_of_an_arrival_in_the_best_third_needs_no_pause():
 
 
 def test_promotion_takes_the_highest_rung_first():
-    rule, rungs = AshaPromotion(2), {1: 0, 2: 1}
+    rule, rungs = AshaPromotion(factor=2), {1: 0, 2: 1}
     for trial_id, value in [("a", 0.1), ("b", 0.2), ("c", 0.3)]:
         rule.report(trial_id, 1, value, rungs)
     for trial_id, value in [("b", 0.4), ("c", 0.3)]:
@@ -132,7 +132,7 @@ def test_promotion_takes_the_highest_rung_first():
 
 
 def test_promotion_forgets_trials_that_ended():
-    rule = AshaPromotion(2)
+    rule = AshaPromotion(factor=2)
     for trial_id, value in [("a", 0.9), ("b", 0.2), ("c", 0.1), ("d", 0.3)]:
         rule.report(trial_id, 1, value, {1: 0})
     rule.end("d")
@@ -146,7 +146,7 @@ def test_promotion_forgets_trials_that_ended():
 @given(VALUES)
 def test_promotion_passes_those_in_the_best_share_and_in_the_end_all_of_it(values):
     """Ties go to the first arrival; NaN is the worst."""
-    rule, passed = AshaPromotion(3), set()
+    rule, passed = AshaPromotion(factor=3), set()
 
     def best_share(count):
         known = [-math.inf if math.isnan(v) else v for v in values[:count]]

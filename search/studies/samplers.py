@@ -15,9 +15,11 @@ import optuna
 from optuna.samplers import BaseSampler, CmaEsSampler, GPSampler, RandomSampler, TPESampler
 
 from spaces.space import Space
-from spaces.strategies import SAMPLERS
+from spaces.strategies import SAMPLERS, builder
 from trainable.catalog import Value, unknown
 from trainable.config import derive_seed
+
+Options = Mapping[str, Any]
 
 
 def build_sampler(
@@ -27,33 +29,32 @@ def build_sampler(
 
     Raises ValueError for an unknown name or option.
     """
-    if name not in SAMPLERS:
-        raise ValueError(unknown("sampler", name, SAMPLERS))
-    given: dict[str, Any] = SAMPLERS[name].complete(f"sampler {name!r}", options)
-    seed %= 2**32
-    # Optuna's default of 10 random trials would use up a study of 12.
-    startup = given.get("n_startup_trials") or min(10, max(2, trials // 4))
+    build, given = _entry(name, options)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-        match name:
-            case "tpe":
-                return TPESampler(
-                    seed=seed,
-                    multivariate=True,
-                    group=True,
-                    n_startup_trials=startup,
-                    n_ei_candidates=given["n_ei_candidates"],
-                )
-            case "gp":
-                return GPSampler(seed=seed, n_startup_trials=startup)
-            case "cmaes":
-                return CmaEsSampler(
-                    seed=seed,
-                    sigma0=given["sigma0"],
-                    n_startup_trials=startup,
-                    warn_independent_sampling=False,
-                )
-    return RandomSampler(seed=seed)
+        sampler: BaseSampler = build(given, seed=seed % 2**32, trials=trials)
+    return sampler
+
+
+def sequence(
+    name: str, options: Mapping[str, Value], space: Space, seed: int
+) -> Iterator[dict[str, Value]] | None:
+    """The points of a sampler that needs no history, in order; None for the others.
+
+    Raises ValueError for an unknown name or option.
+    """
+    build, given = _entry(name, options)
+    if SAMPLERS[name].needs_history:
+        return None
+    points: Iterator[dict[str, Value]] = build(given, seed=seed, space=space)
+    return points
+
+
+def _entry(name: str, options: Mapping[str, Value]) -> tuple[Any, Options]:
+    if name not in SAMPLERS:
+        raise ValueError(unknown("sampler", name, SAMPLERS))
+    entry = SAMPLERS[name]
+    return builder(entry), entry.complete(f"sampler {name!r}", options)
 
 
 def correct(asked: optuna.Trial, space: Space, values: Mapping[str, Value]) -> None:
@@ -67,29 +68,58 @@ def correct(asked: optuna.Trial, space: Space, values: Mapping[str, Value]) -> N
         asked.storage.set_trial_param(asked._trial_id, name, internal, distribution)
 
 
-def sequence(
-    name: str, options: Mapping[str, Value], space: Space, seed: int
-) -> Iterator[dict[str, Value]] | None:
-    """The points of a sampler that needs no history, in order; None for the others."""
-    if name == "grid":
-        return _grid(space, seed)
-    if name == "qmc":
-        kind = SAMPLERS[name].complete("sampler 'qmc'", options)["sequence"]
-        return _quasi_random(space, str(kind), seed)
-    return None
+# -- the samplers of spaces.strategies.SAMPLERS --------------------------------------------------
 
 
-def _grid(space: Space, seed: int) -> Iterator[dict[str, Value]]:
+def tpe(options: Options, *, seed: int, trials: int) -> BaseSampler:
+    """Multivariate TPE, grouped by branch."""
+    return TPESampler(
+        seed=seed,
+        multivariate=True,
+        group=True,
+        n_startup_trials=_startup(options, trials),
+        n_ei_candidates=options["n_ei_candidates"],
+    )
+
+
+def gp(options: Options, *, seed: int, trials: int) -> BaseSampler:
+    """A Gaussian process."""
+    return GPSampler(seed=seed, n_startup_trials=_startup(options, trials))
+
+
+def cmaes(options: Options, *, seed: int, trials: int) -> BaseSampler:
+    """CMA-ES."""
+    return CmaEsSampler(
+        seed=seed,
+        sigma0=options["sigma0"],
+        n_startup_trials=_startup(options, trials),
+        warn_independent_sampling=False,
+    )
+
+
+def uniform(options: Options, *, seed: int, trials: int) -> BaseSampler:
+    """Independent and uniform."""
+    return RandomSampler(seed=seed)
+
+
+def _startup(options: Options, trials: int) -> int:
+    """Random trials at first: Optuna's default of 10 would use up a study of 12."""
+    return int(options.get("n_startup_trials") or min(10, max(2, trials // 4)))
+
+
+def grid(options: Options, *, seed: int, space: Space) -> Iterator[dict[str, Value]]:
+    """Every point of the space, in a shuffled order."""
     points = list(space.grid())
     random.Random(seed).shuffle(points)
     yield from points
 
 
-def _quasi_random(space: Space, kind: str, seed: int) -> Iterator[dict[str, Value]]:
+def quasi_random(options: Options, *, seed: int, space: Space) -> Iterator[dict[str, Value]]:
+    """Scrambled Sobol or Halton points."""
     # scipy takes half a second to import, which only this sampler needs.
     from scipy.stats import qmc
 
-    names = list(space.varies)
+    kind, names = str(options["sequence"]), list(space.varies)
     if not names:
         return
     engine = (qmc.Sobol if kind == "sobol" else qmc.Halton)(

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-from spaces.strategies import EARLY_STOPPING
+from spaces.strategies import EARLY_STOPPING, builder
 from trainable.catalog import unknown
 
 
@@ -27,8 +27,16 @@ class Verdict:
 CONTINUE = Verdict()
 
 
+@dataclass(kw_only=True)
 class Rule:
-    """Every trial gets its full budget; the base of the rules that say otherwise."""
+    """Every trial gets its full budget; the base of the rules that say otherwise.
+
+    ``grace``: epochs before which no trial is stopped; ``factor``: of n trials at a rung about
+    ``n / factor`` go on.
+    """
+
+    grace: int = 1
+    factor: int = 3
 
     def report(self, trial_id: str, epoch: int, value: float, rungs: Mapping[int, int]) -> Verdict:
         """The verdict on a trial that reports ``value`` after ``epoch`` epochs.
@@ -77,7 +85,7 @@ def rung_epochs(
     return rungs
 
 
-@dataclass
+@dataclass(kw_only=True)
 class Asha(Rule):
     """ASHA's stopping variant (Li et al. 2020, arXiv 1810.05934).
 
@@ -86,8 +94,8 @@ class Asha(Rule):
     1/factor: of few values, and those noisy, the best share alone would often miss the best trial.
     """
 
-    factor: int
     rungs: dict[int, dict[str, float]] = field(default_factory=dict)
+    """By level, the value of every trial that arrived."""
 
     def report(self, trial_id: str, epoch: int, value: float, rungs: Mapping[int, int]) -> Verdict:
         """See :class:`Rule`."""
@@ -103,7 +111,7 @@ class Asha(Rule):
         return Verdict("stop", f"rung {epoch}: {value:.4f} < {cutoff:.4f}")
 
 
-@dataclass
+@dataclass(kw_only=True)
 class AshaPromotion(Rule):
     """ASHA's promotion variant (Li et al. 2020, algorithm 2): pause, then go on when it pays.
 
@@ -111,10 +119,12 @@ class AshaPromotion(Rule):
     reached it; ties go to the one that arrived first. Until then it is paused.
     """
 
-    factor: int
     rungs: dict[int, dict[str, float]] = field(default_factory=dict)
+    """By level, the value with which each trial arrived, in the order of arrival."""
     passed: dict[int, set[str]] = field(default_factory=dict)
+    """By level, the trials that went on from there."""
     ended: set[str] = field(default_factory=set)
+    """Trials that are over."""
 
     def report(self, trial_id: str, epoch: int, value: float, rungs: Mapping[int, int]) -> Verdict:
         """See :class:`Rule`. A report past a rung says that the trial was promoted there."""
@@ -172,7 +182,7 @@ class AshaPromotion(Rule):
         return self._ranked(level)[: len(self.rungs[level]) // self.factor]
 
 
-@dataclass
+@dataclass(kw_only=True)
 class Median(Rule):
     """The median rule of Vizier (Golovin et al. 2017).
 
@@ -180,9 +190,10 @@ class Median(Rule):
     of the other trials' mean values up to the same epoch; at least three others are needed.
     """
 
-    grace: int
     values: dict[str, list[float]] = field(default_factory=dict)
+    """By trial, the value of each epoch."""
     sums: dict[str, list[float]] = field(default_factory=dict)
+    """By trial, ``sums[n]`` of its first n values: a mean in one division."""
 
     def report(self, trial_id: str, epoch: int, value: float, rungs: Mapping[int, int]) -> Verdict:
         """See :class:`Rule`. ``rungs`` are not used: every epoch is one."""
@@ -213,13 +224,7 @@ def _worst_if_nan(value: float) -> float:
 
 def build_rule(name: str, *, grace: int, factor: int) -> Rule:
     """The rule of that name (``spaces.strategies.EARLY_STOPPING``). Raises ValueError."""
-    match name:
-        case "asha":
-            return Asha(factor)
-        case "asha_promotion":
-            return AshaPromotion(factor)
-        case "median":
-            return Median(grace)
-        case "none":
-            return Rule()
-    raise ValueError(unknown("early_stopping rule", name, EARLY_STOPPING))
+    if name not in EARLY_STOPPING:
+        raise ValueError(unknown("early_stopping rule", name, EARLY_STOPPING))
+    rule: Rule = builder(EARLY_STOPPING[name])(grace=grace, factor=factor)
+    return rule

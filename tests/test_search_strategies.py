@@ -1,0 +1,105 @@
+"""A sampler and a stopping rule that somebody adds: an entry, and what builds it."""
+
+import dataclasses
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+from optuna.samplers import BaseSampler, RandomSampler
+
+from search.planning.outline import outline
+from search.studies.samplers import build_sampler, sequence
+from search.studies.stopping import CONTINUE, Rule, Verdict, build_rule
+from search.studies.sweep import Sweep
+from spaces.load import SpecError, parse_sweep
+from spaces.space import Space
+from spaces.strategies import EARLY_STOPPING, SAMPLERS, EarlyStopping, Sampler, builder
+from tests.simulated import Driver
+from trainable.catalog import Parameter
+
+SPEC = """
+name = "own"
+losses = ["elr"]
+noise = [{ kind = "symmetric", rates = [0.4] }]
+budget = { trials = 4, max_epochs = 4, grace_epochs = 2, reduction_factor = 2 }
+space = { lam = { low = 1.0, high = 9.0 } }
+"""
+ASKED: list[tuple[Mapping[str, Any], int, int]] = []
+"""What the sampler of this file was built with: options, seed, trials."""
+
+
+def noted(options: Mapping[str, Any], *, seed: int, trials: int) -> BaseSampler:
+    """Uniform, and noted in ASKED."""
+    ASKED.append((options, seed, trials))
+    return RandomSampler(seed=seed)
+
+
+def rising(options: Mapping[str, Any], *, seed: int, space: Space) -> Iterator[dict[str, Any]]:
+    """lam = 2, 3, 4, …: points that need no history."""
+    return ({"lam": 2.0 + i} for i in range(5))
+
+
+@dataclass(kw_only=True)
+class FirstOnly(Rule):
+    """Stops every trial at the end of the grace but the first that gets there."""
+
+    first: list[str] = field(default_factory=list)
+
+    def report(self, trial_id: str, epoch: int, value: float, rungs: Mapping[int, int]) -> Verdict:
+        if epoch != self.grace:
+            return CONTINUE
+        self.first.append(trial_id)
+        return CONTINUE if self.first[0] == trial_id else Verdict("stop", "not the first")
+
+
+@pytest.fixture(autouse=True)
+def _added(monkeypatch: pytest.MonkeyPatch) -> None:
+    here = f"{__name__}:"
+    wide = {"width": Parameter(0.5, "how wide", low=0.0)}
+    own = Sampler("noted", parameters=wide, build=here + "noted")
+    monkeypatch.setitem(SAMPLERS, "own", own)
+    monkeypatch.setitem(
+        SAMPLERS, "rising", Sampler("rising", build=here + "rising", needs_history=False)
+    )
+    monkeypatch.setitem(EARLY_STOPPING, "first", EarlyStopping("one", build=here + "FirstOnly"))
+    ASKED.clear()
+
+
+def test_sampler_with_an_option_of_its_own_is_asked_for_every_suggestion():
+    spec = parse_sweep(SPEC, ["search.sampler=own", "search.sampler_options={ width = 2.0 }"])
+    Driver(Sweep.build(spec)).run()
+    assert [options for options, _, _ in ASKED] == [{"width": 2.0}] * 3  # the first is given
+    assert len({seed for _, seed, _ in ASKED}) == 3
+    with pytest.raises(SpecError, match="width"):
+        parse_sweep(SPEC, ["search.sampler=own", "search.sampler_options={ width = -1.0 }"])
+
+
+def test_points_that_need_no_history_follow_the_reference_setting():
+    sweep = Driver(Sweep.build(parse_sweep(SPEC, ["search.sampler=rising"]))).run().sweep
+    assert [trial.config.parameters["lam"] for trial in sweep.trials][1:] == [2.0, 3.0, 4.0]
+
+
+def test_rule_decides_in_a_sweep_and_in_the_outline_of_one():
+    spec = parse_sweep(SPEC, ["search.early_stopping=first", "search.sampler=random"])
+    sweep = Driver(Sweep.build(spec), slots=1).run().sweep
+    ends = [(trial.status, trial.epochs) for trial in sweep.trials]
+    assert ends == [("completed", 4)] + [("stopped", 2)] * 3
+    assert outline(spec, 1).expected_epochs == 4 + 3 * 2
+
+
+def test_name_without_a_builder_raises(monkeypatch: pytest.MonkeyPatch):
+    lost = dataclasses.replace(SAMPLERS["own"], build="search.studies.samplers:gone")
+    monkeypatch.setitem(SAMPLERS, "lost", lost)
+    with pytest.raises(AttributeError, match="gone"):
+        build_sampler("lost", {}, seed=0, trials=4)
+    with pytest.raises(ValueError, match="unknown sampler 'elsewhere'"):
+        sequence("elsewhere", {}, Space(()), 0)
+    monkeypatch.setitem(EARLY_STOPPING, "lost", EarlyStopping("", build="search.nowhere:Rule"))
+    with pytest.raises(ModuleNotFoundError, match="nowhere"):
+        build_rule("lost", grace=1, factor=3)
+
+
+@pytest.mark.parametrize("name", [*SAMPLERS, *EARLY_STOPPING])
+def test_every_entry_names_what_builds_it(name: str):
+    assert callable(builder({**SAMPLERS, **EARLY_STOPPING}[name]))
