@@ -23,10 +23,15 @@ class Sampler(Entry):
       ``trials`` is the study's budget;
     - if it ``needs_history`` not, once a study ``(options, *, seed, space)``, to give an iterator
       of points, {parameter: value}.
+
+    ``common``, ``module:function``, is what draws for the whole sweep where the option ``common``
+    is set: called with ``(options, *, seed, names)``, the sweep's seed and the qualified names of
+    all parameters that vary, it gives an iterator of fractions in [0, 1) by name.
     """
 
     build: str
     needs_history: bool = True
+    common: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,6 +46,12 @@ def builder(entry: Sampler | EarlyStopping) -> Callable[..., Any]:
     found: Callable[..., Any] = resolve_name(entry.build)
     return found
 
+
+_COMMON = Parameter(
+    False,
+    "the studies of a sweep draw the same values for the parameters that they share",
+    kind=bool,
+)
 
 SAMPLERS: dict[str, Sampler] = {
     "tpe": Sampler(
@@ -61,7 +72,9 @@ SAMPLERS: dict[str, Sampler] = {
     "random": Sampler(
         "independent and uniform",
         "Optuna's RandomSampler",
+        {"common": _COMMON},
         build="search.studies.samplers:uniform",
+        common="search.studies.samplers:common_uniform",
     ),
     "gp": Sampler(
         "Gaussian process with expected improvement",
@@ -98,8 +111,10 @@ SAMPLERS: dict[str, Sampler] = {
             "sequence": Parameter(
                 "sobol", "which sequence", kind=str, options=("sobol", "halton")
             ),
+            "common": _COMMON,
         },
         build="search.studies.samplers:quasi_random",
+        common="search.studies.samplers:common_quasi_random",
         needs_history=False,
     ),
     "grid": Sampler(

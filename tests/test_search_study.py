@@ -127,7 +127,7 @@ def known_to_optuna(sweep: Sweep) -> str:
         [
             (trial.state, trial.values, trial.intermediate_values, trial.params)
             for study in sweep.studies.values()
-            for trial in study._optuna.trials
+            for trial in study.history.study.trials
         ]
     )
 
@@ -189,13 +189,87 @@ def test_deal_of_a_space_without_choice_is_one_trial():
 
 
 @pytest.mark.parametrize("loss", [math.nan, math.inf, -math.inf])
-def test_report_of_a_diverged_loss_ends_the_trial_and_tells_optuna_fail(loss):
+def test_report_of_a_diverged_loss_ends_the_trial_whatever_its_accuracy(loss):
     study = Sweep.build(spec()).studies["symmetric-0.4-elr"]
     trial = study.deal()
     metrics = EpochMetrics(epoch=1, train_loss=loss, val_accuracy=0.99)
     outcome = study.report(trial.trial_id, metrics)
     assert (outcome.status, outcome.reason) == ("diverged", f"loss is {loss} in epoch 1")
-    assert study._optuna.trials[0].state is TrialState.FAIL
+    told = study.history.study.trials[0]
+    assert told.state is not TrialState.FAIL  # samplers would not hear of it
+    assert told.intermediate_values == {}
+
+
+def diverging(sweep: Sweep) -> list[bool]:
+    """For each trial of a study whose trials diverge with a large lr, whether it did."""
+    study = next(iter(sweep.studies.values()))
+    while trial := study.deal():
+        for epoch in range(1, trial.config.max_epochs + 1):
+            loss = math.nan if epoch > 1 and trial.config.lr > 0.3 else 1.0
+            accuracy = 0.5 + math.sqrt(trial.config.lr) / 100
+            metrics = EpochMetrics(epoch=epoch, train_loss=loss, val_accuracy=accuracy)
+            if study.report(trial.trial_id, metrics).status != "running":
+                break
+    return [trial.status == "diverged" for trial in study.searched]
+
+
+@pytest.mark.parametrize(
+    ("sampler", "trials", "seeds"), [("tpe", 24, 6), ("gp", 14, 1), ("cmaes", 64, 4)]
+)
+def test_diverged_trials_repel(sampler, trials, seeds):
+    """Of the range of lr 63% diverges, and lies beside its best part."""
+    overrides = (
+        *("space.preset=paper", "space.lr={low=1e-2, high=100.0, log=true}"),
+        *("space.weight_decay={low=1e-5, high=1e-2, log=true}", "losses=elr"),
+        *(f"search.sampler={sampler}", "search.early_stopping=none", "budget.max_epochs=3"),
+        *(f"budget.trials={trials}", "budget.grace_epochs=1"),
+    )
+    sweeps = [Sweep.build(spec(*overrides, f"seed={seed}")) for seed in range(seeds)]
+    late = [ended for sweep in sweeps for ended in diverging(sweep)[trials // 2 :]]
+    assert sum(late) / len(late) < 0.45
+
+
+def drawn(sampler: str, *overrides: str) -> dict[str, list[dict[str, object]]]:
+    """The points that every study of a sweep draws."""
+    options = "search.sampler_options={common=true}"
+    sweep = Sweep.build(spec(f"search.sampler={sampler}", options, *overrides))
+    for study in sweep.studies.values():
+        while study.deal():
+            pass
+    return {name: [t.config.parameters for t in s.searched] for name, s in sweep.studies.items()}
+
+
+@pytest.mark.parametrize("sampler", ["random", "qmc"])
+def test_common_draws_give_shared_parameters_the_same_values(sampler):
+    points = drawn(sampler, "noise.0.rates=[0.2,0.4]", "space.preset=schedules")
+    assert len(points) == 4
+    for trials in zip(*points.values(), strict=True):
+        for name in ("lam", "lr", "weight_decay", "lr_schedule"):
+            assert len({trial[name] for trial in trials}) == 1, name
+    lams = [trial["lam"] for trial in points["symmetric-0.2-elr"]]
+    assert len(set(lams)) == len(lams)
+    other = drawn(sampler, "seed=1")
+    assert lams[1:] != [trial["lam"] for trial in other["symmetric-0.4-elr"]][1:]
+
+
+@pytest.mark.parametrize("sampler", ["random", "qmc"])
+def test_common_draws_depend_on_the_number_whatever_goes_first(sampler):
+    one_more = {"symmetric-0.4-elr": [{"lam": 5.0}]}
+    options = (f"search.sampler={sampler}", "search.sampler_options={common=true}")
+    plain, warm = (
+        [s.deal().config.parameters["lam"] for _ in range(6)]
+        for s in (
+            Sweep.build(spec(*options), points).studies["symmetric-0.4-elr"]
+            for points in (None, one_more)
+        )
+    )
+    assert (plain[0], warm[:2]) == (3.0, [3.0, 5.0])
+    assert plain[2:] == warm[2:]
+
+
+def test_random_common_draws_stay_when_the_space_grows():
+    alone = drawn("random", "losses=elr")
+    assert alone["symmetric-0.4-elr"] == drawn("random")["symmetric-0.4-elr"]
 
 
 def test_report_of_a_stopped_trial_tells_optuna_pruned_with_its_last_step():
@@ -206,7 +280,7 @@ def test_report_of_a_stopped_trial_tells_optuna_pruned_with_its_last_step():
             metrics = EpochMetrics(epoch=epoch, train_loss=1.0, val_accuracy=accuracy)
             study.report(trial.trial_id, metrics)
     assert trial.end_reason == "rung 2: 0.1000 < 0.9000"
-    told = study._optuna.trials[1]
+    told = study.history.study.trials[1]
     assert told.state is TrialState.PRUNED
     assert told.intermediate_values == {2: 0.1}
 
@@ -220,7 +294,7 @@ def test_fail_starts_a_trial_again_as_often_as_allowed():
         assert trial.attempt == attempt + 1
     study.fail(trial.trial_id, "boom")
     assert (trial.status, trial.end_reason) == ("failed", "boom")
-    assert study._optuna.trials[0].state is TrialState.FAIL
+    assert study.history.study.trials[0].state is TrialState.FAIL
     assert study.deal().number == 1
 
 

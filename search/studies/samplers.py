@@ -6,20 +6,115 @@ function of (seed, study, history, number). The one exception is ``cmaes``, whic
 into the history as it goes: after a resume it starts again from the prior.
 """
 
+import math
 import random
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import count
+from pkgutil import resolve_name
 from typing import Any
 
+import numpy as np
 import optuna
 from optuna.samplers import BaseSampler, CmaEsSampler, GPSampler, RandomSampler, TPESampler
+from optuna.trial import TrialState, create_trial
 
+from search.studies.trial import Trial
 from spaces.space import Space
 from spaces.strategies import SAMPLERS, builder
+from spaces.sweep import SearchSpec
 from trainable.catalog import Value, unknown
 from trainable.config import derive_seed
 
 Options = Mapping[str, Any]
+
+
+_STATES = {
+    "completed": TrialState.COMPLETE,
+    "stopped": TrialState.PRUNED,
+    "failed": TrialState.FAIL,
+}
+
+
+class OptunaHistory:
+    """What Optuna knows of one study, and what it suggests from that.
+
+    Trials enter and end in any order of their ends, but are numbered as they are dealt.
+    """
+
+    def __init__(self, search: SearchSpec, space: Space, *, seed: int, trials: int) -> None:
+        """``seed`` is the study's own, ``trials`` its budget."""
+        self._search = search
+        self._space = space
+        self._seed = seed
+        self._budget = trials
+        self._storage = optuna.storages.InMemoryStorage()
+        self.study = optuna.create_study(storage=self._storage, direction="maximize")
+        self._asked: optuna.Trial | None = None  # suggested, but not entered yet
+
+    def suggest(self, number: int) -> dict[str, Value]:
+        """The point for trial ``number``, which is to be entered next."""
+        self.study.sampler = build_sampler(
+            self._search.sampler,
+            self._search.sampler_options,
+            seed=derive_seed(self._seed, f"trial/{number}"),
+            trials=self._budget,
+        )
+        with warnings.catch_warnings():
+            # The Gaussian process takes -inf for the worst value seen, and says so.
+            warnings.filterwarnings("ignore", message="Clip non-finite values")
+            self._asked = self.study.ask()
+            return self._space.suggest(self._asked)
+
+    def enter(self, trial: Trial) -> None:
+        """Take in a trial that is dealt: the one suggested last, or one from elsewhere.
+
+        It counts with the parameters that it really has, which may not be those suggested: so
+        Optuna's history is that of the recorded rows, to the last bit.
+        """
+        parameters, distributions = self._space.encode(trial.config.parameters)
+        if self._asked is None:
+            state = TrialState.RUNNING
+            self.study.add_trial(
+                create_trial(state=state, params=parameters, distributions=distributions)
+            )
+            return
+        correct(self._asked, self._space, trial.config.parameters)
+        self._asked = None
+
+    def end(self, trial: Trial) -> None:
+        """Take in how a trial ended; a diverged one, or one without a value, was the worst."""
+        value = getattr(trial.last, self._search.metric) if trial.last else math.nan
+        if trial.status == "failed":
+            self.study.tell(trial.number, state=TrialState.FAIL)
+        elif trial.status == "diverged" or math.isnan(value):
+            state, least = _worst(self._search.sampler)
+            self.study.tell(trial.number, values=least, state=state)
+        else:
+            trial_id = self._storage.get_trial_id_from_study_id_trial_number(
+                self.study._study_id, trial.number
+            )
+            self._storage.set_trial_intermediate_value(trial_id, trial.epochs, value)
+            state = _STATES[trial.status]
+            full = value if state is TrialState.COMPLETE else None
+            self.study.tell(trial.number, values=full, state=state)
+
+
+def _worst(sampler: str) -> tuple[TrialState, float | None]:
+    """The state and value that a sampler ranks below every other trial.
+
+    TPE ranks every pruned trial below every complete one, whatever its value, so there it is a
+    pruned one that reported nothing. The others read complete trials only.
+    """
+    return (TrialState.PRUNED, None) if sampler == "tpe" else (TrialState.COMPLETE, -math.inf)
+
+
+def correct(asked: optuna.Trial, space: Space, values: Mapping[str, Value]) -> None:
+    """Put the parameters that a trial really has in the place of those suggested."""
+    parameters, distributions = space.encode(values)
+    for name, distribution in distributions.items():
+        internal = distribution.to_internal_repr(parameters[name])
+        asked.storage.set_trial_param(asked._trial_id, name, internal, distribution)
 
 
 def build_sampler(
@@ -37,16 +132,23 @@ def build_sampler(
 
 
 def sequence(
-    name: str, options: Mapping[str, Value], space: Space, seed: int
+    name: str, options: Mapping[str, Value], space: Space, seed: int, shared: Sequence[str] = ()
 ) -> Iterator[dict[str, Value]] | None:
     """The points of a sampler that needs no history, in order; None for the others.
 
-    Raises ValueError for an unknown name or option.
+    ``shared``: the parameters that any study of the sweep varies, by qualified name. Common draws
+    are of all of them, and each study takes those it has. Raises ValueError for an unknown name or
+    option.
     """
     build, given = _entry(name, options)
-    if SAMPLERS[name].needs_history:
+    points: Iterator[dict[str, Value]]
+    if given.get("common"):
+        draw = resolve_name(SAMPLERS[name].common)
+        points = map(space.at, draw(given, seed=seed, names=shared))
+    elif SAMPLERS[name].needs_history:
         return None
-    points: Iterator[dict[str, Value]] = build(given, seed=seed, space=space)
+    else:
+        points = build(given, seed=seed, space=space)
     return points
 
 
@@ -57,15 +159,10 @@ def _entry(name: str, options: Mapping[str, Value]) -> tuple[Any, Options]:
     return builder(entry), entry.complete(f"sampler {name!r}", options)
 
 
-def correct(asked: optuna.Trial, space: Space, values: Mapping[str, Value]) -> None:
-    """Put the parameters that a trial really has in the place of those suggested.
-
-    So Optuna's history is that of the recorded rows, to the last bit.
-    """
-    parameters, distributions = space.encode(values)
-    for name, distribution in distributions.items():
-        internal = distribution.to_internal_repr(parameters[name])
-        asked.storage.set_trial_param(asked._trial_id, name, internal, distribution)
+def is_common(name: str, options: Mapping[str, Value]) -> bool:
+    """Whether all studies of the sweep draw the same values for the parameters they share."""
+    _, given = _entry(name, options)
+    return bool(given.get("common"))
 
 
 # -- the samplers of spaces.strategies.SAMPLERS --------------------------------------------------
@@ -116,16 +213,37 @@ def grid(options: Options, *, seed: int, space: Space) -> Iterator[dict[str, Val
 
 def quasi_random(options: Options, *, seed: int, space: Space) -> Iterator[dict[str, Value]]:
     """Scrambled Sobol or Halton points."""
+    return map(space.at, common_quasi_random(options, seed=seed, names=list(space.varies)))
+
+
+# -- draws common to the studies of a sweep: fractions in [0, 1), by qualified name --------------
+
+
+def common_uniform(
+    options: Options, *, seed: int, names: Sequence[str]
+) -> Iterator[dict[str, float]]:
+    """Uniform, each a function of ``seed``, its place in the sequence and its name alone."""
+    for number in count():
+        yield {
+            name: np.random.default_rng(derive_seed(seed, f"common/{number}/{name}")).random()
+            for name in names
+        }
+
+
+def common_quasi_random(
+    options: Options, *, seed: int, names: Sequence[str]
+) -> Iterator[dict[str, float]]:
+    """The rows of a scrambled Sobol or Halton sequence with a dimension for each name."""
     # scipy takes half a second to import, which only this sampler needs.
     from scipy.stats import qmc
 
-    kind, names = str(options["sequence"]), list(space.varies)
     if not names:
         return
+    kind = str(options["sequence"])
     engine = (qmc.Sobol if kind == "sobol" else qmc.Halton)(
         len(names), scramble=True, rng=derive_seed(seed, kind)
     )
     while True:
         # Powers of two, as Sobol's balance wants it.
         for row in engine.random(64):
-            yield space.at(dict(zip(names, map(float, row), strict=True)))
+            yield dict(zip(names, map(float, row), strict=True))

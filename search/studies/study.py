@@ -11,10 +11,7 @@ from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-import optuna
-from optuna.trial import TrialState, create_trial
-
-from search.studies.samplers import build_sampler, correct, sequence
+from search.studies.samplers import OptunaHistory, is_common, sequence
 from search.studies.stopping import Rule, build_rule, rung_epochs
 from search.studies.trial import ENDED, Status, Trial
 from spaces.sweep import BudgetSpec, Cell, SearchSpec
@@ -22,13 +19,6 @@ from trainable.catalog import Value
 from trainable.config import derive_seed
 from trainable.metrics import EpochMetrics
 from trainable.network.schedules import cycle_ends
-
-_STATES = {
-    "completed": TrialState.COMPLETE,
-    "stopped": TrialState.PRUNED,
-    "diverged": TrialState.FAIL,
-    "failed": TrialState.FAIL,
-}
 
 
 @dataclass(frozen=True)
@@ -47,7 +37,8 @@ class Study:
     """An Optuna study, an early-stopping rule and the trials of one cell.
 
     ``first_points`` are tried before the sampler is asked; ``max_failures`` is how often a trial
-    that breaks is started again.
+    that breaks is started again; ``shared`` are the parameters that any study of the sweep varies,
+    for common draws.
     """
 
     cell: Cell
@@ -56,6 +47,7 @@ class Study:
     seed: int
     first_points: Sequence[Mapping[str, Value]] = ()
     max_failures: int = 0
+    shared: Sequence[str] = ()
     trials: dict[str, Trial] = field(default_factory=dict, init=False)
     searched: list[Trial] = field(default_factory=list, init=False)
 
@@ -73,8 +65,9 @@ class Study:
             grace=self.budget.grace(self.cell.max_epochs),
             factor=self.budget.reduction_factor,
         )
-        self._storage = optuna.storages.InMemoryStorage()
-        self._optuna = optuna.create_study(storage=self._storage, direction="maximize")
+        self.history = OptunaHistory(
+            self.search, self.cell.space, seed=self._seed, trials=self.planned
+        )
 
     # -- who is next ----------------------------------------------------------------------------
 
@@ -199,7 +192,7 @@ class Study:
             if trial.phase == "search":
                 if trial.number != len(self.searched):
                     raise ValueError(f"study {self.name}: trial {len(self.searched)} is missing")
-                self._enter(trial)
+                self.history.enter(trial)
                 self.searched.append(trial)
             self.trials[trial.trial_id] = trial
             trial.status, trial.end_reason = "running", ""
@@ -226,23 +219,26 @@ class Study:
     # -- inside ---------------------------------------------------------------------------------
 
     def _fixed_points(self) -> list[Mapping[str, Value]]:
-        """The points that need no history, as many as the budget has trials."""
-        points = sequence(
-            self.search.sampler, self.search.sampler_options, self.cell.space, self._seed
-        )
-        first = [] if self.search.sampler == "grid" else list(self.first_points)
-        return list(itertools.islice(itertools.chain(first, points or ()), self.budget.trials))
+        """The points that need no history, as many as the budget has trials.
+
+        The number of a trial says which of the common draws it is, so there the first points take
+        the place of draws; elsewhere they go before them.
+        """
+        sampler, options = self.search.sampler, self.search.sampler_options
+        common = is_common(sampler, options)
+        seed = self.seed if common else self._seed
+        points = sequence(sampler, options, self.cell.space, seed, self.shared) or iter(())
+        first = [] if sampler == "grid" else list(self.first_points)
+        rest = itertools.islice(points, len(first) if common else 0, None)
+        return list(itertools.islice(itertools.chain(first, rest), self.budget.trials))
 
     def _suggest(self) -> Trial:
         self.turns += 1
         number = len(self.searched)
-        if number < len(self._points):
-            trial = self._trial(number, self._points[number])
-            self._enter(trial)
-        else:
-            asked = self._ask(number)
-            trial = self._trial(number, self.cell.space.suggest(asked))
-            correct(asked, self.cell.space, trial.config.parameters)
+        fixed = number < len(self._points)
+        values = self._points[number] if fixed else self.history.suggest(number)
+        trial = self._trial(number, values)
+        self.history.enter(trial)
         self.trials[trial.trial_id] = trial
         self.searched.append(trial)
         return trial
@@ -253,22 +249,6 @@ class Study:
             trial_id=f"{self.name}-{number:04d}",
             number=number,
             config=self.cell.trial(values, self.seed),
-        )
-
-    def _ask(self, number: int) -> optuna.Trial:
-        self._optuna.sampler = build_sampler(
-            self.search.sampler,
-            self.search.sampler_options,
-            seed=derive_seed(self._seed, f"trial/{number}"),
-            trials=self.planned,
-        )
-        return self._optuna.ask()
-
-    def _enter(self, trial: Trial) -> None:
-        """Let Optuna know a trial that it did not suggest itself."""
-        parameters, distributions = self.cell.space.encode(trial.config.parameters)
-        self._optuna.add_trial(
-            create_trial(state=TrialState.RUNNING, params=parameters, distributions=distributions)
         )
 
     def _judge(self, trial: Trial, metrics: EpochMetrics) -> Outcome:
@@ -297,17 +277,7 @@ class Study:
         if not trial.ended or trial.phase != "search":
             return
         self.rule.end(trial.trial_id)
-        optuna_id = self._storage.get_trial_id_from_study_id_trial_number(
-            self._optuna._study_id, trial.number
-        )
-        value = getattr(trial.last, self.search.metric) if trial.last else math.nan
-        if math.isnan(value):
-            self._optuna.tell(trial.number, state=TrialState.FAIL)
-            return
-        self._storage.set_trial_intermediate_value(optuna_id, trial.epochs, value)
-        state = _STATES[trial.status]
-        values = value if state is TrialState.COMPLETE else None
-        self._optuna.tell(trial.number, values=values, state=state)
+        self.history.end(trial)
 
     @property
     def _has_new(self) -> bool:

@@ -32,6 +32,8 @@ class Sweep:
         The reference setting is every study's first point; ``first_points`` come after it, by
         study.
         """
+        cells = spec.cells()
+        shared = list(dict.fromkeys(name for cell in cells for name in cell.space.varies))
         studies = {
             cell.study: Study(
                 cell=cell,
@@ -40,8 +42,9 @@ class Sweep:
                 seed=spec.seed,
                 first_points=[cell.reference, *(first_points or {}).get(cell.study, ())],
                 max_failures=spec.resources.max_failures,
+                shared=shared,
             )
-            for cell in spec.cells()
+            for cell in cells
         }
         return cls(spec, studies)
 
