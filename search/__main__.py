@@ -100,7 +100,7 @@ def plan(spec: Spec, storage: Storage = "results", name: Name = None, set_: Set 
         sweep = load_sweep(spec, set_ or (), name=name)
 
         from search.planning import plan as planning
-        from search.reports import print_plan
+        from search.planning.printed import print_plan
 
         folder = Folder.open(storage) / sweep.name
         with err.status("measuring a few training steps"):
@@ -126,9 +126,9 @@ def replay(
     """Compare search strategies on recorded full-length curves, in seconds."""
     with _clear_errors():
         from search.replay.curves import load_curves, overridden, save_curves
+        from search.replay.printed import print_replay
         from search.replay.replay import STRATEGIES, summarise
         from search.replay.replay import replay as runs
-        from search.reports import print_replay
 
         recorded = overridden(load_curves(curves), set_ or ())
         if export is not None:

@@ -3,8 +3,9 @@ import io
 import pytest
 from rich.console import Console
 
-from analysis.printed.text import LEAK, RUNNING, mean_std, percent, print_best, varied_parameters
+from analysis.printed.text import LEAK, RUNNING, mean_std, print_best, varied_parameters
 from analysis.results import load_results
+from analysis.wording import percent
 from tests.recorded import record_sweep, trial_row, write_results
 
 

@@ -1,6 +1,7 @@
 """What must hold between the packages, read off the sources and seen in fresh processes."""
 
 import ast
+import graphlib
 import subprocess
 import sys
 import tomllib
@@ -13,6 +14,36 @@ ROOT = Path(__file__).parents[1]
 PACKAGES = ("trainable", "spaces", "analysis", "search")
 MODULES = [path for package in PACKAGES for path in sorted((ROOT / package).rglob("*.py"))]
 NAMES = [str(path.relative_to(ROOT)) for path in MODULES]
+ROOMS = {
+    "trainable": (
+        ("wording", "metrics", "folder"), ("parameters",), ("catalog",), ("config",),
+        ("references", "noise", "targets", "network"), ("data", "losses"), ("trial",),
+    ),
+    "spaces": (
+        ("strategies", "domains"), ("space", "sections"), ("presets",), ("overrides",),
+        ("sweep",), ("load",),
+    ),
+    "analysis": (
+        ("wording", "schema"), ("store",), ("rule",), ("results",), ("best",), ("frames",),
+        ("printed",), ("report",), ("__main__",),
+    ),
+    "search": (
+        ("compat",), ("studies", "cluster"), ("planning", "replay"), ("driver",), ("__main__",),
+    ),
+}  # fmt: skip
+"""The rooms (folders and flat files) of each package by floor, the ground floor first: a room
+imports from the floors below its own."""
+PURE = (
+    "trainable/parameters.py", "trainable/catalog.py", "trainable/config.py",
+    "trainable/metrics.py", "trainable/losses/", "trainable/targets/",
+    "spaces/strategies.py", "spaces/domains.py", "spaces/space.py", "spaces/presets.py",
+    "spaces/sections.py", "search/studies/",
+)  # fmt: skip
+"""Where everything follows from the arguments: no Ray, no files, no clock."""
+IMPURE = {
+    *("ray", "pyarrow", "rich", "typer", "io", "os", "pathlib", "shutil", "tempfile", "socket"),
+    *("subprocess", "threading", "concurrent", "time", "datetime", "signal", "urllib"),
+}
 RAY_MAY_BE_IN = ("trainable/trial/ray_trainable.py", "search/")
 TORCH_MAY_BE_IN = ("trainable/", "search/")
 
@@ -48,6 +79,7 @@ def imports(path: Path) -> Iterator[tuple[str, int]]:
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, f"{path}:{node.lineno} imports relatively"
             yield str(node.module), node.lineno
+            yield from ((f"{node.module}.{alias.name}", node.lineno) for alias in node.names)
 
 
 def run(code: str, *arguments: str) -> "subprocess.CompletedProcess[str]":
@@ -64,6 +96,54 @@ def test_packages_import_in_one_direction(path):
     wrong = [(n, line) for n, line in imports(path) if n.partition(".")[0] in to_the_right]
     assert not wrong
     assert not [n for n, _ in imports(path) if n.partition(".")[0] == "tests"]
+
+
+def room_of(module: str) -> str | None:
+    """The room of a module of ours (``search.studies.trial``: ``studies``), if it is in one."""
+    package, _, rest = module.partition(".")
+    return rest.partition(".")[0] or None if package in PACKAGES else None
+
+
+def floor(package: str, room: str) -> int:
+    found = [number for number, rooms in enumerate(ROOMS[package]) if room in rooms]
+    assert found, f"{package}/{room} is on no floor of ROOMS in {Path(__file__).name}"
+    return found[0]
+
+
+@pytest.mark.parametrize("path", MODULES, ids=NAMES)
+def test_rooms_import_from_the_floors_below(path):
+    package, *parts = path.relative_to(ROOT).with_suffix("").parts
+    if parts == ["__init__"]:
+        return
+    here = floor(package, parts[0])
+    for module, line in imports(path):
+        room = room_of(module)
+        if room is None or not module.startswith(f"{package}.") or room == parts[0]:
+            continue
+        assert floor(package, room) < here, f"{path}:{line}: {parts[0]} imports {module}"
+
+
+def test_modules_import_without_a_circle():
+    names = {".".join(path.relative_to(ROOT).with_suffix("").parts): path for path in MODULES}
+    graph = {
+        name: {module for module, _ in imports(path) if module in names and module != name}
+        for name, path in names.items()
+    }
+    graphlib.TopologicalSorter(graph).prepare()  # raises CycleError, which shows it
+
+
+@pytest.mark.parametrize("path", MODULES, ids=NAMES)
+def test_pure_rooms_know_no_ray_no_file_and_no_clock(path):
+    if not str(path.relative_to(ROOT)).startswith(PURE):
+        return
+    impure = [(n, line) for n, line in imports(path) if n.partition(".")[0] in IMPURE]
+    impure += [(n, line) for n, line in imports(path) if n.startswith("trainable.folder")]
+    opened = [node.lineno for node in ast.walk(tree(path)) if is_call_of(node, "open")]
+    assert not impure + opened
+
+
+def is_call_of(node: ast.AST, name: str) -> bool:
+    return isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == name
 
 
 @pytest.mark.parametrize("path", MODULES, ids=NAMES)

@@ -9,7 +9,7 @@ from search.cluster.resources import TrialResources
 from search.planning.measure import Cost, measure
 from search.planning.outline import outline
 from search.planning.plan import KEPT, KEPT_MODELS, ROW_BYTES, NodeType, estimate, plan
-from search.reports import one_line, print_plan
+from search.planning.printed import one_line, print_plan
 from search.studies.sweep import Sweep
 from simulated import Driver, spec
 from spaces.sweep import SweepSpec

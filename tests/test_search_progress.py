@@ -6,7 +6,8 @@ import re
 import pytest
 from rich.console import Console
 
-from search.driver.progress import Progress, duration, study_state
+from analysis.wording import duration
+from search.driver.progress import Progress, study_state
 from search.studies.sweep import Sweep
 from simulated import Driver, curve, spec
 

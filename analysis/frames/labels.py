@@ -11,9 +11,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from analysis.best import chosen_configs, records
-from analysis.printed.text import percent
 from analysis.results import Results, ResultsError
 from analysis.store import read_beside
+from analysis.wording import percent
 from trainable.catalog import unknown
 from trainable.config import DataConfig, TrialConfig
 from trainable.folder.storage import Folder

@@ -9,8 +9,8 @@ import pandas as pd
 import tomli_w
 
 from analysis.best import best_configs, records
-from analysis.printed.text import percent
 from analysis.results import Results, ResultsError
+from analysis.wording import percent
 from spaces.overrides import NONE
 from trainable.catalog import LOSSES, OPTIMISER, unknown
 from trainable.config import NoiseConfig, TrialConfig

@@ -16,8 +16,9 @@ import pandas as pd
 from analysis.best import records, selected_on_test
 from analysis.frames.accuracy import BASELINE, BETTER, ENOUGH_PAIRS, SETTING, accuracy_table
 from analysis.frames.published import REMARKS
-from analysis.printed.text import LEAK, RUNNING, mean_std, percent
+from analysis.printed.text import LEAK, RUNNING, mean_std
 from analysis.results import Results, ResultsError
+from analysis.wording import percent
 from trainable.catalog import unknown
 
 METHODS: dict[str, str] = {

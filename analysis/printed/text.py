@@ -12,6 +12,7 @@ from rich.text import Text
 from analysis.best import best_configs, parameters, records, selected_on_test, top_configs
 from analysis.results import Results
 from analysis.schema import PARAM, SEARCH
+from analysis.wording import percent
 
 PIPE_WIDTH = 400
 LEAK = "LEAK: selected on the test set; these numbers promise nothing about new data"
@@ -119,16 +120,6 @@ def print_table(header: tuple[str, ...], rows: list[list[str]], out: Console) ->
 def print_note(text: str, out: Console) -> None:
     """One line below a table."""
     out.print(Text(text, style="dim"), soft_wrap=True)
-
-
-def counted(number: int, one: str, many: str = "") -> str:
-    """``1 study``, ``1,200 trials``."""
-    return f"{number:,} {one if number == 1 else many or one + 's'}"
-
-
-def percent(fraction: float) -> str:
-    """A fraction as percent with two digits; ``-`` where undefined."""
-    return "-" if pd.isna(fraction) else f"{100 * fraction:.2f}"
 
 
 def mean_std(mean: float, std: float, n: float, diverged: float = 0) -> str:

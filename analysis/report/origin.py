@@ -5,11 +5,11 @@ from collections.abc import Mapping
 
 import pandas as pd
 
-from analysis.printed.text import percent
 from analysis.report.page import Markup, join, paragraph, scrolling, table, tag
 from analysis.report.style import named, study_names
 from analysis.results import SPEC_FILE, Results
 from analysis.schema import DIVERGED, FAILED
+from analysis.wording import percent
 
 LISTED = 30
 """Broken trials that are listed at most."""

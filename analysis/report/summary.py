@@ -14,13 +14,14 @@ from analysis.best import (
 )
 from analysis.frames.accuracy import BETTER, UNCLEAR, UNSTABLE, WORSE
 from analysis.frames.overview import AGAINST
-from analysis.printed.text import LEAK, counted, percent, short, varied_parameters
+from analysis.printed.text import LEAK, short, varied_parameters
 from analysis.report.chart import look
 from analysis.report.legend import drawing, line
 from analysis.report.page import Markup, join, paragraph, tag
 from analysis.report.style import loss_name, named, signed, study_names
 from analysis.results import Results
 from analysis.schema import PAUSED, REPLICATE, RUNNING, SEARCH
+from analysis.wording import counted, percent
 
 FEW_SEEDS = 5
 """Seeds below which a standard deviation is itself a guess."""

@@ -6,11 +6,8 @@ from typing import Any
 
 from search.studies.trial import ENDED
 from trainable.folder.storage import Folder
-from trainable.trial.checkpoints import CHECKPOINTS
+from trainable.trial.checkpoints import CHECKPOINTS, KEPT_MODELS
 from trainable.trial.final_targets import TARGETS
-
-KEPT_MODELS = 3
-"""Final models kept of each study: those of its best trials."""
 
 
 class Housekeeping:

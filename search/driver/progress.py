@@ -10,6 +10,7 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
+from analysis.wording import duration
 from search.studies.study import Study
 from search.studies.sweep import Sweep
 from search.studies.trial import Trial
@@ -240,13 +241,3 @@ def _short(value: Value) -> str:
     if isinstance(value, float):
         return f"{value:.3g}"
     return ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
-
-
-def duration(seconds: float) -> str:
-    """``42s``, ``3m 05s``, ``2h 07m``."""
-    whole = round(seconds)
-    if whole < 60:
-        return f"{whole}s"
-    if whole < 3600:
-        return f"{whole // 60}m {whole % 60:02d}s"
-    return f"{whole // 3600}h {whole % 3600 // 60:02d}m"

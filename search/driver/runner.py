@@ -25,7 +25,7 @@ from search.driver.signals import Interrupted, Signals
 from search.driver.tuner import build_tuner
 from search.driver.warm_start import WARM_START, read_points, warm_points, write_points
 from search.planning.outline import outline
-from search.reports import one_line
+from search.planning.printed import one_line
 from search.studies.sweep import Sweep
 from search.studies.trial import Trial
 from spaces.load import SpecError, differences, dump_sweep, parse_sweep

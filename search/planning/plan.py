@@ -9,14 +9,13 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from search.cluster import resources
 from search.cluster.resources import TrialResources
-from search.driver.housekeeping import KEPT_MODELS
 from search.planning.measure import Cost, measure_all
 from search.planning.outline import Outline, outline
 from spaces.load import SpecError
 from spaces.sweep import Cell, SweepSpec
 from trainable.config import NoiseConfig, TrialConfig
 from trainable.data import TrialData, load_dataset
-from trainable.trial.checkpoints import KEPT
+from trainable.trial.checkpoints import KEPT, KEPT_MODELS
 from trainable.trial.prepare import prepare
 
 ROW_BYTES = 2000

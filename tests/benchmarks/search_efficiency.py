@@ -17,8 +17,8 @@ from rich.console import Console
 from side_by_side import machine
 
 from search.replay.curves import load_curves, overridden
+from search.replay.printed import print_replay
 from search.replay.replay import STRATEGIES, replay, summarise
-from search.reports import print_replay
 
 CURVES = Path(__file__).parents[1] / "curves"
 

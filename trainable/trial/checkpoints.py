@@ -22,6 +22,9 @@ from trainable.metrics import EpochMetrics
 
 CHECKPOINTS = "checkpoints"
 KEPT = 2
+"""Checkpoints of a running trial: the newest, and the one before it."""
+KEPT_MODELS = 3
+"""Final models of each study: those of its best trials."""
 _NAME = re.compile(r"epoch-(\d+)\.pt")
 
 

@@ -3,9 +3,10 @@
 import pandas as pd
 import plotly.graph_objects as go
 
-from analysis.printed.text import mean_std, percent
+from analysis.printed.text import mean_std
 from analysis.report.chart import Chart, axis, by_loss, figure, look, plain
 from analysis.report.style import MUTED, loss_name, noise_name, sentence
+from analysis.wording import percent
 
 ROW_HEIGHT, METHOD_HEIGHT = 26, 15
 

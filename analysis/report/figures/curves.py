@@ -13,7 +13,7 @@ import plotly.graph_objects as go
 
 from analysis.best import records
 from analysis.frames.accuracy import BASELINE
-from analysis.printed.text import mean_std, percent
+from analysis.printed.text import mean_std
 from analysis.report.chart import (
     Chart,
     axis,
@@ -26,6 +26,7 @@ from analysis.report.chart import (
     plain,
 )
 from analysis.report.style import INK, in_order, loss_name
+from analysis.wording import percent
 
 TABLE_ROWS = 16
 """Epochs that the table behind a curve lists at most."""

@@ -8,7 +8,6 @@ import plotly.graph_objects as go
 from analysis.best import records
 from analysis.frames.effort import EPOCH_COUNTS
 from analysis.frames.survival import COUNTS, UNFINISHED
-from analysis.printed.text import percent
 from analysis.report.chart import (
     Chart,
     axis,
@@ -23,6 +22,7 @@ from analysis.report.chart import (
 from analysis.report.figures.space import parameter_name
 from analysis.report.style import INK, LOST, SAVED, SPENT, in_order, loss_name, signed
 from analysis.schema import DIVERGED, FAILED, STOPPED
+from analysis.wording import percent
 
 BAR, ROOM = 34, 110
 """Height of a bar and of all around the bars, in pixels."""

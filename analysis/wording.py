@@ -1,0 +1,23 @@
+"""Numbers as a person reads them."""
+
+import pandas as pd
+
+
+def counted(number: int, one: str, many: str = "") -> str:
+    """``1 study``, ``1,200 trials``."""
+    return f"{number:,} {one if number == 1 else many or one + 's'}"
+
+
+def percent(fraction: float) -> str:
+    """A fraction as percent with two digits; ``-`` where undefined."""
+    return "-" if pd.isna(fraction) else f"{100 * fraction:.2f}"
+
+
+def duration(seconds: float) -> str:
+    """``42s``, ``3m 05s``, ``2h 07m``."""
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole}s"
+    if whole < 3600:
+        return f"{whole // 60}m {whole % 60:02d}s"
+    return f"{whole // 3600}h {whole % 3600 // 60:02d}m"
