@@ -5,6 +5,7 @@ renamed, or put as one object, so that a reader at any moment, and whoever resum
 sees either all of it or nothing. Torch-free.
 """
 
+import errno
 import os
 import re
 import shlex
@@ -13,7 +14,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import SplitResult, quote, unquote, urlsplit
 from uuid import uuid4
 
@@ -39,6 +40,18 @@ class StorageError(OSError):
 
 class MissingError(StorageError, FileNotFoundError):
     """A :class:`StorageError` because the file is not there."""
+
+
+class Entry(NamedTuple):
+    """Something inside a folder, at any depth."""
+
+    path: str
+    """From the folder on, ``/`` between the names; empty for a location that is a file itself."""
+    is_folder: bool
+    size: int
+    """Bytes; 0 for a folder."""
+    changed: int
+    """Nanoseconds since 1970; 0 where the store does not say."""
 
 
 class Folder:
@@ -107,6 +120,28 @@ class Folder:
     def names(self) -> list[str]:
         """Files and folders directly inside, sorted; none if this folder is not there."""
         return [name for name in self._listed() if not _LEFTOVER.fullmatch(name)]
+
+    def tree(self) -> list[Entry]:
+        """Everything inside at any depth, by path; the file alone if the location is one.
+
+        Raises MissingError if nothing is there.
+        """
+        with self._explained("list"):
+            here = self._filesystem.get_file_info(self._path)
+            if here.type == fs.FileType.NotFound:
+                raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))
+            if here.type == fs.FileType.File:
+                return [_entry(here, "")]
+            selector = fs.FileSelector(self._path, recursive=True)
+            start = len(self._path.rstrip("/")) + 1 if self._path else 0
+            found = self._filesystem.get_file_info(selector)
+        return sorted(_entry(info, info.path[start:]) for info in found)
+
+    def stream(self, path: str) -> pyarrow.NativeFile:
+        """The file at ``path`` of :meth:`tree`, open for reading from any place in it."""
+        whole = f"{self._path.rstrip('/')}/{path}" if path else self._path
+        with self._explained("read", path):
+            return self._filesystem.open_input_file(whole)
 
     def exists(self, name: str) -> bool:
         """Whether a file or folder ``name`` is there."""
@@ -204,6 +239,10 @@ class Folder:
 
     def __repr__(self) -> str:
         return f"Folder({str(self)!r})"
+
+
+def _entry(info: fs.FileInfo, path: str) -> Entry:
+    return Entry(path, info.type == fs.FileType.Directory, info.size or 0, info.mtime_ns or 0)
 
 
 @cache

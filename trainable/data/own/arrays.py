@@ -1,0 +1,116 @@
+"""Images as arrays in one ``.npz`` file, as Keras has them.
+
+``x_train``, ``y_train`` and, each pair optional, ``x_test``, ``y_test``, ``x_val``, ``y_val``:
+images uint8 ``[N, H, W]``, ``[N, H, W, C]`` or ``[N, C, H, W]`` with 1, 3 or 4 channels, labels
+whole numbers or class names ``[N]`` or ``[N, 1]``; ``class_names`` optional.
+"""
+
+import zipfile
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from trainable.data.files import DataError
+from trainable.data.own.found import Encoded, Found, FoundPart, Images, Ints, labelled
+from trainable.folder.storage import Entry, Folder
+
+LAYOUT = (
+    "x_train uint8 [N, H, W], [N, H, W, C] or [N, C, H, W] with y_train, and if there are any "
+    "x_test, y_test, x_val, y_val, class_names"
+)
+_CHANNELS = (1, 3, 4)
+
+
+def read_arrays(root: Folder, entry: Entry) -> Found:
+    """Read images and labels of every split from an ``.npz`` file.
+
+    Raises:
+        DataError: a damaged file, or arrays that are not as above; the message names the array.
+    """
+    where = f"{root}/{entry.path}".rstrip("/")
+    arrays = _load(root, entry, where)
+    pairs = {
+        split: (f"x_{split}", f"y_{split}")
+        for split in ("train", "val", "test")
+        if f"x_{split}" in arrays or f"y_{split}" in arrays
+    }
+    lacking = [k for pair in ({"train": ("x_train", "y_train")} | pairs).values() for k in pair]
+    lacking = [key for key in lacking if key not in arrays]
+    if lacking:
+        have = ", ".join(arrays) or "nothing"
+        raise DataError(f"{where} lacks {', '.join(lacking)} (it has {have}): valid is {LAYOUT}")
+    labels = {split: _labels(where, y, arrays[y]) for split, (_, y) in pairs.items()}
+    class_names, numbers = _classes(where, arrays.get("class_names"), labels)
+    parts = {}
+    for split, (x, y) in pairs.items():
+        images = _images(where, x, arrays[x])
+        if len(images) != len(numbers[split]):
+            raise DataError(f"{where}: {len(images)} images in {x}, {len(numbers[split])} in {y}")
+        names = tuple(f"{split}[{row}]" for row in range(len(images)))
+        parts[split] = FoundPart(names, numbers[split], partial(_encoded, where, x, images))
+    return Found(where, parts, class_names, (entry,))
+
+
+def _load(root: Folder, entry: Entry, where: str) -> dict[str, NDArray[Any]]:
+    try:
+        with root.stream(entry.path) as stream, np.load(stream, allow_pickle=False) as content:
+            if isinstance(content, np.lib.npyio.NpzFile):
+                return {str(key): content[key] for key in content.files}
+    except (ValueError, EOFError, zipfile.BadZipFile) as error:
+        reason = "an array of Python objects" if "pickle" in str(error) else str(error)
+        raise DataError(f"{where} is damaged or not of arrays: {reason}") from error
+    raise DataError(f"{where} is one array, not several by name: valid is {LAYOUT}")
+
+
+def _images(where: str, key: str, images: NDArray[Any]) -> Images:
+    """The array with its channels last, or without."""
+    if images.dtype != np.uint8 or images.ndim not in (3, 4):
+        raise DataError(f"{where}: {key} is {images.dtype} {images.shape}: valid is {LAYOUT}")
+    if images.ndim == 3:
+        return images
+    if images.shape[3] in _CHANNELS:
+        return images
+    if images.shape[1] in _CHANNELS:
+        return images.transpose(0, 2, 3, 1)
+    raise DataError(f"{where}: {key} {images.shape} has not 1, 3 or 4 channels: valid is {LAYOUT}")
+
+
+def _labels(where: str, key: str, labels: NDArray[Any]) -> NDArray[Any]:
+    if labels.ndim == 2 and labels.shape[1] == 1:
+        labels = labels[:, 0]
+    if labels.ndim != 1 or labels.dtype.kind not in "iuU":
+        raise DataError(
+            f"{where}: {key} is {labels.dtype} {labels.shape}: "
+            "valid are whole numbers or class names, [N] or [N, 1]"
+        )
+    return labels
+
+
+def _classes(
+    where: str, given: NDArray[Any] | None, labels: dict[str, NDArray[Any]]
+) -> tuple[tuple[str, ...], dict[str, Ints]]:
+    names = tuple(map(str, given.tolist())) if given is not None and given.ndim == 1 else ()
+    together = np.concatenate(list(labels.values()))
+    if together.dtype.kind == "U":
+        names = names or tuple(sorted(set(together.tolist())))
+        unknown = set(together.tolist()) - set(names)
+        if unknown:
+            raise DataError(f"{where}: label {min(unknown)!r} is not in class_names")
+        return names, {s: labelled(found.tolist(), names) for s, found in labels.items()}
+    names = names or tuple(map(str, range(int(together.max(initial=-1)) + 1)))
+    wrong = together[(together < 0) | (together >= len(names))]
+    if len(wrong):
+        raise DataError(f"{where}: label {wrong[0]} is not in 0 … {len(names) - 1}")
+    return names, {split: found.astype(np.int64) for split, found in labels.items()}
+
+
+def _encoded(where: str, key: str, images: Images) -> Iterator[Encoded]:
+    for row, image in enumerate(images):
+        yield f"{where}: {key}[{row}]", _pixels(image)
+
+
+def _pixels(image: Images) -> Callable[[], Images]:
+    return lambda: image
