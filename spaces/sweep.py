@@ -24,7 +24,7 @@ from spaces.sections import (
     known,
 )
 from spaces.space import Space
-from trainable.catalog import LOSSES, NETWORKS, Value, unknown
+from trainable.catalog import DATASETS, LOSSES, NETWORKS, Value, unknown
 from trainable.config import DataConfig, NoiseConfig, TrialConfig
 
 __all__ = [
@@ -77,12 +77,16 @@ class Cell:
 
 
 class SweepSpec(Section):
-    """A whole sweep file. Only ``name`` and one ``[[noise]]`` are required."""
+    """A whole sweep file. Only ``name`` and one ``[[noise]]`` are required.
+
+    Without ``network`` it is the data set's default, which :meth:`with_network` writes into it
+    once it is known whether the trials get a GPU.
+    """
 
     name: str = Field(pattern=NAME)
     seed: int = Field(default=0, ge=0, lt=2**32)
     losses: Annotated[OneOrMore, known("loss", LOSSES)] = Field(default=["elr", "adam_elr"])
-    network: Annotated[OneOrMore, known("network", NETWORKS)] = Field(default=["resnet34"])
+    network: Annotated[OneOrMore, known("network", NETWORKS)] | None = None
     data: DataSpec = DataSpec()
     noise: list[NoiseSpec] = Field(min_length=1)
     budget: BudgetSpec = BudgetSpec()
@@ -137,8 +141,24 @@ class SweepSpec(Section):
         except ValueError as error:
             raise ValueError(f"space: {error}") from None
 
+    def with_network(self, *, gpu: bool) -> Self:
+        """The sweep with its network named: as it is, or else the default of its data set.
+
+        Raises ValueError if it has several data sets whose defaults differ.
+        """
+        if self.network is not None:
+            return self
+        defaults = {name: default_network(name, gpu=gpu) for name in self.data.name}
+        if len(set(defaults.values())) > 1:
+            each = ", ".join(f"{network} for {name}" for name, network in defaults.items())
+            raise ValueError(f"network: is missing, and the defaults differ ({each}): name one")
+        return self.model_copy(update={"network": list(defaults.values())[:1]})
+
     def cells(self) -> list[Cell]:
         """The grid: data sets x networks x noise settings x losses, in this order."""
+        if self.network is None:
+            self.with_network(gpu=False)
+            return self.with_network(gpu=True).cells()
         overrides = self.overrides()
         noises = [config for spec in self.noise for config in spec.configs()]
         grid = itertools.product(self.data.configs(), self.network, noises, self.losses)
@@ -156,7 +176,7 @@ class SweepSpec(Section):
             preset=self.preset,
             overrides=overrides,
         )
-        several = [(self.data.name, data.name), (self.network, network)]
+        several = [(self.data.name, data.name), (self.network or [], network)]
         prefix = [name for names, name in several if len(names) > 1]
         return Cell(
             study="-".join([*prefix, noise.setting, loss]),
@@ -169,6 +189,11 @@ class SweepSpec(Section):
             reference=reference,
             training=self.training,
         )
+
+
+def default_network(dataset: str, *, gpu: bool) -> str:
+    """What trains on a data set where a sweep names no network."""
+    return DATASETS[dataset].network if gpu else DATASETS[dataset].cpu_network
 
 
 def _check_noise(noise: NoiseConfig, dataset: str) -> None:

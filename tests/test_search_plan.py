@@ -1,17 +1,21 @@
 import dataclasses
+from contextlib import nullcontext
 
 import pytest
 from rich.console import Console
 from typer.testing import CliRunner
 
 from search.__main__ import app
+from search.cluster import resources
 from search.cluster.resources import TrialResources
 from search.planning.measure import Cost, measure
+from search.planning.network import with_network
 from search.planning.outline import outline
 from search.planning.plan import KEPT, KEPT_MODELS, ROW_BYTES, NodeType, estimate, plan
 from search.planning.printed import one_line, print_plan
 from search.studies.sweep import Sweep
 from simulated import Driver, spec
+from spaces.load import SpecError, parse_sweep
 from spaces.sweep import SweepSpec
 from trainable.config import DataConfig, NoiseConfig, TrialConfig
 from trainable.data import load_dataset
@@ -44,6 +48,52 @@ def test_outline_without_early_stopping_is_trials_times_epochs():
     assert sketch.trials == 18
     assert sketch.epochs == {"symmetric-0.4-elr": 108, "symmetric-0.4-adam_elr": 108}
     assert sketch.expected_epochs == sketch.full_epochs == 216
+
+
+def test_one_line_says_how_long_it_takes():
+    assert one_line(outline(full(), slots=2), 1.5).endswith("; about 1h 30m")
+
+
+@pytest.mark.parametrize(
+    ("trial", "seconds", "days"),
+    [
+        (TrialResources(1.0, 0.0), 864.0, "2 days"),
+        (TrialResources(1.0, 0.0), 400.0, ""),
+        (GPU, 864.0, ""),
+    ],
+)
+def test_more_than_a_day_on_a_cpu_is_said(trial, seconds, days, console: Console):
+    made = estimate(full(), trial, [node(seconds, slots=1, total=None)])  # 216 epochs
+    print_plan(made, console)
+    assert ("more than a day on a CPU" in console.file.getvalue()) == bool(days)
+    assert days in made.too_long
+
+
+@pytest.mark.parametrize(
+    ("dataset", "gpus", "network", "reason"),
+    [
+        ("digits", 0.0, "tiny_cnn", "the default for digits"),
+        ("digits", 1.0, "tiny_cnn", "the default for digits"),
+        ("fashion_mnist", 1.0, "small_cnn", "the default for fashion_mnist"),
+        ("cifar10", 0.0, "small_cnn", "the default for cifar10 on a CPU (on a GPU resnet34)"),
+        ("cifar100", 1.0, "resnet34", "the default for cifar100 on a GPU (on a CPU small_cnn)"),
+    ],
+)
+def test_network_follows_the_data_set_and_the_device(monkeypatch, dataset, gpus, network, reason):
+    monkeypatch.setattr(resources, "joined", nullcontext)
+    monkeypatch.setattr(resources, "trial_resources", lambda spec: TrialResources(1.0, gpus))
+    named, why = with_network(unnamed(dataset))
+    assert (named.network, why) == ([network], f"network {network}: {reason}")
+    assert with_network(named) == (named, "")
+
+
+def test_network_must_be_named_where_defaults_differ():
+    with pytest.raises(SpecError, match="tiny_cnn for digits, small_cnn for fashion_mnist"):
+        unnamed('["digits", "fashion_mnist"]')
+
+
+def unnamed(dataset: str) -> SweepSpec:
+    return parse_sweep('name = "x"\n[[noise]]\nkind = "none"', [f"data.name={dataset}"])
 
 
 def test_outline_of_a_grid_counts_its_points():

@@ -2,12 +2,15 @@
 
 import json
 import os
+import re
 import signal
 import struct
+from io import StringIO
 from pathlib import Path
 
 import pandas as pd
 import pytest
+from rich.console import Console
 from tensorboardX.proto.event_pb2 import Event
 
 from analysis.best import best_configs
@@ -68,10 +71,6 @@ def assert_equal(one, two):
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory, ray_session):
     """A sweep of two studies, run once for all tests that only read it."""
-    from io import StringIO
-
-    from rich.console import Console
-
     storage = tmp_path_factory.mktemp("results")
     console = Console(file=StringIO(), width=100)
     return runner.start(one_slot(), storage, console), storage
@@ -89,6 +88,21 @@ def test_start_runs_every_trial_to_an_end_with_a_reason(finished):
         assert row["val_accuracy"] == epochs["val_accuracy"].iloc[-1]
         assert row["test_accuracy"] == epochs["test_accuracy"].iloc[-1]
     assert sorted(results.epochs["seq"]) == list(range(len(results.epochs)))
+
+
+def test_start_names_the_network_in_the_folder_and_keeps_it_elsewhere(tmp_path, monkeypatch):
+    text = SPEC.replace('network = "tiny_cnn"', "")
+    unnamed = parse_sweep(text, ["losses=ce", "budget.trials=1", "budget.max_epochs=1"])
+    console = Console(file=StringIO(), width=200)
+    done = runner.start(unnamed, tmp_path, console)
+    assert runner.read_spec(done.folder).network == ["tiny_cnn"]
+    assert set(load_results(done.folder).trials["model"]) == {"tiny_cnn"}
+    first, second = console.file.getvalue().splitlines()[:2]
+    assert first == "network tiny_cnn: the default for digits"
+    assert second.startswith("small: 1 study, 1 trial")
+    assert re.search(r"; about \d+s$", second)
+    monkeypatch.setattr(runner, "with_network", lambda spec: pytest.fail("asked again"))
+    assert runner.start(unnamed, tmp_path, console).spec == done.spec
 
 
 def test_start_fills_what_a_paper_needs(finished):

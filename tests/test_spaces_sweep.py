@@ -15,7 +15,7 @@ def test_sweep_needs_only_a_name_and_one_noise():
     spec = parse_sweep(MINIMAL)
     assert [cell.study for cell in spec.cells()] == ["none-elr", "none-adam_elr"]
     assert spec.seed == 0
-    assert spec.network == ["resnet34"]
+    assert spec.network is None
     assert spec.data.configs() == [DataConfig("digits")]
     assert (spec.budget.trials, spec.budget.reduction_factor) == (64, 3)
     assert (spec.search.sampler, spec.search.early_stopping) == ("tpe", "asha")

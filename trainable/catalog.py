@@ -251,7 +251,8 @@ class DatasetInfo:
     """Shape of a data set.
 
     ``size`` is height and width in pixels; ``flip`` and ``crop_pad`` are its augmentation: random
-    horizontal flips, random crops after zero-padding by that many.
+    horizontal flips, random crops after zero-padding by that many. ``network`` is what trains on
+    it where a sweep names none, ``cpu_network`` the same where there is no GPU.
     """
 
     summary: str
@@ -262,13 +263,20 @@ class DatasetInfo:
     test_examples: int
     crop_pad: int
     flip: bool
+    network: str = "resnet34"
+    cpu_network: str = "small_cnn"
 
 
 DATASETS: dict[str, DatasetInfo] = {
     "digits": DatasetInfo(
-        "scikit-learn's handwritten digits, embedded", 10, 1, 8, 1437, 360, 0, False
+        "scikit-learn's handwritten digits, embedded",
+        *(10, 1, 8, 1437, 360, 0, False),
+        network="tiny_cnn",
+        cpu_network="tiny_cnn",
     ),
-    "fashion_mnist": DatasetInfo("Fashion-MNIST", 10, 1, 28, 60_000, 10_000, 2, True),
+    "fashion_mnist": DatasetInfo(
+        "Fashion-MNIST", 10, 1, 28, 60_000, 10_000, 2, True, network="small_cnn"
+    ),
     "cifar10": DatasetInfo("CIFAR-10", 10, 3, 32, 50_000, 10_000, 4, True),
     "cifar100": DatasetInfo("CIFAR-100", 100, 3, 32, 50_000, 10_000, 4, True),
 }

@@ -56,6 +56,18 @@ def connect(**options: Any) -> None:
 
 
 @contextmanager
+def joined() -> Iterator[None]:
+    """:func:`connect`, and leave Ray again unless it was there before."""
+    ours = not ray.is_initialized()
+    connect()
+    try:
+        yield
+    finally:
+        if ours:
+            ray.shutdown()
+
+
+@contextmanager
 def _sigterm_kept() -> Iterator[None]:
     """Let Ray put no handler of its own in the place of one that is there.
 

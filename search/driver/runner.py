@@ -24,7 +24,9 @@ from search.driver.restore import restore
 from search.driver.signals import Interrupted, Signals
 from search.driver.tuner import build_tuner
 from search.driver.warm_start import WARM_START, read_points, warm_points, write_points
+from search.planning.network import with_network
 from search.planning.outline import outline
+from search.planning.plan import measured
 from search.planning.printed import one_line
 from search.studies.sweep import Sweep
 from search.studies.trial import Trial
@@ -59,6 +61,7 @@ def start(
     folder = Folder.open(storage) / spec.name
     _check_lasting(folder)
     folder.check_writable()  # S3 says why it refuses a write, not why it refuses a look
+    spec = _with_network(spec, folder, console)
     with _alone(folder, console, lambda: _present(spec, folder, warm_start)) as (alone, there):
         with alone.undone_if_refused():
             if there is None:
@@ -70,6 +73,20 @@ def start(
             if there != spec:
                 folder.write(SWEEP_FILE, dump_sweep(spec).encode())
         return _run(spec, folder, console, alone)
+
+
+def _with_network(spec: SweepSpec, folder: Folder, console: Console) -> SweepSpec:
+    """The sweep with its network named: that of the folder, or the default here.
+
+    Whoever goes on with the sweep elsewhere finds it in the folder's sweep file.
+    """
+    if spec.network is not None:
+        return spec
+    if folder.exists(SWEEP_FILE):
+        return spec.model_copy(update={"network": read_spec(folder).network})
+    named, why = with_network(spec)
+    console.print(Text(why), soft_wrap=True)
+    return named
 
 
 def _present(spec: SweepSpec, folder: Folder, warm_start: str | None) -> SweepSpec | None:
@@ -258,7 +275,7 @@ def _fit(
         alone.owner.confirm()
         provenance.record_start(folder, resources.nodes())
         if not any(sweep.trials):
-            console.print(Text(one_line(outline(sweep.spec, slots()))), soft_wrap=True)
+            _announce(sweep.spec, book, slots(), console)
         with (
             alone.signals.held() as stop_if_asked,
             _saved(recorder),
@@ -277,6 +294,19 @@ def _fit(
     finally:
         if ours:
             ray.shutdown()
+
+
+def _announce(spec: SweepSpec, book: LabelBook, slots: int, console: Console) -> None:
+    """Print what is about to run and how long it will take, measured on a few training steps."""
+    try:
+        with console.status("measuring a few training steps"):
+            made = measured(spec, book.datasets)
+    except SpecError:  # the cluster is busy: the trials will wait, and so would the figure
+        console.print(Text(one_line(outline(spec, slots))), soft_wrap=True)
+        return
+    console.print(Text(one_line(made.outline, made.hours)), soft_wrap=True)
+    if made.too_long:
+        console.print(Text(f"note: {made.too_long}", style="yellow"), soft_wrap=True)
 
 
 @contextmanager

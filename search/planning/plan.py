@@ -1,5 +1,6 @@
 """What a sweep will cost, before it runs: hours, memory and disk, measured on what there is."""
 
+import dataclasses
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -10,11 +11,12 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 from search.cluster import resources
 from search.cluster.resources import TrialResources
 from search.planning.measure import Cost, measure_all
+from search.planning.network import with_network
 from search.planning.outline import Outline, outline
 from spaces.load import SpecError
 from spaces.sweep import Cell, SweepSpec
 from trainable.config import NoiseConfig, TrialConfig
-from trainable.data import TrialData, load_dataset
+from trainable.data import Dataset, TrialData, load_dataset
 from trainable.trial.checkpoints import KEPT, KEPT_MODELS
 from trainable.trial.prepare import prepare
 
@@ -73,6 +75,16 @@ class Plan:
     notes: Sequence[str] = ()
 
     @property
+    def too_long(self) -> str:
+        """What to say about a sweep of more than a day on CPUs; else ""."""
+        if self.trial.gpus or self.hours <= 24:
+            return ""
+        return (
+            f"this takes more than a day on a CPU (about {self.hours / 24:.0f} days): give it a "
+            "smaller network, fewer trials or epochs, or a machine with a GPU"
+        )
+
+    @property
     def trials_per_gpu(self) -> int | None:
         """How many trials fit one GPU of every node type; None without GPUs."""
         fits = [t.trials_per_gpu for t in self.node_types]
@@ -92,16 +104,24 @@ def plan(spec: SweepSpec) -> Plan:
     running. Raises SpecError if no node can hold a trial, DataError or NoiseError for data that
     the sweep cannot have.
     """
-    workloads = _workloads(spec)
-    ours = not ray.is_initialized()
-    resources.connect()
-    try:
-        trial = resources.trial_resources(spec.resources)
-        node_types = _measure_nodes(spec, workloads, trial)
-    finally:
-        if ours:
-            ray.shutdown()
-    return estimate(spec, trial, node_types)
+    datasets = {data.name: load_dataset(data.name, data.root) for data in spec.data.configs()}
+    for cell in spec.cells():
+        if cell.noise.kind not in _TRAINS_FIRST:
+            prepare(datasets[cell.data.name], cell.data, cell.noise, spec.seed)
+    with resources.joined():
+        spec, why = with_network(spec)
+        made = measured(spec, datasets)
+    return dataclasses.replace(made, notes=[*([why] if why else []), *made.notes])
+
+
+def measured(spec: SweepSpec, datasets: Mapping[str, Dataset]) -> Plan:
+    """The plan of a sweep whose network is named, on the Ray that has been joined.
+
+    ``datasets`` are those of the sweep, by name. Raises SpecError if no node can hold a trial or
+    if the cluster has no room to measure.
+    """
+    trial = resources.trial_resources(spec.resources)
+    return estimate(spec, trial, _measure_nodes(spec, _workloads(spec, datasets), trial))
 
 
 def estimate(spec: SweepSpec, trial: TrialResources, node_types: Sequence[NodeType]) -> Plan:
@@ -166,7 +186,9 @@ def _notes(
 # -- measuring ----------------------------------------------------------------------------------
 
 
-def _workloads(spec: SweepSpec) -> dict[str, tuple[TrialConfig, TrialData]]:
+def _workloads(
+    spec: SweepSpec, datasets: Mapping[str, Dataset]
+) -> dict[str, tuple[TrialConfig, TrialData]]:
     """For every study what to measure for it; studies that cost the same share one.
 
     Losses differ by a few percent: the one with the most parameters keeps the most state, and
@@ -174,14 +196,11 @@ def _workloads(spec: SweepSpec) -> dict[str, tuple[TrialConfig, TrialData]]:
     """
     shared: dict[Any, tuple[TrialConfig, TrialData]] = {}
     workloads = {}
-    datasets = {data.name: load_dataset(data.name, data.root) for data in spec.data.configs()}
     cells = spec.cells()
     for cell in sorted(cells, key=lambda c: -len(_reference(spec, c).loss_parameters)):
-        dataset = datasets[cell.data.name]
-        if cell.noise.kind not in _TRAINS_FIRST:
-            prepare(dataset, cell.data, cell.noise, spec.seed)
         key = (cell.data, cell.network)
         if key not in shared:
+            dataset = datasets[cell.data.name]
             data, _ = prepare(dataset, cell.data, NoiseConfig("none"), spec.seed)
             shared[key] = _reference(spec, cell), data
         workloads[cell.study] = shared[key]

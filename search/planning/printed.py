@@ -13,13 +13,14 @@ if TYPE_CHECKING:
     from search.planning.plan import NodeType, Plan
 
 
-def one_line(sketch: Outline) -> str:
-    """What is about to run: studies, trials, how many at a time, epochs."""
+def one_line(sketch: Outline, hours: float | None = None) -> str:
+    """What is about to run: studies, trials, how many at a time, epochs, wall-clock if known."""
+    time = "" if hours is None else f"; about {duration(3600 * hours)}"
     return (
         f"{sketch.name}: {counted(len(sketch.epochs), 'study', 'studies')}, "
         f"{counted(sketch.trials, 'trial')}, "
         f"{sketch.slots} at a time; about {sketch.expected_epochs:,} epochs under "
-        f"{sketch.early_stopping}, {sketch.full_epochs:,} if all ran in full"
+        f"{sketch.early_stopping}, {sketch.full_epochs:,} if all ran in full{time}"
     )
 
 
@@ -31,7 +32,7 @@ def print_plan(plan: "Plan", out: Console) -> None:
     for name, value in _facts(plan):
         table.add_row(name, Text(value))
     out.print(table)
-    for note in plan.notes:
+    for note in (*plan.notes, *filter(None, [plan.too_long])):
         out.print(Text(f"note: {note}", style="yellow"), soft_wrap=True)
 
 
