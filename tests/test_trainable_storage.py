@@ -43,6 +43,36 @@ def test_names_of_a_missing_folder_is_empty(folder):
     assert (folder / "nowhere").names() == []
 
 
+def test_tree_lists_everything_below_and_streams_it(folder):
+    below = folder / "one" / "t wo"
+    if below._filesystem.type_name == "mock":
+        below._filesystem.create_dir(below._path, recursive=True)
+    below.write("x.bin", b"12345")
+    folder.write("a.bin", b"1")
+    entries = {entry.path: entry for entry in folder.tree()}
+    assert [e.path for e in folder.tree() if not e.is_folder] == ["a.bin", "one/t wo/x.bin"]
+    assert entries["one/t wo"].is_folder
+    assert entries["one/t wo/x.bin"].size == 5
+    with folder.stream("one/t wo/x.bin") as stream:
+        stream.seek(2)
+        assert stream.read() == b"345"
+
+
+def test_tree_of_a_file_is_the_file(tmp_path):
+    (tmp_path / "x.npz").write_bytes(b"12")
+    folder = Folder.open(tmp_path / "x.npz")
+    (entry,) = folder.tree()
+    assert (entry.path, entry.is_folder, entry.size) == ("", False, 2)
+    assert entry.changed == (tmp_path / "x.npz").stat().st_mtime_ns
+    with folder.stream("") as stream:
+        assert stream.readall() == b"12"
+
+
+def test_tree_of_nothing_says_where(tmp_path):
+    with pytest.raises(MissingError, match=f"cannot list {tmp_path}/none: No such file"):
+        Folder.open(tmp_path / "none").tree()
+
+
 def test_subfolder_survives_its_location_and_pickle(folder):
     below = folder / "study=a%2Fb c"
     if below._filesystem.type_name == "mock":

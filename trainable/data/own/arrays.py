@@ -60,8 +60,10 @@ def _load(root: Folder, entry: Entry, where: str) -> dict[str, NDArray[Any]]:
             if isinstance(content, np.lib.npyio.NpzFile):
                 return {str(key): content[key] for key in content.files}
     except (ValueError, EOFError, zipfile.BadZipFile) as error:
-        reason = "an array of Python objects" if "pickle" in str(error) else str(error)
-        raise DataError(f"{where} is damaged or not of arrays: {reason}") from error
+        reason = (
+            "holds Python objects" if "Object array" in str(error) else "is no whole .npz file"
+        )
+        raise DataError(f"{where} {reason}: valid is {LAYOUT}") from error
     raise DataError(f"{where} is one array, not several by name: valid is {LAYOUT}")
 
 

@@ -76,7 +76,7 @@ def read_folders(root: Folder, tree: list[Entry], *, labels_follow: bool) -> Fou
 
 def _encoded(root: Folder, entries: list[Entry]) -> Iterator[Encoded]:
     for entry in entries:
-        yield entry.path, _reader(root, entry.path)
+        yield f"{root}/{entry.path}", _reader(root, entry.path)
 
 
 def _reader(root: Folder, path: str) -> Callable[[], bytes]:

@@ -1,7 +1,6 @@
 """Read a user's own images with their labels, and say what is wrong with them."""
 
 import hashlib
-import zipfile
 from collections import Counter
 
 import numpy as np
@@ -22,6 +21,8 @@ from trainable.data.own.pixels import (
     measure,
 )
 from trainable.folder.storage import Entry, Folder, StorageError
+
+_PACKED = (".zip", ".tar", ".tgz", ".gz", ".xz", ".bz2", ".7z", ".rar")
 
 
 def read_own(
@@ -103,9 +104,7 @@ def _check_no_archive(root: Folder, tree: list[Entry]) -> None:
     files = [entry for entry in tree if not entry.is_folder]
     if len(files) == 1 and (files[0].path == "" or len(tree) == 1):
         where = f"{root}/{files[0].path}".rstrip("/")
-        with root.stream(files[0].path) as stream:
-            packed = zipfile.is_zipfile(stream)
-        packed = packed or where.endswith((".tar", ".tgz", ".gz", ".xz", ".bz2", ".7z", ".rar"))
+        packed = where.lower().endswith(_PACKED)
         what = "a packed file: unpack it and name" if packed else "one file: valid is"
         if packed or files[0].path == "":
             raise DataError(f"{where} is {what} the folder, {LAYOUT}, a .parquet or an .npz file")
@@ -161,10 +160,11 @@ def _check_classes(where: str, names: tuple[str, ...], given: dict[str, Ints]) -
     train = np.bincount(given["train"], minlength=len(names))
     for label, name in enumerate(names):
         if not train[label]:
-            other = [s for s, labels in given.items() if (labels == label).any()]
-            what = f"which {' and '.join(other)} has: add some" if other else "it is empty"
+            other = [split for split, labels in given.items() if (labels == label).any()]
+            but = f", but {' and '.join(other)} has" if other else ""
             raise DataError(
-                f"{where}: class {name!r} has no training image, {what} or remove the class"
+                f"{where}: class {name!r} has no training image{but}: "
+                "add some, or take the class away"
             )
     if "val" in given and len(given["val"]) < len(names):
         raise DataError(
