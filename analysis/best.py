@@ -1,8 +1,7 @@
-"""The selection rule: which configuration of a study is the best one.
+"""Which configuration of a study is the best one, by the selection rule (``analysis.rule``).
 
-Among search trials that used their full budget, the highest value of the sweep's metric at the
-last epoch; ties go to the smaller trial number. Never the peak over epochs, never a trial that
-was stopped early, never the test set unless the sweep file says ``allow_test_selection = true``.
+Never the peak over epochs, never a trial that was stopped early, never the test set unless the
+sweep file says ``allow_test_selection = true``.
 """
 
 from collections.abc import Mapping
@@ -10,8 +9,9 @@ from typing import Any, Literal, cast
 
 import pandas as pd
 
-from analysis.results import Results, ResultsError
-from analysis.schema import COMPLETED, DIVERGED, PARAM, PAUSED, REPLICATE, RUNNING, SEARCH
+from analysis.results import Results, ResultsError, once
+from analysis.rule import may_win, selection_key
+from analysis.schema import DIVERGED, PARAM, PAUSED, REPLICATE, RUNNING, SEARCH
 from trainable.metrics import TEST_METRICS
 
 STUDY_COLUMNS = ["dataset", "model", "noise_kind", "noise_rate", "noise", "loss"]
@@ -40,6 +40,7 @@ REPLICATED = [
 """What :func:`replicated` says about a trial."""
 
 
+@once
 def best_configs(results: Results, *, confirmed: bool = False) -> pd.DataFrame:
     """The best trial of each study: one row a study, the highest selection value first.
 
@@ -80,6 +81,7 @@ def _top(results: Results, k: int, confirmed: bool, how: Literal["left", "inner"
     return table.assign(leak=selected_on_test(results))
 
 
+@once
 def chosen_configs(results: Results) -> pd.DataFrame:
     """The configuration that each study ends up with: the confirmed one, else the search's best.
 
@@ -95,6 +97,7 @@ def chosen_configs(results: Results) -> pd.DataFrame:
     return pd.concat(parts or [confirmed], ignore_index=True)
 
 
+@once
 def final_trials(results: Results) -> pd.DataFrame:
     """The trials that a study's final numbers come from, sorted by study and seed.
 
@@ -111,6 +114,7 @@ def final_trials(results: Results) -> pd.DataFrame:
     )
 
 
+@once
 def rank_trials(results: Results) -> pd.DataFrame:
     """All trials that may win, ranked in their study; what selected on test must be allowed."""
     selected_on_test(results)
@@ -124,8 +128,9 @@ def rank_trials(results: Results) -> pd.DataFrame:
 
 def full_budget(trials: pd.DataFrame) -> pd.DataFrame:
     """Trials whose last epoch is that of their full budget, with a defined selection value."""
-    used = (trials["status"] == COMPLETED) & (trials["epochs"] == trials["max_epochs"])
-    return trials[used & trials["selection_value"].notna()]
+    names = ("status", "epochs", "max_epochs", "selection_value")
+    able: pd.Series[bool] = may_win(*(trials[name] for name in names))
+    return trials[able]
 
 
 def replicated(trials: pd.DataFrame) -> pd.DataFrame:
@@ -198,11 +203,9 @@ def _replicated(results: Results) -> pd.DataFrame:
 
 def _ranked(trials: pd.DataFrame, values: list[str]) -> pd.DataFrame:
     """Trials by study and ``values``, highest first, ties by number; ``rank`` from 1."""
-    trials = trials.sort_values(
-        ["study", *values, "number"],
-        ascending=[True, *[False] * len(values), True],
-        ignore_index=True,
-    )
+    rows = zip(trials["study"], trials["number"], *(trials[v] for v in values), strict=True)
+    keys = [(study, selection_key(number, *given)) for study, number, *given in rows]
+    trials = trials.iloc[sorted(range(len(keys)), key=keys.__getitem__)].reset_index(drop=True)
     params = [name for name in trials.columns if name.startswith(PARAM)]
     rank = trials.groupby("study", observed=True).cumcount() + 1
     columns = ["study", *STUDY_COLUMNS, *TRIAL_COLUMNS, *params, "config", *REPLICATED]

@@ -8,14 +8,15 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field
-from functools import partial
+from functools import partial, wraps
 from itertools import chain
 from pathlib import Path
-from typing import Any, TypeAlias, cast
+from typing import Any, Concatenate, ParamSpec, TypeAlias, TypeVar, cast
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+from pydantic import ValidationError
 
 from analysis import store
 from analysis.schema import (
@@ -37,10 +38,14 @@ from analysis.store import (
     ResultsError,
     latest_rows,
 )
+from spaces.sweep import SweepSpec
 from trainable.catalog import unknown
 from trainable.folder.storage import Folder, MissingError
 
-__all__ = ["Results", "ResultsError", "ResultsWarning", "load_results"]
+__all__ = ["Results", "ResultsError", "ResultsWarning", "load_results", "once"]
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 SPEC_FILE, PROVENANCE_FILE = "sweep.toml", "provenance.json"
 TRIAL_SCHEMA = arrow_schema([*TRIAL_COLUMNS, *PARAMETER_COLUMNS.values()])
@@ -64,7 +69,8 @@ class Results:
     ``trials`` has a row a trial (``schema.TRIAL_COLUMNS`` and ``param_*``), sorted by study,
     phase and number; ``epochs`` a row for each trial and epoch (``schema.EPOCH_COLUMNS``), sorted
     like the trials and by epoch. ``spec`` is the sweep file and ``provenance`` what it ran on;
-    both are empty where the folder has none.
+    both are empty where the folder has none. ``computed`` keeps what functions marked with
+    :func:`once` have made of them: the tables are not to be changed.
     """
 
     folder: Folder
@@ -72,11 +78,43 @@ class Results:
     epochs: pd.DataFrame
     spec: dict[str, Any] = field(default_factory=dict)
     provenance: dict[str, Any] = field(default_factory=dict)
+    computed: dict[Any, Any] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     @property
     def running(self) -> bool:
         """Whether some trial has not ended."""
         return bool(self.trials["status"].isin([RUNNING, PAUSED]).any())
+
+
+def once(
+    compute: Callable[Concatenate[Results, P], T],
+) -> Callable[Concatenate[Results, P], T]:
+    """A function of results that computes once for each of its arguments; tables come as copies.
+
+    Hundreds of numbers of a report go back to a few rankings of the trials.
+    """
+
+    @wraps(compute)
+    def computed(results: Results, *args: P.args, **kwargs: P.kwargs) -> T:
+        key = (compute, args, *sorted(kwargs.items()))
+        if key not in results.computed:
+            results.computed[key] = compute(results, *args, **kwargs)
+        value = results.computed[key]
+        return cast(T, value.copy()) if isinstance(value, pd.DataFrame) else cast(T, value)
+
+    return cast(Callable[Concatenate[Results, P], T], computed)
+
+
+@once
+def sweep_spec(results: Results) -> SweepSpec:
+    """The sweep file, checked. Raises ResultsError if it is missing or damaged."""
+    if not results.spec:
+        raise ResultsError(f"{results.folder} has no {SPEC_FILE}, which has the search space")
+    try:
+        return SweepSpec.model_validate(results.spec)
+    except ValidationError as error:
+        reason = error.errors()[0]["msg"]
+        raise ResultsError(f"{results.folder}/{SPEC_FILE} is damaged: {reason}") from None
 
 
 def load_results(

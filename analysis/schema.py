@@ -8,15 +8,21 @@ Parquet and NaN in pandas.
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields
+from typing import Final
 
 import pyarrow as pa
 
 from trainable.catalog import LOSSES, OPTIMISER, SCHEDULES, TARGETS, unknown
 from trainable.metrics import EpochMetrics
 
-SEARCH, REPLICATE = "search", "replicate"
-RUNNING, PAUSED, COMPLETED = "running", "paused", "completed"
-STOPPED, DIVERGED, FAILED = "stopped", "diverged", "failed"
+SEARCH: Final = "search"
+REPLICATE: Final = "replicate"
+RUNNING: Final = "running"
+PAUSED: Final = "paused"
+COMPLETED: Final = "completed"
+STOPPED: Final = "stopped"
+DIVERGED: Final = "diverged"
+FAILED: Final = "failed"
 PARAM = "param_"
 
 ARROW_TYPES: dict[str, pa.DataType] = {

@@ -169,10 +169,12 @@ def _end(go: "Callable[[Any], Finished]", folder: Folder) -> None:
 
 
 def _say(finished: "Finished") -> None:
+    from analysis.printed.text import print_best
     from analysis.report.write import write_report
-    from search.driver.summary import print_next, print_summary
+    from analysis.results import load_results
+    from search.driver.next_steps import print_next
 
-    print_summary(finished.spec, finished.folder, out)
+    print_best(load_results(finished.folder, columns=[]), out)
     print_next(finished.folder, write_report(finished.folder), out)
     for trial in finished.failed:
         err.print(Text(f"failed: {trial.trial_id}: {trial.end_reason}"), soft_wrap=True)

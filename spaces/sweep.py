@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, PrivateAttr, model_validator
 
 from spaces.domains import Choice, Domain, Fixed
 from spaces.overrides import parse_space
@@ -94,17 +94,19 @@ class SweepSpec(Section):
     training: TrainingSpec = TrainingSpec()
     resources: ResourcesSpec = ResourcesSpec()
     space: dict[str, Any] = Field(default={})
+    _cells: list[Cell] = PrivateAttr(default_factory=list)
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
         if self.preset not in PRESETS:
             raise ValueError(f"space.preset: {unknown('preset', self.preset, PRESETS)}")
-        cells = self.cells()
+        cells = self._grid()
         for study, times in Counter(cell.study for cell in cells).items():
             if times > 1:
                 raise ValueError(f"study {study} is there {times} times: name each setting once")
         for cell in cells:
             self._check_cell(cell)
+        self._cells = cells
         return self
 
     def _check_cell(self, cell: Cell) -> None:
@@ -152,10 +154,14 @@ class SweepSpec(Section):
         if len(set(defaults.values())) > 1:
             each = ", ".join(f"{network} for {name}" for name, network in defaults.items())
             raise ValueError(f"network: is missing, and the defaults differ ({each}): name one")
-        return self.model_copy(update={"network": list(defaults.values())[:1]})
+        network = list(defaults.values())[:1]
+        return self.model_validate(self.model_dump() | {"network": network})
 
     def cells(self) -> list[Cell]:
         """The grid: data sets x networks x noise settings x losses, in this order."""
+        return list(self._cells)
+
+    def _grid(self) -> list[Cell]:
         if self.network is None:
             self.with_network(gpu=False)
             return self.with_network(gpu=True).cells()

@@ -1,6 +1,8 @@
 import numpy as np
+import pandas as pd
 import pytest
 
+from analysis import best as best_module
 from analysis.best import (
     REPLICATE_COUNTS,
     best_configs,
@@ -9,8 +11,10 @@ from analysis.best import (
     parameters,
     top_configs,
 )
+from analysis.report.build import build_report
 from analysis.results import ResultsError, load_results
-from tests.recorded import epoch_row, trial_row, write_results
+from analysis.rule import may_win, selection_key
+from tests.recorded import epoch_row, record_sweep, trial_row, write_results
 
 ELR = "symmetric-0.4-elr"
 ALLOWED = 'name = "t"\n[search]\nmetric = "test_accuracy"\nallow_test_selection = true\n'
@@ -258,3 +262,39 @@ def test_parameters_are_those_the_trial_has(tmp_path):
     table = best(tmp_path, trials)
     assert parameters(table.iloc[0]) == {"lam": 3.0, "milestones": "40 80"}
     assert parameters(table.iloc[1]) == {"q": 0.7}
+
+
+def test_rule_sorts_trials_and_tables_alike():
+    trials = [(0, 0.8), (3, float("nan")), (1, 0.8), (2, 0.9)]
+    numbers = [number for number, _ in sorted(trials, key=lambda t: selection_key(*t))]
+    assert numbers == [2, 0, 1, 3]
+    assert selection_key(1, float("nan"), 0.7) < selection_key(0, float("nan"), 0.6)
+    assert selection_key(1, 0.5, 0.1) < selection_key(0, float("nan"), 0.9)
+
+
+def test_rule_reads_a_trial_as_it_reads_a_column():
+    rows = [("completed", 3, 3, 0.5), ("completed", 2, 3, 0.5), ("stopped", 3, 3, 0.5)]
+    rows.append(("completed", 3, 3, float("nan")))
+    columns = pd.DataFrame(rows)
+    assert [bool(may_win(*row)) for row in rows] == [True, False, False, False]
+    assert may_win(*(columns[k] for k in columns)).tolist() == [True, False, False, False]
+
+
+def test_report_ranks_the_trials_once(tmp_path, monkeypatch):
+    ranked = []
+    ranking = best_module._ranked
+
+    def heard(trials, values):
+        ranked.append(values)
+        return ranking(trials, values)
+
+    monkeypatch.setattr(best_module, "_ranked", heard)
+    build_report(load_results(record_sweep(tmp_path, replicates=1)))
+    assert sorted(ranked) == [["confirmed_value", "replicated_value"], ["selection_value"]]
+
+
+def test_tables_that_were_computed_once_are_not_shared(tmp_path):
+    results = load_results(write_results(tmp_path, [trial_row()]))
+    table = best_configs(results)
+    table.loc[0, "number"] = 7
+    assert best_configs(results).loc[0, "number"] == 0

@@ -2,6 +2,7 @@
 
 import pytest
 
+from spaces import sweep
 from spaces.load import SpecError, parse_sweep
 from spaces.sweep import SweepSpec
 from trainable.catalog import NOISE_KINDS
@@ -246,3 +247,13 @@ def test_sweep_is_frozen():
     with pytest.raises(ValueError, match="frozen"):
         spec.name = "other"  # type: ignore[misc]
     assert SweepSpec.model_validate(spec.model_dump()) == spec
+
+
+def test_the_grid_is_built_once(monkeypatch):
+    built = []
+    build = sweep.build_space
+    monkeypatch.setattr(sweep, "build_space", lambda *a, **k: built.append(a) or build(*a, **k))
+    spec = parse_sweep(DIGITS)
+    assert len(built) == len(spec.cells()) == 2
+    assert spec.cells()[0] is spec.cells()[0]
+    assert len(built) == 2

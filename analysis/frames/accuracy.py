@@ -7,7 +7,7 @@ import pandas as pd
 
 from analysis.best import STUDY_COLUMNS, chosen_configs, final_trials, records
 from analysis.frames.published import deviations, published
-from analysis.results import Results
+from analysis.results import Results, once
 
 SETTING = ["dataset", "model", "noise_kind", "noise_rate", "noise"]
 """Columns that studies must share to be compared."""
@@ -22,6 +22,7 @@ LEAST_WIDTH = 1e-9
 """Width of an interval that is only rounding: accuracies of a small test set are few values."""
 
 
+@once
 def accuracy_table(results: Results) -> pd.DataFrame:
     """Test accuracy at the last epoch of each study's final configuration, one row a study.
 

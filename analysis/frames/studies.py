@@ -12,13 +12,11 @@ import optuna
 import pandas as pd
 from optuna.storages.journal import JournalFileBackend
 from optuna.trial import FrozenTrial, TrialState
-from pydantic import ValidationError
 
 from analysis.best import records, selected_on_test
-from analysis.results import Results, ResultsError
+from analysis.results import Results, ResultsError, once, sweep_spec
 from analysis.schema import COMPLETED, DIVERGED, FAILED, PAUSED, RUNNING, SEARCH, STOPPED
 from spaces.space import Space
-from spaces.sweep import SweepSpec
 from trainable.config import TrialConfig
 
 STATES: dict[str, TrialState] = {
@@ -39,6 +37,7 @@ TRIALS_PER_PARAMETER = 3
 mere noise."""
 
 
+@once
 def optuna_studies(
     results: Results, storage: optuna.storages.BaseStorage | None = None
 ) -> dict[str, optuna.Study]:
@@ -51,7 +50,7 @@ def optuna_studies(
     Raises ResultsError if the sweep file is missing or does not fit the trials.
     """
     selected_on_test(results)
-    spaces = _spaces(results)
+    spaces = {cell.study: cell.space for cell in sweep_spec(results).cells()}
     names = results.trials["study"].cat.categories
     storage = optuna.storages.InMemoryStorage() if storage is None else storage
     curves = _curves(results)
@@ -117,16 +116,6 @@ def _quiet() -> Iterator[None]:
         yield
     finally:
         optuna.logging.set_verbosity(before)
-
-
-def _spaces(results: Results) -> dict[str, Space]:
-    if not results.spec:
-        raise ResultsError(f"{results.folder} has no sweep.toml, which has the search space")
-    try:
-        return {cell.study: cell.space for cell in SweepSpec.model_validate(results.spec).cells()}
-    except ValidationError as error:
-        reason = error.errors()[0]["msg"]
-        raise ResultsError(f"{results.folder}/sweep.toml is damaged: {reason}") from None
 
 
 def _curves(results: Results) -> dict[str, dict[int, float]]:

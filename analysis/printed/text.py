@@ -10,7 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from analysis.best import best_configs, parameters, records, selected_on_test, top_configs
-from analysis.results import Results
+from analysis.results import Results, ResultsError, sweep_spec
 from analysis.schema import PARAM, SEARCH
 from analysis.wording import percent
 
@@ -88,17 +88,24 @@ def _parameters(row: Mapping[str, Any], varied: set[str]) -> str:
 
 
 def varied_parameters(results: Results) -> dict[str, set[str]]:
-    """Per study, the hyperparameters that differ between its search trials (all, if one trial)."""
+    """Per study, the hyperparameters that it searches; all, if it searches none.
+
+    Those of the sweep file, or, where there is none that names the study, those that differ
+    between its search trials.
+    """
     trials = results.trials[results.trials["phase"] == SEARCH]
     columns = [name for name in trials.columns if name.startswith(PARAM)]
-    return {
-        str(study): {
-            name.removeprefix(PARAM)
-            for name in columns
-            if len(group) == 1 or group[name].nunique() > 1
-        }
-        for study, group in trials.groupby("study", observed=True)
-    }
+    try:
+        cells = {cell.study: cell for cell in sweep_spec(results).cells()}
+    except ResultsError:
+        cells = {}
+    varied = {}
+    for study, group in ((str(k), g) for k, g in trials.groupby("study", observed=True)):
+        names = {name for name in columns if group[name].nunique() > 1}
+        if study in cells:
+            names = {PARAM + name.rpartition(".")[2] for name in cells[study].space.varies}
+        varied[study] = {name.removeprefix(PARAM) for name in names or columns}
+    return varied
 
 
 def print_table(header: tuple[str, ...], rows: list[list[str]], out: Console) -> None:

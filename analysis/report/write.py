@@ -4,12 +4,9 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from pydantic import ValidationError
-
 from analysis.report.build import build_report
-from analysis.results import Results, ResultsError, load_results
+from analysis.results import Results, ResultsError, load_results, sweep_spec
 from analysis.schema import SEARCH
-from spaces.sweep import SweepSpec
 from trainable.folder.storage import Folder, StorageError
 
 REPORT = "report.html"
@@ -69,8 +66,8 @@ def has_ended(results: Results) -> bool:
     if results.running:
         return False
     try:
-        spec = SweepSpec.model_validate(results.spec)
-    except ValidationError:
+        spec = sweep_spec(results)
+    except ResultsError:
         return True
     search = results.trials[results.trials["phase"] == SEARCH]
     counts = search["study"].value_counts()

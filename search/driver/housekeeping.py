@@ -4,10 +4,14 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from analysis.rule import may_win, selection_key
+from analysis.schema import PAUSED, REPLICATE
 from search.studies.trial import ENDED
 from trainable.folder.storage import Folder
 from trainable.trial.checkpoints import CHECKPOINTS, KEPT_MODELS
 from trainable.trial.final_targets import TARGETS
+
+_JUDGED = ("status", "epochs", "max_epochs", "selection_value")
 
 
 class Housekeeping:
@@ -21,7 +25,9 @@ class Housekeeping:
     def __init__(self, results: Folder) -> None:
         self._checkpoints = results / CHECKPOINTS
         self._targets = results / TARGETS
+        # Trials of which nothing is left: a storage is not asked again.
         self._gone: set[str] = set()
+        # (trial, epochs) of which one checkpoint is left.
         self._single: set[tuple[str, int]] = set()
 
     def tidy(self, rows: Sequence[Mapping[str, Any]]) -> None:
@@ -29,7 +35,7 @@ class Housekeeping:
         kept = _kept(rows)
         for row in rows:
             trial_id, ended = row["trial_id"], row["status"] in ENDED
-            if row["status"] == "paused" or trial_id in kept:
+            if row["status"] == PAUSED or trial_id in kept:
                 self._leave_last(trial_id, row["epochs"])
             elif ended and trial_id not in self._gone:
                 self._checkpoints.delete(trial_id)
@@ -50,14 +56,14 @@ def _kept(rows: Iterable[Mapping[str, Any]]) -> set[str]:
     best: dict[str, list[Mapping[str, Any]]] = defaultdict(list)
     kept = set()
     for row in rows:
-        if row["phase"] == "replicate":
+        if row["phase"] == REPLICATE:
             kept.add(row["source_trial_id"])
-        elif row["status"] == "completed":
+        elif may_win(*(row[name] for name in _JUDGED)):
             best[row["study"]].append(row)
     for candidates in best.values():
         kept |= {row["trial_id"] for row in sorted(candidates, key=_rank)[:KEPT_MODELS]}
     return kept
 
 
-def _rank(row: Mapping[str, Any]) -> tuple[float, int]:
-    return (-row["selection_value"], row["number"])
+def _rank(row: Mapping[str, Any]) -> tuple[float, ...]:
+    return selection_key(row["number"], row["selection_value"])

@@ -2,6 +2,7 @@
 
 import math
 import time
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -10,7 +11,9 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from analysis.wording import duration
+from analysis.rule import may_win, selection_key
+from analysis.schema import COMPLETED, DIVERGED, FAILED, PAUSED, STOPPED
+from analysis.wording import duration, percent
 from search.studies.study import Study
 from search.studies.sweep import Sweep
 from search.studies.trial import Trial
@@ -56,29 +59,33 @@ class StudyState:
 def study_state(study: Study) -> StudyState:
     """Count the trials of a study. The best is the selection rule's, or so far the leader."""
     trials = list(study.trials.values())
-    count = {s: sum(t.status == s for t in trials) for s in ("completed", "paused", "stopped")}
+    count = Counter(trial.status for trial in trials)
     waiting = len(study.waiting)
     return StudyState(
         name=study.name,
         planned=study.planned + len(trials) - len(study.searched),
-        completed=count["completed"],
+        completed=count[COMPLETED],
         running=study.running - waiting,
         waiting=waiting,
-        paused=count["paused"],
-        stopped=count["stopped"],
-        diverged=sum(t.status == "diverged" for t in trials),
-        failed=sum(t.status == "failed" for t in trials),
+        paused=count[PAUSED],
+        stopped=count[STOPPED],
+        diverged=count[DIVERGED],
+        failed=count[FAILED],
         epochs=sum(t.epochs for t in trials),
-        saved=sum(t.config.max_epochs - t.epochs for t in trials if t.status == "stopped"),
+        saved=sum(t.config.max_epochs - t.epochs for t in trials if t.status == STOPPED),
         best=_best(study),
     )
 
 
 def _best(study: Study) -> Trial | None:
-    metric = study.search.metric
-    heard = [t for t in study.searched if t.last and not math.isnan(getattr(t.last, metric))]
-    full = [t for t in heard if t.status == "completed"] or heard
-    return max(full, key=lambda t: (getattr(t.last, metric), -t.number), default=None)
+    values = {t.trial_id: getattr(t.last, study.search.metric) for t in study.searched if t.last}
+    heard = [t for t in study.searched if not math.isnan(values.get(t.trial_id, math.nan))]
+    full = [
+        t for t in heard if may_win(t.status, t.epochs, t.config.max_epochs, values[t.trial_id])
+    ]
+    return min(
+        full or heard, key=lambda t: selection_key(t.number, values[t.trial_id]), default=None
+    )
 
 
 class Progress:
@@ -91,12 +98,17 @@ class Progress:
     def __init__(self, sweep: Sweep, console: Console, occupancy: Callable[[int], str]) -> None:
         self._sweep = sweep
         self._console = console
+        # Of how many running trials a machine is full: "2 of 4 slots".
         self._occupancy = occupancy
         self._start = time.monotonic()
+        # Epochs of earlier starts: this one's speed is told without them.
         self._epochs_before = sum(trial.epochs for trial in sweep.trials)
+        # When it was last drawn.
         self._drawn = self._start
+        # Since when each trial waits for its resources; and whether that was said.
         self._waiting: dict[str, float] = {}
         self._warned = False
+        # The table that redraws itself; None where the output is no terminal.
         self._live: Live | None = None
         if console.is_terminal:
             self._live = Live(console=console, auto_refresh=False, transient=True)
@@ -182,7 +194,7 @@ class Progress:
             str(state.running),
             str(state.stopped),
             str(state.diverged + state.failed),
-            f"{value:.4f}" if best else "",
+            percent(value) if best else "",
             parameter_text(best, self._sweep) if best else "",
             str(state.epochs),
             str(state.saved),
@@ -197,7 +209,7 @@ class Progress:
             self._occupancy(running),
             f"{sum(s.stopped for s in states)} stopped early",
         ]
-        for name in ("waiting", "paused", "diverged", "failed"):
+        for name in ("waiting", PAUSED, DIVERGED, FAILED):
             count = sum(getattr(state, name) for state in states)
             if count:
                 parts.append(f"{count} {name}")

@@ -19,6 +19,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from analysis.results import ResultsError, load_results
+from analysis.rule import selection_key
 from analysis.schema import COMPLETED, DIVERGED, SEARCH, STOPPED
 from spaces.load import SpecError, differences, dump_sweep, parse_sweep
 from spaces.sweep import SweepSpec
@@ -58,9 +59,9 @@ class Curve:
         return -math.inf if self.diverged else float(self.value[-1])
 
     @property
-    def rank(self) -> tuple[float, int]:
-        """Larger is better by the selection rule: ties go to the smaller trial number."""
-        return self.final, -self.number
+    def key(self) -> tuple[float, ...]:
+        """What the selection rule sorts by, the best one first."""
+        return selection_key(self.number, self.final)
 
 
 @dataclass(frozen=True)

@@ -57,7 +57,7 @@ def _title(study: str, curves: Curves) -> str:
     if not study:
         return "all studies"
     pool = curves.studies[study]
-    best = max(pool, key=lambda curve: curve.rank)
+    best = min(pool, key=lambda curve: curve.key)
     return (
         f"{study}: {len(pool)} trials, best val {100 * best.final:.2f}, "
         f"its test {100 * best.test[-1]:.2f}"

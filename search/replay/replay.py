@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from analysis.schema import COMPLETED
 from search.replay.curves import Curve, Curves
 from search.replay.pool import Pool, PoolCell
 from search.studies.simulate import Dealer, simulate
@@ -96,15 +97,15 @@ def _run(
 ) -> Run:
     pool = Pool(cell.space, curves)
     dealer = _dealer(spec, PoolCell(**vars(cell), pool=pool), strategy, seed)
-    best = max(curves, key=lambda curve: curve.rank)
+    best = min(curves, key=lambda curve: curve.key)
     chosen: Curve | None = None
     epochs = 0
     to_value = to_test = math.inf
     for trial, outcome in simulate(dealer, _epoch_of(pool, spec.search.metric), slots=slots):
         epochs += 1
-        if outcome.status == "completed":
+        if outcome.status == COMPLETED:
             curve = pool.taken[trial.number]
-            chosen = max(chosen or curve, curve, key=lambda curve: curve.rank)
+            chosen = min(chosen or curve, curve, key=lambda curve: curve.key)
             if chosen.final >= best.final - TOLERANCE:
                 to_value = min(to_value, epochs)
             if chosen.test[-1] >= best.test[-1] - TOLERANCE:
