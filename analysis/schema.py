@@ -12,7 +12,7 @@ from typing import Final
 
 import pyarrow as pa
 
-from trainable.catalog import LOSSES, OPTIMISER, SCHEDULES, TARGETS, unknown
+from trainable.catalog import LOSSES, NETWORKS, OPTIMISER, SCHEDULES, TARGETS, unknown
 from trainable.metrics import EpochMetrics
 
 SEARCH: Final = "search"
@@ -123,10 +123,11 @@ EPOCH_COLUMNS: tuple[Column, ...] = (
 def _parameter_columns() -> dict[str, Column]:
     """A column for every hyperparameter there is; whole numbers and lists keep their form."""
     dtypes: dict[type, str] = {float: "float", int: "int", bool: "bool", str: "category"}
-    entries = [*LOSSES.values(), *TARGETS.values(), OPTIMISER, *SCHEDULES.values()]
+    tables = (LOSSES, TARGETS, {"": OPTIMISER}, SCHEDULES, NETWORKS)
     return {
         f"{PARAM}{name}": Column(f"{PARAM}{name}", dtypes.get(p.kind, "category"), p.meaning)
-        for entry in entries
+        for table in tables
+        for entry in table.values()
         for name, p in entry.parameters.items()
     }
 

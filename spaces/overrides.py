@@ -1,7 +1,8 @@
 """Reading ``[space]``: ranges, choices and fixed values that a sweep puts over its preset.
 
 A name stands for the parameter of every owner in the sweep that has it; a table named after an
-owner (a loss, a target, a schedule or ``optimiser``) speaks for that owner alone, and wins::
+owner (a loss, a target, a schedule, a network or ``optimiser``) speaks for that owner alone, and
+wins::
 
     [space]
     preset = "default"
@@ -28,7 +29,9 @@ Owned: TypeAlias = Mapping[str, Mapping[str, Parameter]]
 """Parameters by owner, then by name."""
 
 
-def parse_space(table: Mapping[str, Any], losses: Sequence[str], preset: str) -> Domains:
+def parse_space(
+    table: Mapping[str, Any], losses: Sequence[str], networks: Sequence[str], preset: str
+) -> Domains:
     """``[space]`` without its ``preset`` key, as domains by owner.
 
     Raises ValueError for a name that nothing in the sweep has, a value out of its range, a range
@@ -37,12 +40,15 @@ def parse_space(table: Mapping[str, Any], losses: Sequence[str], preset: str) ->
     if preset not in PRESETS:
         raise ValueError(unknown("preset", preset, PRESETS))
     every = {owner: p for loss in losses for owner, p in owners(loss).items()}
+    every |= {network: ALL_OWNERS[network] for network in networks}
     scoped = {name: value for name, value in table.items() if name in ALL_OWNERS}
     plain = {name: value for name, value in table.items() if name not in ALL_OWNERS}
     for owner, values in scoped.items():
         if not isinstance(values, Mapping):
             raise ValueError(f"{owner} = {shown(values)} is not a table; write [space.{owner}]")
-    active = _active(every, plain, scoped, losses, preset)
+    branches = _branches(every, plain, scoped, losses, preset)
+    used = {OPTIMISER_OWNER, *losses, *networks, *branches}
+    active = {owner: parameters for owner, parameters in every.items() if owner in used}
     result: dict[str, dict[str, Domain]] = {owner: {} for owner in active}
     for name, value in plain.items():
         found = {owner: active[owner][name] for owner in _owners_of(name, value, active, every)}
@@ -108,23 +114,23 @@ def _single(domain: Range | Choice) -> Domain:
     return Fixed(domain.low) if domain.low == domain.high else domain
 
 
-def _active(
+def _branches(
     every: Owned,
     plain: Mapping[str, Any],
     scoped: Mapping[str, Mapping[str, Any]],
     losses: Sequence[str],
     preset: str,
-) -> Owned:
-    """The owners that a trial of this sweep can have: not every target, not every schedule."""
-    active = {OPTIMISER_OWNER, *losses}
+) -> set[str]:
+    """The targets and schedules that a trial of this sweep can have."""
+    found: set[str] = set()
     for owner, name in [(OPTIMISER_OWNER, "lr_schedule"), *((loss, "target") for loss in losses)]:
         if name not in every[owner]:
             continue
         parameter = every[owner][name]
         domain = PRESETS[preset].domains.get(owner, {}).get(name, Fixed(parameter.default))
         given = scoped.get(owner, {}).get(name, plain.get(name))
-        active |= set(options(domain if given is None else parse_domain(name, given, parameter)))
-    return {owner: parameters for owner, parameters in every.items() if owner in active}
+        found |= set(options(domain if given is None else parse_domain(name, given, parameter)))
+    return found
 
 
 def _owners_of(name: str, value: Any, active: Owned, every: Owned) -> list[str]:
@@ -140,9 +146,9 @@ def _owners_of(name: str, value: Any, active: Owned, every: Owned) -> list[str]:
         raise ValueError(f"{name}: {ONE_DECAY}")
     if idle:
         raise ValueError(f"{name} belongs to {', '.join(idle)}: this sweep never uses it")
-    owning = [loss for loss in ALL_OWNERS if name in ALL_OWNERS[loss]]
+    owning = [owner for owner, parameters in ALL_OWNERS.items() if name in parameters]
     if owning:
-        raise ValueError(f"{name} belongs to {', '.join(owning)}: no loss of this sweep has it")
+        raise ValueError(f"{name} belongs to {', '.join(owning)}: nothing in this sweep has it")
     if isinstance(value, Mapping) and not _DOMAIN_KEYS & set(value):
         raise ValueError(unknown("table [space]", name, active))
     known = dict.fromkeys(n for parameters in active.values() for n in parameters)

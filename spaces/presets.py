@@ -10,12 +10,21 @@ from dataclasses import dataclass, field
 
 from spaces.domains import Choice, Domain, Fixed, Range
 from spaces.space import Group, Space
-from trainable.catalog import LOSSES, OPTIMISER, SCHEDULES, TARGETS, Parameter, Value, unknown
+from trainable.catalog import (
+    LOSSES,
+    NETWORKS,
+    OPTIMISER,
+    SCHEDULES,
+    TARGETS,
+    Parameter,
+    Value,
+    unknown,
+)
 from trainable.references import reference_parameters
 
 OPTIMISER_OWNER = "optimiser"
 Domains = Mapping[str, Mapping[str, Domain]]
-"""Domains by owner (loss, target, schedule or ``optimiser``), then by parameter."""
+"""Domains by owner (loss, target, schedule network or ``optimiser``), then by parameter."""
 
 REFINED: dict[str, Mapping[str, Parameter]] = {
     name: {n: p for n, p in entry.parameters.items() if (name, n) != ("adam_literal", "beta2")}
@@ -29,6 +38,7 @@ ALL_OWNERS: dict[str, Mapping[str, Parameter]] = {
     OPTIMISER_OWNER: OPTIMISER.parameters,
     **REFINED,
     **{name: entry.parameters for name, entry in SCHEDULES.items()},
+    **{name: entry.parameters for name, entry in NETWORKS.items()},
 }
 """Everything that has parameters: the tables a sweep file may write under ``[space]``."""
 
@@ -195,6 +205,7 @@ def build_space(
     dataset: str,
     noise_kind: str,
     max_epochs: int,
+    network: str,
     preset: str = "default",
     overrides: Domains | None = None,
 ) -> tuple[Space, dict[str, Value]]:
@@ -209,6 +220,8 @@ def build_space(
     targets = options(_topmost(loss, "target", Fixed("adam"), layers))
     target = "adam" if "adam" in targets else targets[0]
     reference = reference_setting(loss, dataset, noise_kind, max_epochs, target)
+    layers_of = ALL_OWNERS[network]
+    reference[network] = {name: Fixed(parameter.default) for name, parameter in layers_of.items()}
     domains = {
         owner: {name: _topmost(owner, name, domain, layers) for name, domain in fixed.items()}
         for owner, fixed in reference.items()
@@ -218,6 +231,7 @@ def build_space(
         Group(OPTIMISER_OWNER, domains[OPTIMISER_OWNER]),
         *_branches(domains, loss, "target"),
         *_branches(domains, OPTIMISER_OWNER, "lr_schedule"),
+        Group(network, domains[network]),
     )
     values = {
         group.qualified(name): domain.value

@@ -139,7 +139,7 @@ class SweepSpec(Section):
         """What ``[space]`` puts over the preset, by owner. Raises ValueError where it is wrong."""
         table = {name: value for name, value in self.space.items() if name != "preset"}
         try:
-            return parse_space(table, self.losses, self.preset)
+            return parse_space(table, self.losses, self.network or [], self.preset)
         except ValueError as error:
             raise ValueError(f"space: {error}") from None
 
@@ -179,6 +179,7 @@ class SweepSpec(Section):
             dataset=data.name,
             noise_kind=noise.kind,
             max_epochs=max_epochs,
+            network=network,
             preset=self.preset,
             overrides=overrides,
         )

@@ -85,7 +85,9 @@ def naming(table: str, name: str, root: Path = ROOT) -> list[str]:
         "data set": [*data, f"data.name={name}", "data.train_examples=1000"]
         if name == "cifar100"
         else [*data, f"data.name={name}"],
-        "network": [f"network={name}"],
+        # At its narrowest: what a wide network costs is not the question here.
+        "network": [f"network={name}"]
+        + (["space.width=4"] if "width" in getattr(NETWORKS.get(name), "parameters", {}) else []),
         "schedule": [f"space.lr_schedule={name}"],
         "preset": [f"space.preset={name}"],
         "sampler": [f"search.sampler={name}", "space.preset=paper"],
@@ -241,7 +243,8 @@ def data_sets(root: Path) -> list[str]:
 
 
 def networks(root: Path) -> list[str]:
-    return [f"network={texts(NETWORKS)}", "losses=ce", "search.sampler=cmaes"]
+    narrow = ["space.resnet9.width=8", "space.wrn28_10.width=1"]
+    return [f"network={texts(NETWORKS)}", "losses=ce", "search.sampler=cmaes", *narrow]
 
 
 @pytest.mark.slow

@@ -15,6 +15,7 @@ import pytest
 import tomli_w
 import torch
 import typer
+from torch.utils.flop_counter import FlopCounterMode
 
 import analysis.__main__
 import search.__main__
@@ -32,6 +33,7 @@ from trainable.catalog import (
     TARGETS,
     Entry,
 )
+from trainable.network.networks import build_network
 from trainable.references import reference_parameters
 
 ROOT = Path(__file__).parents[1]
@@ -237,7 +239,21 @@ def test_spaces_readme_tells_what_varies_of_every_loss_and_target():
 def test_trainable_readme_lists_every_kind_data_set_and_network():
     assert rows("| kind | what").keys() - {""} == NOISE_KINDS.keys()
     assert rows("| data set | images").keys() == DATASETS.keys()
-    assert rows("| network |").keys() == NETWORKS.keys()
+    assert rows("| network | parameters").keys() == NETWORKS.keys()
+
+
+def test_trainable_readme_has_the_networks_parameters_and_arithmetic():
+    for label, (parameters, megaflops, *_) in {
+        **rows("| network | parameters"),
+        **rows("| network, parameters"),
+    }.items():
+        name, *options = label.replace("`", "").split(", ")
+        given = {key: int(value) for key, value in map(str.split, options)}
+        with torch.device("meta"), FlopCounterMode(display=False) as counter:
+            network = build_network(name, channels=3, size=32, num_classes=10, **given).eval()
+            network(torch.empty(1, 3, 32, 32))
+        assert parameters == f"{sum(p.numel() for p in network.parameters()):,}"
+        assert megaflops == f"{counter.get_total_flops() / 1e6:,.1f}"
 
 
 def test_trainable_readme_names_every_module():

@@ -8,8 +8,8 @@ from spaces.domains import Choice, Fixed, Range
 from spaces.overrides import parse_space
 
 
-def parse(table, losses=("elr", "adam_elr"), preset="default"):
-    return parse_space(table, losses, preset)
+def parse(table, losses=("elr", "adam_elr"), preset="default", networks=("resnet34",)):
+    return parse_space(table, losses, networks, preset)
 
 
 def test_parse_space_gives_a_plain_name_to_every_owner_that_has_it():
@@ -82,11 +82,29 @@ def test_parse_space_gives_beta2_to_every_target_but_the_literal_one():
     assert "beta2" not in domains["adam_literal"]
 
 
+def test_parse_space_knows_what_the_sweep_s_networks_have():
+    domains = parse({"width": {"low": 8, "high": 32, "step": 8}}, networks=["resnet9"])
+    assert domains["resnet9"] == {"width": Range(8, 32, step=8, whole=True)}
+    tables = {"wrn28_10": {"depth": {"choice": [16, 28]}}, "resnet9": {"width": 16}}
+    domains = parse(tables, networks=["resnet9", "wrn28_10"])
+    assert (domains["resnet9"], domains["wrn28_10"]) == (
+        {"width": Fixed(16)},
+        {"depth": Choice((16, 28))},
+    )
+    with pytest.raises(
+        ValueError, match=r"width means .* \[space.resnet9\] or \[space.wrn28_10\]"
+    ):
+        parse({"width": 4}, networks=["resnet9", "wrn28_10"])
+
+
 @pytest.mark.parametrize(
     ("table", "message"),
     [
+        ({"width": 16}, "width belongs to resnet9, wrn28_10: nothing in this sweep has it"),
+        ({"resnet9": {"width": 16}}, "[space.resnet9]: no study of this sweep uses 'resnet9'"),
+        ({"resnet34": {"width": 16}}, "unknown parameter of resnet34 'width': valid: none"),
         ({"lamm": 3}, "unknown parameter 'lamm': did you mean 'lam'? valid: lam, beta, lr"),
-        ({"q": 0.3}, "q belongs to gce: no loss of this sweep has it"),
+        ({"q": 0.3}, "q belongs to gce: nothing in this sweep has it"),
         ({"warm_up": 0.3}, "warm_up belongs to one_cycle: this sweep never uses it"),
         ({"gce": {"q": 0.3}}, "[space.gce]: no study of this sweep uses 'gce'"),
         ({"one_cycle": {"warm_up": 1}}, "[space.one_cycle]: no study of this sweep uses"),

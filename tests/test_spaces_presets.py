@@ -13,14 +13,22 @@ from spaces.presets import (
     build_space,
     reference_setting,
 )
-from trainable.catalog import DATASETS, LOSSES, NOISE_KINDS, SCHEDULES, TARGETS
+from trainable.catalog import DATASETS, LOSSES, NETWORKS, NOISE_KINDS, SCHEDULES, TARGETS
 from trainable.config import DataConfig, NoiseConfig, TrialConfig
 from trainable.network.schedules import learning_rate
 
 
-def build(loss="elr", preset="default", dataset="cifar10", noise="symmetric", overrides=None):
+def build(
+    loss="elr",
+    preset="default",
+    dataset="cifar10",
+    noise="symmetric",
+    overrides=None,
+    network="tiny_cnn",
+):
     return build_space(
         loss,
+        network=network,
         dataset=dataset,
         noise_kind=noise,
         max_epochs=PRESETS[preset].max_epochs[dataset],
@@ -196,6 +204,20 @@ def test_adam_literal_has_one_beta_in_every_space():
     assert set(space.varies) >= {"adam_literal.beta1", "adam_literal.eps"}
 
 
+@pytest.mark.parametrize("network", NETWORKS)
+@pytest.mark.parametrize("preset", PRESETS)
+def test_no_preset_varies_the_network_but_a_sweep_may(preset, network):
+    space, reference = build(preset=preset, network=network)
+    parameters = NETWORKS[network].parameters
+    assert not parameters.keys() & space.varies.keys()
+    assert {n: reference[n] for n in parameters} == {n: p.default for n, p in parameters.items()}
+    if "width" in parameters:
+        varied = {network: {"width": Choice((8, 16))}}
+        space, reference = build(preset=preset, network=network, overrides=varied)
+        assert "width" in space.varies
+        assert reference["width"] in (8, 16)
+
+
 @pytest.mark.parametrize("loss", LOSSES)
 @pytest.mark.parametrize("schedule", SCHEDULES)
 def test_no_two_parameters_of_a_trial_share_a_name(loss, schedule):
@@ -203,14 +225,16 @@ def test_no_two_parameters_of_a_trial_share_a_name(loss, schedule):
     for target in REFINED if "target" in LOSSES[loss].parameters else ("",):
         groups = [ALL_OWNERS[owner] for owner in (loss, OPTIMISER_OWNER, schedule)]
         groups += [ALL_OWNERS[target]] if target else []
-        names = [name for parameters in groups for name in parameters]
-        assert len(names) == len(set(names)), target
+        for network in NETWORKS:
+            names = [name for group in (*groups, ALL_OWNERS[network]) for name in group]
+            assert len(names) == len(set(names)), (target, network)
 
 
 def test_owners_and_parameters_never_share_a_name():
     parameters = {name for owned in ALL_OWNERS.values() for name in owned}
     assert not parameters & set(ALL_OWNERS)
-    assert len(ALL_OWNERS) == len(LOSSES) + len(REFINED) + len(SCHEDULES) + 1
+    tables = (LOSSES, REFINED, SCHEDULES, NETWORKS)
+    assert len(ALL_OWNERS) == sum(map(len, tables)) + 1
 
 
 @pytest.mark.parametrize(
@@ -218,5 +242,6 @@ def test_owners_and_parameters_never_share_a_name():
     [("elrr", "default", "unknown loss 'elrr'"), ("elr", "papr", "unknown preset 'papr'")],
 )
 def test_build_space_refuses_unknown_names(loss, preset, message):
+    names = {"dataset": "digits", "noise_kind": "none", "network": "tiny_cnn"}
     with pytest.raises(ValueError, match=f"{message}: did you mean"):
-        build_space(loss, dataset="digits", noise_kind="none", max_epochs=2, preset=preset)
+        build_space(loss, **names, max_epochs=2, preset=preset)

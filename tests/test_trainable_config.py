@@ -8,7 +8,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trainable.catalog import DATASETS, LOSSES, NOISE_KINDS, OPTIMISER, SCHEDULES, TARGETS
+from trainable.catalog import (
+    DATASETS,
+    LOSSES,
+    NETWORKS,
+    NOISE_KINDS,
+    OPTIMISER,
+    SCHEDULES,
+    TARGETS,
+)
 from trainable.config import (
     DataConfig,
     NoiseConfig,
@@ -198,6 +206,36 @@ def test_fingerprint_differs_with_anything_else():
     prints = {c.fingerprint for c in [config, *others]}
     assert len(prints) == len(others) + 1
     assert all(len(p) == 16 and int(p, 16) >= 0 for p in prints)
+
+
+def test_fingerprint_of_what_the_first_version_wrote_is_what_it_was():
+    """Checkpoints are bound to it."""
+    stored = build().as_dict()
+    del stored["network_parameters"]
+    config = TrialConfig.from_dict(stored)
+    assert config == build()
+    assert config.fingerprint == "b1e014b1fcc849e0"
+
+
+def test_fingerprint_tells_networks_of_other_options_apart():
+    wide = build(network="resnet9")
+    assert wide.network_parameters == {"width": 64}
+    assert wide.parameters["width"] == 64
+    narrow = build(network="resnet9", parameters={"width": 16})
+    assert narrow.fingerprint != wide.fingerprint
+    without = dataclasses.replace(wide, network_parameters={})
+    assert without.fingerprint == wide.fingerprint
+    with pytest.raises(ValueError, match="unknown parameter of a trial with adam_elr 'width'"):
+        build(parameters={"width": 16})
+    with pytest.raises(ValueError, match="unknown depth 27: valid: 10, 16"):
+        build(network="wrn28_10", parameters={"depth": 27})
+
+
+def test_fingerprint_changes_with_what_a_name_stands_for(monkeypatch):
+    before = build(network="preact_resnet18").fingerprint
+    entry = dataclasses.replace(NETWORKS["preact_resnet18"], revision=1)
+    monkeypatch.setitem(NETWORKS, "preact_resnet18", entry)
+    assert build(network="preact_resnet18").fingerprint != before
 
 
 def test_loss_owners_are_the_loss_and_its_target():

@@ -62,10 +62,74 @@ def test_resnet_equals_torchvision_s_with_a_small_stem(depth):
 
 @pytest.mark.parametrize(
     ("name", "expected"),
-    [("resnet34", 21_282_122), ("resnet18", 11_173_962), ("preact_resnet18", 11_172_170)],
+    [
+        ("resnet34", 21_282_122),
+        ("resnet18", 11_173_962),
+        ("preact_resnet18", 11_171_274),  # DivideMix's PreActResNet18
+        ("wrn28_10", 36_479_194),  # table 4 of arXiv 1605.07146: 36.5M
+        ("resnet9", 6_573_130),
+    ],
 )
 def test_resnet_has_the_published_number_of_parameters(name, expected):
     assert num_parameters(name, 3, 32) == expected
+
+
+def test_cnn8_has_the_layers_of_its_sources():
+    convolutions = [(3, 64), (64, 64), (64, 128), (128, 128), (128, 196), (196, 196)]
+    expected = sum(9 * i * o + o + 2 * o for i, o in convolutions)  # weights, biases, batch norm
+    expected += 4 * 4 * 196 * 256 + 256 + 2 * 256  # the hidden layer and its batch norm
+    expected += 256 * 10 + 10
+    assert num_parameters("cnn8", 3, 32) == expected
+
+
+def test_preact_resnet18_skips_with_the_activated_input():
+    network = initialised("preact_resnet18").eval()
+    stem, block = network.features[:3], network.features[3]
+    assert [type(m) for m in stem] == [torch.nn.Conv2d, torch.nn.BatchNorm2d, torch.nn.ReLU]
+    assert not any(isinstance(m, torch.nn.BatchNorm2d) for m in network.features[3:])
+    x = torch.randn(2, 64, 8, 8, generator=generator())
+    activated = block.bn1(x).relu()
+    expected = activated + block.conv2(block.bn2(block.conv1(activated)).relu())
+    torch.testing.assert_close(block(x), expected)
+
+
+def test_wide_resnet_skips_with_the_input_as_it_is():
+    network = build_network("wrn28_10", channels=3, size=8, num_classes=10, depth=16, width=1)
+    block = network.eval().features[2]  # the stem, the block that changes the width, this one
+    x = torch.randn(2, 16, 8, 8, generator=generator())
+    expected = x + block.conv2(block.bn2(block.conv1(block.bn1(x).relu())).relu())
+    torch.testing.assert_close(block(x), expected)
+
+
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [("resnet9", {"width": 8}), ("resnet9", {"width": 16}), ("wrn28_10", {"width": 2})],
+)
+def test_width_is_the_channels_of_every_stage(name, options):
+    narrow = build_network(name, channels=3, size=8, num_classes=10, **options)
+    full = build_network(name, channels=3, size=8, num_classes=10)
+    share = options["width"] / NETWORKS[name].parameters["width"].default
+    assert narrow.head.in_features == share * full.head.in_features
+    assert len(narrow.state_dict()) == len(full.state_dict())
+
+
+@pytest.mark.parametrize("depth", [10, 16, 40])
+def test_depth_of_a_wide_resnet_counts_its_convolutions(depth):
+    with torch.device("meta"):
+        network = build_network(
+            "wrn28_10", channels=3, size=8, num_classes=10, depth=depth, width=1
+        )
+    kernels = [m.kernel_size for m in network.modules() if isinstance(m, torch.nn.Conv2d)]
+    # The paper's 6 n + 4: 6 n in the blocks, the stem, and the shortcuts of three stages.
+    assert kernels.count((3, 3)) + 3 == depth
+
+
+def test_build_network_refuses_parameters_that_it_does_not_have():
+    shape = {"channels": 3, "size": 8, "num_classes": 10}
+    with pytest.raises(ValueError, match="unknown parameter of resnet34 'width'"):
+        build_network("resnet34", width=16, **shape)
+    with pytest.raises(ValueError, match=r"width = 2 is not a whole number in \[4, 512\]"):
+        build_network("resnet9", width=2, **shape)
 
 
 @pytest.mark.parametrize(("channels", "size"), [(1, 28), (3, 32)])

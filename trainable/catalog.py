@@ -294,10 +294,42 @@ NOISE_KINDS: dict[str, str] = {
 RINGS = ("superclass", "contiguous")
 """The rings of five in which asymmetric noise moves CIFAR-100's classes (``class_maps``)."""
 
-NETWORKS: dict[str, str] = {
-    "tiny_cnn": "two convolutions and a linear layer: digits on a CPU",
-    "small_cnn": "four convolutions, about 94,000 parameters: 28x28 and 32x32 on a CPU",
-    "resnet18": "post-activation ResNet-18, 3x3 stem, no max-pool",
-    "resnet34": "post-activation ResNet-34, 3x3 stem, no max-pool: the paper's and ELR's",
-    "preact_resnet18": "pre-activation ResNet-18, 3x3 stem",
+NETWORKS: dict[str, Entry] = {
+    "tiny_cnn": Entry("two convolutions and a linear layer: digits on a CPU"),
+    "small_cnn": Entry("four convolutions: 28x28 and 32x32 on a CPU"),
+    "resnet9": Entry(
+        "convolution-pool stages with two residual blocks: narrow on a CPU, wide on a GPU",
+        "after Page 2018, DAWNBench",
+        {
+            "width": Parameter(
+                64, "channels of the first convolution; the last has 8 times as many", int, 4, 512
+            )
+        },
+    ),
+    "cnn8": Entry(
+        "six convolutions and two linear layers: of SCE's and APL's CIFAR-10 rows",
+        "Wang et al. 2019, arXiv 1908.06112; Ma et al. 2020, arXiv 2006.13554",
+    ),
+    "resnet18": Entry(
+        "post-activation, 3x3 stem, no max-pool", "He et al. 2015, arXiv 1512.03385"
+    ),
+    "resnet34": Entry(
+        "post-activation, 3x3 stem, no max-pool: the paper's and ELR's",
+        "He et al. 2015, arXiv 1512.03385",
+    ),
+    "preact_resnet18": Entry(
+        "pre-activation ResNet-18 as in DivideMix, ELR+ and SOP",
+        "after He et al. 2016, arXiv 1603.05027",
+        revision=2,  # the first was that of He et al.
+    ),
+    "wrn28_10": Entry(
+        "wide ResNet, pre-activation, no dropout: WRN-28-10 unless told otherwise",
+        "Zagoruyko & Komodakis 2016, arXiv 1605.07146",
+        {
+            "depth": Parameter(
+                28, "convolutions in a row: 6 n + 4", int, options=(10, 16, 22, 28, 34, 40)
+            ),
+            "width": Parameter(10, "channels of the first stage, in 16s", int, 1, 20),
+        },
+    ),
 }

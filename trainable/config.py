@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from trainable.catalog import (
@@ -119,14 +119,19 @@ class NoiseConfig:
         return "-".join(parts) if self.kind == "none" else "-".join([*parts, f"{self.rate:g}"])
 
 
+_LATER: Mapping[str, Any] = {"network_parameters": {}}
+"""Fields that the first version lacked, with the value that its trials had."""
+
+
 @dataclass(frozen=True)
 class TrialConfig:
     """Everything one trial is: the same config gives the same trial, bit for bit on a CPU.
 
     ``loss_parameters`` are complete: those of the loss, and of the target it names;
-    ``schedule_parameters`` those of ``lr_schedule``. ``max_epochs`` is the full budget. ``seed``
-    is the one number that noise, split, initialisation, order and augmentation derive from
-    (:func:`derive_seed`). ``precision`` "auto" is bfloat16 autocast where the device has it.
+    ``schedule_parameters`` those of ``lr_schedule``. ``network_parameters`` may leave out what has
+    its default. ``max_epochs`` is the full budget. ``seed`` is the one number that noise, split,
+    initialisation, order and augmentation derive from (:func:`derive_seed`). ``precision`` "auto"
+    is bfloat16 autocast where the device has it.
     """
 
     data: DataConfig
@@ -145,10 +150,10 @@ class TrialConfig:
     seed: int
     precision: str = "auto"
     compile: bool = False
+    network_parameters: Mapping[str, Value] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        if self.network not in NETWORKS:
-            raise ValueError(unknown("network", self.network, NETWORKS))
+        _network(self.network).complete(self.network, self.network_parameters)
         if self.max_epochs < 1:
             raise ValueError(f"max_epochs = {self.max_epochs} is not a whole number above 0")
         if self.precision not in PRECISIONS:
@@ -171,7 +176,8 @@ class TrialConfig:
         """A complete config from flat ``parameters`` ({"lam": 3, "lr": 0.02, …}).
 
         What is not given takes its reference value. Raises ValueError for a name that neither the
-        loss, its target, the optimiser nor the schedule has, and for a value out of range.
+        loss, its target, the optimiser, the schedule nor the network has, and for a value out of
+        range.
         """
         given = dict(parameters or {})
         loss_parameters = complete_loss(loss, _take(given, loss_owners(loss, given)))
@@ -179,9 +185,11 @@ class TrialConfig:
         lr_schedule = str(optimiser.pop("lr_schedule"))
         entry = SCHEDULES[lr_schedule]
         schedule_parameters = entry.complete(lr_schedule, _take(given, [entry]))
+        layers = _network(network)
+        network_parameters = layers.complete(network, _take(given, [layers]))
         if given:
             name = next(iter(given))
-            owners = [*loss_owners(loss, loss_parameters), OPTIMISER, entry]
+            owners = [*loss_owners(loss, loss_parameters), OPTIMISER, entry, layers]
             valid = [n for owner in owners for n in owner.parameters]
             raise ValueError(unknown(f"parameter of a trial with {loss}", name, valid))
         return cls(
@@ -196,6 +204,7 @@ class TrialConfig:
             seed=seed,
             precision=precision,
             compile=compile,
+            network_parameters=network_parameters,
             **optimiser,  # type: ignore[arg-type]
         )
 
@@ -203,7 +212,12 @@ class TrialConfig:
     def parameters(self) -> dict[str, Value]:
         """All hyperparameters, flat: what the ``param_*`` columns of the results hold."""
         optimiser = {name: getattr(self, name) for name in OPTIMISER.parameters}
-        return {**self.loss_parameters, **optimiser, **self.schedule_parameters}
+        return {
+            **self.loss_parameters,
+            **optimiser,
+            **self.schedule_parameters,
+            **self.network_parameters,
+        }
 
     def as_dict(self) -> dict[str, Any]:
         """Plain JSON-able values; :meth:`from_dict` is the inverse."""
@@ -211,6 +225,7 @@ class TrialConfig:
             **asdict(self),
             "loss_parameters": dict(self.loss_parameters),
             "schedule_parameters": dict(self.schedule_parameters),
+            "network_parameters": dict(self.network_parameters),
         }
 
     @classmethod
@@ -227,12 +242,30 @@ class TrialConfig:
     def fingerprint(self) -> str:
         """16 hex digits that differ whenever anything in the config differs but where files lie.
 
-        Another machine may have them elsewhere, and goes on with the same trial.
+        Another machine may have them elsewhere, and goes on with the same trial. A trial that an
+        earlier version can have written keeps its digits: what came later is left out while it
+        has the value that stands for its absence.
         """
-        plain = self.as_dict()
+        plain, network = self.as_dict(), NETWORKS[self.network]
         del plain["data"]["root"], plain["noise"]["labels_file"]
+        plain["network_parameters"] = {
+            name: value
+            for name, value in self.network_parameters.items()
+            if value != network.parameters[name].default
+        }
+        if network.revision > 1:
+            plain["network"] = f"{self.network}, revision {network.revision}"
+        for name, before in _LATER.items():
+            if plain[name] == before:
+                del plain[name]
         text = json.dumps(plain, sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def _network(name: str) -> Entry:
+    if name not in NETWORKS:
+        raise ValueError(unknown("network", name, NETWORKS))
+    return NETWORKS[name]
 
 
 def loss_owners(loss: str, parameters: Mapping[str, Value]) -> list[Entry]:

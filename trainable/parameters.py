@@ -93,11 +93,15 @@ class Parameter:
 
 @dataclass(frozen=True)
 class Entry:
-    """One named member of a table: what it is, where it comes from, what it takes."""
+    """One named member of a table: what it is, where it comes from, what it takes.
+
+    ``revision`` counts what the name has stood for: a trial of an earlier one is another trial.
+    """
 
     summary: str
     source: str = ""
     parameters: Mapping[str, Parameter] = field(default_factory=dict)
+    revision: int = 1
 
     def complete(self, owner: str, given: Mapping[str, Value]) -> dict[str, Value]:
         """Defaults overlaid with ``given``, each checked. Raises ValueError on a bad one."""

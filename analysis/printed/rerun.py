@@ -75,7 +75,7 @@ def _noise(noise: NoiseConfig) -> dict[str, Any]:
 
 
 def _space(config: TrialConfig) -> dict[str, Any]:
-    """The loss's and optimiser's values by plain name, those of target and schedule by owner."""
+    """The loss's and optimiser's values by plain name, the others by owner."""
     own = LOSSES[config.loss].parameters
     plain = {k: NONE if v is None else v for k, v in config.loss_parameters.items() if k in own}
     target = {k: v for k, v in config.loss_parameters.items() if k not in own}
@@ -83,6 +83,7 @@ def _space(config: TrialConfig) -> dict[str, Any]:
     scoped = {
         str(config.loss_parameters.get("target")): target,
         config.lr_schedule: dict(config.schedule_parameters),
+        config.network: dict(config.network_parameters),
     }
     tables = {owner: _given(values) for owner, values in scoped.items() if _given(values)}
     return {"preset": PRESET, **_given(plain), **_given(optimiser), **tables}

@@ -172,8 +172,9 @@ def _notes(
         yield f"{kind} noise: {_TRAINS_FIRST[kind]} when the sweep starts, not counted here"
     if "forward" in spec.losses:
         yield "forward: every actor first trains once more to estimate T, not counted here"
-    if any("batch_size" in cell.space.varies for cell in spec.cells()):
-        yield "batch_size varies: time and memory are those of the reference batch size"
+    for name in ("batch_size", "width", "depth"):
+        if any(name in cell.space.varies for cell in spec.cells()):
+            yield f"{name} varies: time and memory are those of the reference {name}"
     for node in node_types:
         fit = node.trials_per_gpu
         if fit is not None and 0 < trial.gpus < 1 and fit < int(1 / trial.gpus + 1e-9):

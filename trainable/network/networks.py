@@ -7,12 +7,13 @@ the weights are inputs).
 
 import math
 from collections.abc import Callable
+from functools import partial
 
 import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
 
-from trainable.catalog import unknown
+from trainable.catalog import NETWORKS, Value, unknown
 
 
 class Network(nn.Module):
@@ -50,10 +51,17 @@ class BasicBlock(nn.Module):
 
 
 class PreActBlock(nn.Module):
-    """He et al. 2016 (arXiv 1603.05027): batch norm and ReLU before each convolution."""
+    """He et al. 2016 (arXiv 1603.05027): batch norm and ReLU before each convolution.
 
-    def __init__(self, inputs: int, outputs: int, stride: int) -> None:
+    A block that changes shape projects the activated input, as the authors' code does. The others
+    skip with the input as it is or, with ``activated_skip``, with the activated one.
+    """
+
+    def __init__(
+        self, inputs: int, outputs: int, stride: int, *, activated_skip: bool = False
+    ) -> None:
         super().__init__()
+        self.activated_skip = activated_skip
         self.bn1 = nn.BatchNorm2d(inputs)
         self.conv1 = _conv3x3(inputs, outputs, stride)
         self.bn2 = nn.BatchNorm2d(outputs)
@@ -65,13 +73,27 @@ class PreActBlock(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """[B, inputs, H, W] -> [B, outputs, H / stride, W / stride]."""
         y = F.relu(self.bn1(x))
-        # A block that changes shape projects the activated input, as the authors' code does.
-        residual = x if self.shortcut is None else self.shortcut(y)
+        skip = y if self.activated_skip else x
+        residual = skip if self.shortcut is None else self.shortcut(y)
         y = self.conv1(y)
         return self.conv2(F.relu(self.bn2(y))) + residual  # type: ignore[no-any-return]
 
 
-def build_network(name: str, *, channels: int, size: int, num_classes: int) -> Network:
+class Residual(nn.Module):
+    """``x`` plus what ``layers`` make of it."""
+
+    def __init__(self, *layers: nn.Module) -> None:
+        super().__init__()
+        self.layers = nn.Sequential(*layers)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[B, C, H, W] -> the same shape."""
+        return x + self.layers(x)  # type: ignore[no-any-return]
+
+
+def build_network(
+    name: str, *, channels: int, size: int, num_classes: int, **parameters: Value
+) -> Network:
     """The network called ``name``, on the CPU, with torch's own random weights.
 
     Args:
@@ -79,15 +101,18 @@ def build_network(name: str, *, channels: int, size: int, num_classes: int) -> N
         channels: of the images, at least 1.
         size: height and width of the images in pixels, at least 8.
         num_classes: at least 2.
+        parameters: the network's own, such as ``width``; its defaults where left out.
 
     Raises:
-        ValueError: for an unknown name, or images too small.
+        ValueError: for an unknown name, a parameter the network does not have or take, or images
+            too small.
     """
     if name not in _BUILDERS:
         raise ValueError(unknown("network", name, _BUILDERS))
     if size < 8:
         raise ValueError(f"size = {size} is not a whole number of at least 8 pixels")
-    features, num_features = _BUILDERS[name](channels, size)
+    complete = NETWORKS[name].complete(name, parameters)
+    features, num_features = _BUILDERS[name](channels, size, **complete)
     return Network(features, num_features, num_classes)
 
 
@@ -104,7 +129,7 @@ def initialise(network: nn.Module, generator: torch.Generator) -> None:
             for parameter in module.parameters(recurse=False):
                 drawn = torch.empty(parameter.shape).uniform_(-bound, bound, generator=generator)
                 parameter.copy_(drawn)
-        elif isinstance(module, nn.BatchNorm2d):
+        elif isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d):
             module.reset_parameters()
 
 
@@ -146,42 +171,86 @@ def _small_cnn(channels: int, size: int) -> tuple[nn.Module, int]:
     return nn.Sequential(*layers), 120
 
 
-_WIDTHS = (64, 128, 256, 512)
+def _resnet9(channels: int, size: int, width: int) -> tuple[nn.Module, int]:
+    def residual(width: int) -> Residual:
+        return Residual(*_conv_bn_relu(width, width), *_conv_bn_relu(width, width))
+
+    layers = [
+        *_conv_bn_relu(channels, width),
+        *_conv_pool_bn_relu(width, 2 * width),
+        residual(2 * width),
+        *_conv_pool_bn_relu(2 * width, 4 * width),
+        *_conv_pool_bn_relu(4 * width, 8 * width),
+        residual(8 * width),
+        nn.AdaptiveMaxPool2d(1),
+        nn.Flatten(),
+    ]
+    return nn.Sequential(*layers), 8 * width
 
 
-def _stages(block: type[nn.Module], depths: tuple[int, ...]) -> list[nn.Module]:
-    """Four stages of blocks; each but the first halves the image and doubles the width."""
+def _cnn8(channels: int, size: int) -> tuple[nn.Module, int]:
+    """As its sources have it: biases before the batch norms, and no global pooling."""
     layers: list[nn.Module] = []
-    inputs = 64
-    for width, depth, stride in zip(_WIDTHS, depths, (1, 2, 2, 2), strict=True):
+    inputs = channels
+    for outputs in (64, 128, 196):
+        for _ in range(2):
+            layers += [nn.Conv2d(inputs, outputs, 3, padding=1), nn.BatchNorm2d(outputs)]
+            layers.append(nn.ReLU(inplace=True))
+            inputs = outputs
+        layers.append(nn.MaxPool2d(2))
+    hidden = [nn.Linear(196 * (size // 8) ** 2, 256), nn.BatchNorm1d(256), nn.ReLU(inplace=True)]
+    return nn.Sequential(*layers, nn.Flatten(), *hidden), 256
+
+
+def _stages(
+    block: Callable[[int, int, int], nn.Module],
+    inputs: int,
+    widths: tuple[int, ...],
+    depths: tuple[int, ...],
+) -> list[nn.Module]:
+    """Stages of blocks; each but the first halves the image."""
+    layers: list[nn.Module] = []
+    for stage, (width, depth) in enumerate(zip(widths, depths, strict=True)):
         for position in range(depth):
-            layers.append(block(inputs, width, stride if position == 0 else 1))
+            stride = 2 if stage > 0 and position == 0 else 1
+            layers.append(block(inputs, width, stride))
             inputs = width
     return layers
 
 
+_WIDTHS = (64, 128, 256, 512)
+
+
 def _resnet(depths: tuple[int, ...]) -> Callable[[int, int], tuple[nn.Module, int]]:
     def build(channels: int, size: int) -> tuple[nn.Module, int]:
-        stem = _conv_bn_relu(channels, 64)
-        return nn.Sequential(*stem, *_stages(BasicBlock, depths), *_global_average()), 512
+        stem, stages = _conv_bn_relu(channels, 64), _stages(BasicBlock, 64, _WIDTHS, depths)
+        return nn.Sequential(*stem, *stages, *_global_average()), 512
 
     return build
 
 
-def _preact_resnet(depths: tuple[int, ...]) -> Callable[[int, int], tuple[nn.Module, int]]:
-    def build(channels: int, size: int) -> tuple[nn.Module, int]:
-        last = [nn.BatchNorm2d(512), nn.ReLU(inplace=True)]
-        layers = [_conv3x3(channels, 64), *_stages(PreActBlock, depths), *last]
-        return nn.Sequential(*layers, *_global_average()), 512
-
-    return build
+def _preact_resnet18(channels: int, size: int) -> tuple[nn.Module, int]:
+    """As DivideMix, ELR+ and SOP have it: no batch norm at the end, where He et al. have one."""
+    block = partial(PreActBlock, activated_skip=True)
+    stem, stages = _conv_bn_relu(channels, 64), _stages(block, 64, _WIDTHS, (2, 2, 2, 2))
+    return nn.Sequential(*stem, *stages, *_global_average()), 512
 
 
-_BUILDERS: dict[str, Callable[[int, int], tuple[nn.Module, int]]] = {
+def _wide_resnet(channels: int, size: int, depth: int, width: int) -> tuple[nn.Module, int]:
+    widths, blocks = (16 * width, 32 * width, 64 * width), (depth - 4) // 6
+    layers = [_conv3x3(channels, 16), *_stages(PreActBlock, 16, widths, (blocks,) * 3)]
+    last = [nn.BatchNorm2d(widths[-1]), nn.ReLU(inplace=True)]
+    return nn.Sequential(*layers, *last, *_global_average()), widths[-1]
+
+
+_BUILDERS: dict[str, Callable[..., tuple[nn.Module, int]]] = {
     "tiny_cnn": _tiny_cnn,
     "small_cnn": _small_cnn,
+    "resnet9": _resnet9,
+    "cnn8": _cnn8,
     "resnet18": _resnet((2, 2, 2, 2)),
     "resnet34": _resnet((3, 4, 6, 3)),
-    "preact_resnet18": _preact_resnet((2, 2, 2, 2)),
+    "preact_resnet18": _preact_resnet18,
+    "wrn28_10": _wide_resnet,
 }
-"""(channels, size) -> (module to features, number of features)."""
+"""(channels, size, the network's parameters) -> (module to features, number of features)."""

@@ -111,7 +111,11 @@ class Trainer:
         config, (_, channels, size, _) = self.config, self._images.shape
         with torch.device("meta"):  # weights that are drawn below need not be drawn here
             network = build_network(
-                config.network, channels=channels, size=size, num_classes=self.data.num_classes
+                config.network,
+                channels=channels,
+                size=size,
+                num_classes=self.data.num_classes,
+                **config.network_parameters,
             )
         network.to_empty(device=self.device)
         self.network = network.to(memory_format=torch.channels_last)

@@ -81,6 +81,7 @@ def _plain_config(config: TrialConfig) -> TrialConfig:
         network=config.network,
         max_epochs=config.max_epochs,
         seed=derive_seed(config.seed, "transition"),
+        parameters=config.network_parameters,
         precision=config.precision,
         compile=config.compile,
     )
