@@ -116,13 +116,28 @@ def test_load_dataset_missing_files_offline_names_folder_and_files(
     assert "\n" not in message
 
 
+@pytest.mark.parametrize(
+    ("root", "message"),
+    [
+        ("home/cifar-10-batches-py", "cifar-10-batches-py is one level too deep: give the folder"),
+        ("", "is one level too high: give .*home"),
+    ],
+)
+def test_load_dataset_cifar_a_level_off_is_said_before_anything_is_fetched(
+    tmp_path, root, message
+):
+    write_cifar10(tmp_path / "home")
+    with pytest.raises(DataError, match=message):
+        load_dataset("cifar10", str(tmp_path / root))
+
+
 def test_load_dataset_damaged_batch_is_named_and_kept(tmp_path, monkeypatch):
     write_cifar10(tmp_path)
     accept_files(monkeypatch, CIFAR10, tmp_path)
     batch = tmp_path / CIFAR10.base_folder / "data_batch_2"
     batch.write_bytes(batch.read_bytes()[:-1] + b"?")
     monkeypatch.setattr("torchvision.datasets.cifar.download_and_extract_archive", offline)
-    with pytest.raises(DataError, match=r"data_batch_2 is damaged"):
+    with pytest.raises(DataError, match=r"data_batch_2 is damaged, or different data.*\"files\""):
         load_dataset("cifar10", str(tmp_path))
     assert batch.exists()
 

@@ -90,6 +90,7 @@ def _read_cifar(source: "type[CIFAR10]", root: str | None) -> tuple[Part, Part]:
     files = [*source.train_list, *source.test_list, [source.meta["filename"], source.meta["md5"]]]
     missing = _missing(folder / source.base_folder, files)
     if missing:
+        _check_level(folder, source.base_folder, missing)
         _download(lambda: source(str(folder), download=True), folder / source.base_folder, missing)
     return _part(source(str(folder), train=True)), _part(source(str(folder), train=False))
 
@@ -102,10 +103,21 @@ def _missing(folder: Path, files: list[list[str]]) -> list[str]:
     for name, md5 in files:
         if name not in missing and not check_integrity(folder / name, md5):
             raise DataError(
-                f"{folder / name} is damaged: its md5 is not {md5}; "
-                "delete it and it will be fetched again"
+                f"{folder / name} is damaged, or different data: its md5 is not {md5}; delete it "
+                'and it will be fetched again, or read your own images as data set "files"'
             )
     return missing
+
+
+def _check_level(folder: Path, base_folder: str, missing: list[str]) -> None:
+    """Before anything is fetched: the files may lie one folder further up or down."""
+    if all((folder / name).is_file() for name in missing):
+        raise DataError(
+            f"{folder} is one level too deep: give the folder that {base_folder} is in"
+        )
+    below = sorted(folder.glob(f"*/{base_folder}"))
+    if below:
+        raise DataError(f"{folder} is one level too high: give {below[0].parent}")
 
 
 def _download(fetch: Callable[[], object], folder: Path, missing: list[str]) -> None:
