@@ -123,11 +123,11 @@ def replay(
     set_: Set = None,
     export: Annotated[str | None, typer.Option(help="write the curves to this .parquet")] = None,
 ) -> None:
-    """Compare search strategies on recorded full-length curves, in seconds."""
+    """Compare search strategies on recorded full-length curves, in minutes."""
     with _clear_errors():
         from search.replay.curves import load_curves, overridden, save_curves
         from search.replay.printed import print_replay
-        from search.replay.replay import STRATEGIES, summarise
+        from search.replay.replay import STRATEGIES
         from search.replay.replay import replay as runs
 
         recorded = overridden(load_curves(curves), set_ or ())
@@ -135,8 +135,8 @@ def replay(
             save_curves(recorded, export)
         chosen = strategy or list(STRATEGIES)
         with err.status("replaying"):
-            summaries = summarise(list(runs(recorded, chosen, seeds=seeds, slots=slots)))
-        print_replay(recorded, summaries, seeds, out)
+            done = list(runs(recorded, chosen, seeds=seeds, slots=slots))
+        print_replay(recorded, done, out)
 
 
 @app.command()

@@ -135,6 +135,11 @@ EARLY_STOPPING: dict[str, EarlyStopping] = {
         "Li et al. 2020, arXiv 1810.05934, algorithm 2",
         build="search.studies.stopping:AshaPromotion",
     ),
+    "one_rung": EarlyStopping(
+        "all trials pause at grace_epochs; when all have, the best three get their full budget",
+        "Egele et al. 2024, arXiv 2404.04111",
+        build="search.studies.stopping:OneRung",
+    ),
     "median": EarlyStopping(
         "from grace_epochs on, a trial stops whose best is below the median of the others' means",
         "Golovin et al. 2017 (Vizier), the median rule",

@@ -13,7 +13,8 @@ from recorded import trial_row
 from search.__main__ import app
 from search.replay.curves import Curve, Curves, load_curves, overridden, save_curves
 from search.replay.pool import Pool, PoolCell
-from search.replay.replay import BASELINE, STOCK, Run, Summary, replay, summarise
+from search.replay.replay import BASELINE, BUDGETS, STOCK, Run, StudyRun, replay
+from search.replay.summary import ratio, summarise
 from search.studies.simulate import simulate
 from search.studies.study import Study
 from search.studies.sweep import Sweep
@@ -97,68 +98,108 @@ def test_simulate_gives_every_slot_an_epoch_in_turn():
     assert heard == [(0, 1), (1, 1), (0, 2), (1, 2)]
 
 
+def runs_of(pool: list[Curve], strategy: str, **options) -> list[Run]:
+    return list(replay(curves_of(pool), [strategy], **options))
+
+
 def test_replay_at_full_budget_pays_the_budget_for_every_trial():
     pool = pool_of([0.5, 0.6, 0.7, 0.9, 0.7, 0.6])
-    runs = list(replay(curves_of(pool), ["random+none", "tpe+none"], seeds=10))
-    assert len(runs) == 20
-    for run in runs:
-        assert run.to_value == run.to_test == run.epochs == 9 * run.trials
-    assert len({run.trials for run in runs if run.strategy == BASELINE}) > 1
+    runs = [*runs_of(pool, BASELINE, seeds=10), *runs_of(pool, "tpe+none", seeds=10)]
+    assert {run.epochs for run in runs} == {6 * 9}
+    assert {run.spent % 9 for run in runs} == {0}
+    assert len({run.spent for run in runs}) > 1
 
 
 def test_replay_of_random_search_needs_as_many_trials_as_chance_says():
     pool = pool_of([0.5, 0.5, 0.5, 0.9, 0.5, 0.5])
-    trials = [run.trials for run in replay(curves_of(pool), [BASELINE], seeds=200)]
-    # One good of six: 3.5 in the mean if every place in the order were as likely.
-    assert 2.8 < np.mean(trials) < 4.2
+    trials = [run.spent / 9 for run in runs_of(pool, BASELINE, seeds=80)]
+    # The reference, then one good of five: 1 + 3 in the mean if every place were as likely.
+    assert 3.5 < np.mean(trials) < 4.5
 
 
-def test_replay_starts_with_the_reference_unless_it_is_the_baseline():
+def test_replay_starts_with_the_reference():
     pool = [curve(0, 3.0, 0.9), *(curve(i, 1.0 + i / 10, 0.5) for i in range(1, 12))]
-    assert {run.trials for run in replay(curves_of(pool), ["tpe+none"], seeds=5)} == {1}
+    assert {run.spent for run in runs_of(pool, "tpe+none", seeds=5)} == {9}
 
 
 def test_replay_counts_within_half_a_point_as_reached():
-    near = [curve(0, 1.0, 0.9), curve(1, 10.0, 0.8951)]
-    far = [curve(0, 1.0, 0.9), curve(1, 10.0, 0.8949)]
-    trials = [
-        {run.trials for run in replay(curves_of(pool), [BASELINE], seeds=20)}
-        for pool in (near, far)
+    spent = [
+        {run.spent for run in runs_of(pool, BASELINE, seeds=2)}
+        for pool in (
+            [curve(0, 1.0, 0.9), curve(1, 3.0, 0.8951)],
+            [curve(0, 1.0, 0.9), curve(1, 3.0, 0.8949)],
+        )
     ]
-    assert trials == [{1}, {1, 2}]
+    assert spent == [{9}, {18}]
+
+
+def test_replay_reads_the_regret_of_the_choice_at_every_budget():
+    pool = [curve(0, 1.0, 0.9), curve(1, 3.0, 0.8), curve(2, 3.1, 0.85)]
+    (run,) = runs_of(pool, "tpe+none", seeds=1)
+    (study,) = run.studies
+    assert len(study.regret) == len(study.test_regret) == len(BUDGETS)
+    # After one budget the reference's neighbour, after all three the best; then no more changes.
+    np.testing.assert_allclose(study.regret[::2], [0.1, 0.0, 0.0], atol=1e-9)
+    np.testing.assert_allclose(study.test_regret[0], 0.1)
+
+
+def test_replay_of_a_study_without_a_choice_has_the_mean_of_its_pool():
+    pool = [curve(0, 1.0, 0.9), curve(1, 3.0, 0.5), curve(2, 3.1, 0.7)]
+    (run,) = runs_of(pool, "random+none", seeds=1, slots=3)
+    np.testing.assert_allclose(run.studies[0].regret[0], 0.2)
+
+
+def test_replay_interleaves_the_studies():
+    spec = parse_sweep(dump_sweep(SPEC), ["noise.0.rates=[0.2,0.4]"])
+    pools = {}
+    for cell in spec.cells():
+        points = [cell.reference | {"lam": lam, "lr_schedule": "cosine"} for lam in (3.0, 9.0)]
+        pools[cell.study] = [
+            Curve(i, cell.trial(cell.space.nearest(point), seed=0), False, q * RISE, q * RISE)
+            for i, (point, q) in enumerate(zip(points, (0.5, 0.9), strict=True))
+        ]
+    (run,) = replay(Curves(spec, pools), ["tpe+none"], seeds=1)
+    assert [study.to_value for study in run.studies] == [27, 36]
+    assert run.spent == run.epochs == 36
 
 
 @pytest.mark.parametrize("rule", [rule for rule in EARLY_STOPPING if rule != "none"])
 def test_replay_of_early_stopping_spends_fewer_epochs(rule):
     pool = pool_of(list(np.linspace(0.9, 0.3, 12)))
-    stopped, full = (
-        [run.epochs / run.trials for run in replay(curves_of(pool), [f"random+{name}"], seeds=10)]
-        for name in (rule, "none")
-    )
-    assert np.mean(stopped) < np.mean(full) == 9.0
+    runs = runs_of(pool, f"random+{rule}", seeds=10)
+    assert np.mean([run.epochs for run in runs]) < 12 * 9
 
 
 def test_replay_of_a_late_bloomer_that_is_stopped_never_reaches_it():
     late = np.array([0.0] * 8 + [1.0])
     pool = [curve(0, 10.0, 0.9, shape=late), *pool_of([0.6, 0.6, 0.6, 0.6, 0.6])]
     pool = [dataclasses.replace(c, number=i) for i, c in enumerate(pool)]
-    runs = list(replay(curves_of(pool), ["tpe+asha"], seeds=5))
-    assert math.inf in {run.to_value for run in runs}
-    assert all(run.trials == 6 for run in runs if run.to_value == math.inf)
+    lost = [run for run in runs_of(pool, "tpe+asha", seeds=5) if run.studies[0].lost]
+    assert lost
+    for run in lost:
+        assert run.studies[0].to_value == math.inf
+        assert run.spent == run.epochs < 6 * 9
 
 
 def test_replay_of_a_diverged_curve_ends_with_it_and_never_selects_it():
     diverged = dataclasses.replace(
         curve(0, 3.0, 0.99), diverged=True, value=np.array([0.99, 0.99]), test=np.ones(2)
     )
-    (run,) = replay(curves_of([diverged, curve(1, 9.0, 0.5)]), ["tpe+none"], seeds=1)
-    assert (run.to_value, run.trials) == (2 + 9, 2)
+    (run,) = runs_of([diverged, curve(1, 9.0, 0.5)], "tpe+none", seeds=1)
+    assert run.spent == 2 + 9
 
 
 def test_replay_on_several_slots_counts_the_epochs_of_all():
-    pool = pool_of([0.9, 0.1, 0.1, 0.1])
-    (run,) = replay(curves_of(pool), ["random+none"], seeds=1, slots=4)
-    assert run.epochs in range(33, 37)
+    pool = pool_of([0.1, 0.9, 0.1, 0.1])
+    (run,) = runs_of(pool, "random+none", seeds=1, slots=4)
+    assert run.spent in range(33, 37)
+
+
+def test_replay_of_one_rung_gives_the_best_three_their_full_budget():
+    pool = pool_of(list(np.linspace(0.9, 0.3, 8)))
+    (run,) = runs_of(pool, "random+one_rung", seeds=1)
+    assert run.epochs == 8 * 1 + 3 * (9 - 1)
+    assert run.studies[0].lost == 0
 
 
 def test_replay_is_repeatable():
@@ -171,7 +212,9 @@ def test_replay_of_stock_stops_like_ray_and_tells_it_as_complete():
 
     pool = Pool(CELL.space, pool_of(list(np.linspace(0.9, 0.2, 8))))
     cell = PoolCell(**vars(CELL), pool=pool)
-    stock = StockSweep(cell, "val_accuracy", SPEC.budget.model_copy(update={"trials": 8}), seed=1)
+    stock = StockSweep(
+        [cell], "val_accuracy", SPEC.budget.model_copy(update={"trials": 8}), seed=1
+    )
 
     def next_epoch(trial):
         value = float(pool.taken[trial.number].value[trial.epochs])
@@ -181,7 +224,7 @@ def test_replay_of_stock_stops_like_ray_and_tells_it_as_complete():
     assert ended[0] == ("completed", 9)  # a first arrival always goes on
     assert set(ended.values()) <= {("completed", 9), ("stopped", 1), ("stopped", 3)}
     assert ("stopped", 1) in ended.values()
-    told = stock._searcher._ot_study.trials
+    told = stock._studies[CELL.study]._searcher._ot_study.trials
     assert {t.state.name for t in told} == {"COMPLETE"}
     taken = [c.config.parameters["lam"] for c in pool.taken]
     assert [t.params["lam"] for t in told] == taken
@@ -196,39 +239,37 @@ def test_replay_of_an_unknown_strategy_names_the_valid_ones(strategy, message):
         next(iter(replay(curves_of(pool_of([0.5])), [strategy])))
 
 
-def run_of(strategy: str, seed: int, value: float, study: str = "a") -> Run:
-    """A run that gives up after 900 epochs."""
-    return Run(study, strategy, seed, value, 2 * value, 900, 0)
+def run_of(strategy: str, seed: int, *there: float, lost: int = 0) -> Run:
+    """A run of 900 epochs whose studies got there after so many."""
+    studies = [StudyRun(str(i), v, [0.1] * 5, [0.2] * 5, lost) for i, v in enumerate(there)]
+    return Run(strategy, seed, 900, tuple(studies))
 
 
-def test_summarise_gives_quartiles_and_what_a_run_that_gets_there_costs():
-    baseline = [run_of(BASELINE, i, v) for i, v in enumerate([100, 200, 300, 400, 500])]
-    ours = [run_of("tpe+asha", i, v) for i, v in enumerate([50, 60, math.inf, 70, 40])]
-    summaries = summarise([*baseline, *ours])
-    assert summaries[0].to_value == (200, 300, 400)
-    assert summaries[1].to_value == (50, 60, 70)
-    assert summaries[1].to_test == (100, 120, 140)
-    # 300 epochs a run, against 220 of four runs and 900 of one that never got there.
-    assert summaries[1].value_ratio == pytest.approx(300 / (1120 / 4))
-    assert summaries[1].test_ratio == pytest.approx(600 / (1340 / 4))
-    assert summaries[1].reached == 0.8
-    assert len(summaries) == 2
+def test_summarise_counts_all_that_was_spent_where_a_study_never_got_there():
+    runs = [run_of("a", 0, 100, 300), run_of("a", 1, 200, math.inf, lost=3)]
+    (summary,) = summarise(runs)
+    assert summary.epochs.mean == (300 + 900) / 2
+    assert 300 <= summary.epochs.low <= 600 <= summary.epochs.high <= 900
+    assert (summary.there, summary.studies_there) == (0.5, 0.75)
+    assert (summary.lost.mean, summary.lost_all) == (0.5, 0.5)
+    assert [estimate.mean for estimate in summary.regret] == pytest.approx([0.1] * 5)
+    assert [estimate.mean for estimate in summary.test_regret] == pytest.approx([0.2] * 5)
 
 
-def test_summarise_over_all_studies_counts_every_run():
-    runs = [
-        run_of(BASELINE, 0, 100, "a"),
-        run_of("tpe+asha", 0, 50, "a"),
-        run_of(BASELINE, 0, 800, "b"),
-        run_of("tpe+asha", 0, math.inf, "b"),
-    ]
-    overall = summarise(runs)[-1]
-    assert isinstance(overall, Summary)
-    assert (overall.study, overall.strategy) == ("", "tpe+asha")
-    assert overall.value_ratio == pytest.approx(450 / 950)
-    assert overall.reached == 0.5
-    never = summarise(runs[2:])[1]
-    assert (never.study, never.value_ratio, never.reached) == ("b", 0.0, 0.0)
+def test_summarise_of_one_seed_has_no_interval():
+    (summary,) = summarise([run_of("a", 0, 100)])
+    assert summary.epochs.mean == 100
+    assert math.isnan(summary.epochs.low)
+
+
+def test_ratio_is_that_of_the_means_with_an_interval_that_covers_it():
+    rng = np.random.default_rng(0)
+    ours = [run_of("a", i, v) for i, v in enumerate(rng.normal(200, 20, 40))]
+    theirs = [run_of("b", i, v) for i, v in enumerate(rng.normal(400, 40, 40))]
+    share = ratio(ours, theirs)
+    assert share.mean == pytest.approx(0.5, abs=0.03)
+    assert share.low < 0.5 < share.high
+    assert share.high - share.low < 0.08
 
 
 def test_save_curves_is_inverted_by_load_curves(tmp_path):
@@ -294,8 +335,8 @@ def test_shipped_curves_are_small_and_full_length(name, epochs):
     assert sum(map(len, curves.studies.values())) > 150
     for pool in curves.studies.values():
         assert all(c.diverged or len(c.value) == len(c.test) == epochs for c in pool)
-    (run, *_) = replay(curves, ["random+asha"], seeds=1)
-    assert run.epochs < epochs * run.trials
+    (run,) = replay(curves, ["random+asha"], seeds=1)
+    assert run.epochs < epochs * sum(map(len, curves.studies.values()))
 
 
 def test_load_curves_of_another_file_says_which(tmp_path):
@@ -322,7 +363,9 @@ def test_replay_command_prints_a_line_for_each_strategy(tmp_path):
     assert done.exit_code == 0, done.output
     lines = done.stdout.splitlines()
     assert lines[0] == "symmetric-0.4-elr: 3 trials, best val 90.00, its test 95.00"
-    assert [line.split()[0] for line in lines[2:5]] == [BASELINE, "tpe+asha", STOCK]
+    for start in (2, 6, 10):
+        names = [line.split()[0] for line in lines[start : start + 3]]
+        assert names == [BASELINE, "tpe+asha", STOCK]
     assert load_curves(export).spec == SPEC
 
 

@@ -139,7 +139,8 @@ def test_promotion_forgets_trials_that_ended():
     assert rule.promotable() == "a"
     rule.end("a")
     assert rule.promotable() is None
-    assert rule.leader() == "b"
+    assert rule.leader(completed=0) == "b"
+    assert rule.leader(completed=1) is None
     assert rule.standing("b") == "rank 3 of 4 at level 0"
 
 

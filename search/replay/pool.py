@@ -25,12 +25,13 @@ from trainable.config import TrialConfig
 class Pool:
     """The recorded trials of one study, each to be had once.
 
-    ``size`` is how many there are, ``taken`` are those handed out, in order.
+    ``curves`` are all of them, ``size`` is how many, ``taken`` are those handed out, in order.
     """
 
     def __init__(self, space: Space, curves: Sequence[Curve]) -> None:
         self._domains = space.varies
         self._space = space
+        self.curves = tuple(curves)
         self._left = list(curves)
         self.size = len(curves)
         self._places = np.array([self._place(curve.config.parameters) for curve in curves])
@@ -73,3 +74,7 @@ class PoolCell(Cell):
     def trial(self, values: Mapping[str, Value], seed: int) -> TrialConfig:
         """See :class:`Cell`."""
         return self.pool.take(values)
+
+    def planned(self, sampler: str, trials: int) -> int:
+        """See :class:`Cell`: no more trials than the pool has."""
+        return min(self.pool.size, super().planned(sampler, trials))

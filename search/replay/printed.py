@@ -2,74 +2,80 @@
 
 import math
 from collections.abc import Sequence
+from dataclasses import astuple
 
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from analysis.wording import counted
 from search.replay.curves import Curves
-from search.replay.replay import BASELINE, TOLERANCE, Summary
+from search.replay.replay import BEST, BUDGETS, TOLERANCE, Run
+from search.replay.summary import Estimate, of, ratio, summarise
 
-_COLUMNS = {
-    "strategy": 18,
-    "epochs to best val": 19,
-    "fewer": 5,
-    "to its test": 19,
-    "fewer ": 5,
-    "hit": 4,
-}
+_EXPLANATION = (
+    "epochs: of the whole sweep, until the choice of every study is within "
+    f"{100 * TOLERANCE:g} points of its pool's best, all that were spent counting where one never "
+    "is; there: runs in which every study was; of {first}: the epochs over those of {first}; "
+    f"stopped: share of the best {BEST} trials of every pool that were stopped early; regret: "
+    "points from the pool's best to the choice after so many full budgets a study. In brackets "
+    "and behind ±: 95% intervals over seeds"
+)
 
 
-def print_replay(curves: Curves, summaries: Sequence[Summary], seeds: int, out: Console) -> None:
-    """Print the strategies study by study, then over all studies."""
-    for study in dict.fromkeys(summary.study for summary in summaries):
-        out.print(Text(_title(study, curves), style="bold"), soft_wrap=True)
-        table = Table(box=None, padding=(0, 1, 0, 0), header_style="dim")
-        for name, width in _COLUMNS.items():
-            left = name == "strategy"
-            table.add_column(
-                name, justify="left" if left else "right", no_wrap=True, min_width=width
-            )
-        for summary in summaries:
-            if summary.study == study:
-                table.add_row(*_cells(summary))
-        out.print(table)
-    explanation = (
-        f"epochs over all trials until the best so far is within {100 * TOLERANCE:g} points of "
-        f"the pool's best: median (quartiles) of {seeds} seeds; fewer: how many times fewer than "
-        f"{BASELINE} are spent, by all runs, for each run that gets there; hit: runs that do"
-    )
+def print_replay(curves: Curves, runs: Sequence[Run], out: Console) -> None:
+    """Print what the strategies spent and lost, then the regret of their choices."""
+    for study, pool in curves.studies.items():
+        best = min(pool, key=lambda curve: curve.key)
+        title = (
+            f"{study}: {counted(len(pool), 'trial')}, best val {100 * best.final:.2f}, "
+            f"its test {100 * best.test[-1]:.2f}"
+        )
+        out.print(Text(title), soft_wrap=True)
+    out.print(_costs(runs))
+    out.print(_regrets(runs, "regret"))
+    out.print(_regrets(runs, "test_regret"))
+    explanation = _EXPLANATION.format(first=runs[0].strategy)
     out.print(Text(explanation, style="dim"), soft_wrap=True)
 
 
-def _cells(summary: Summary) -> tuple[str, ...]:
-    return (
-        summary.strategy,
-        _quartiles(summary.to_value),
-        _times(summary.value_ratio),
-        _quartiles(summary.to_test),
-        _times(summary.test_ratio),
-        f"{summary.reached:.0%}",
-    )
+def _costs(runs: Sequence[Run]) -> Table:
+    first = runs[0].strategy
+    table = _table("strategy", "epochs", "there", f"of {first}", "stopped")
+    for summary in summarise(runs):
+        share = ratio(of(runs, summary.strategy), of(runs, first))
+        table.add_row(
+            summary.strategy,
+            _interval(summary.epochs, ",.0f"),
+            f"{summary.there:.0%}",
+            "" if summary.strategy == first else _interval(share, ".2f"),
+            _points(summary.lost, "%"),
+        )
+    return table
 
 
-def _title(study: str, curves: Curves) -> str:
-    if not study:
-        return "all studies"
-    pool = curves.studies[study]
-    best = min(pool, key=lambda curve: curve.key)
-    return (
-        f"{study}: {len(pool)} trials, best val {100 * best.final:.2f}, "
-        f"its test {100 * best.test[-1]:.2f}"
-    )
+def _regrets(runs: Sequence[Run], name: str) -> Table:
+    table = _table(name.replace("_", " "), *map(str, BUDGETS))
+    for summary in summarise(runs):
+        table.add_row(summary.strategy, *map(_points, getattr(summary, name)))
+    return table
 
 
-def _quartiles(quartiles: tuple[float, float, float]) -> str:
-    if math.isnan(quartiles[1]):
-        return ""
-    low, median, high = ("never" if v == math.inf else f"{v:,.0f}" for v in quartiles)
-    return f"{median} ({low}-{high})"
+def _table(name: str, *columns: str) -> Table:
+    table = Table(box=None, padding=(0, 1, 0, 0), header_style="dim")
+    table.add_column(name, no_wrap=True, min_width=18)
+    for column in columns:
+        table.add_column(column, justify="right", no_wrap=True)
+    return table
 
 
-def _times(ratio: float) -> str:
-    return "-" if math.isnan(ratio) else f"{ratio:.1f}x"
+def _interval(estimate: Estimate, form: str) -> str:
+    mean, low, high = (f"{value:{form}}" for value in astuple(estimate))
+    return mean if math.isnan(estimate.low) else f"{mean} ({low}-{high})"
+
+
+def _points(estimate: Estimate, unit: str = "") -> str:
+    """A fraction in points, with half its interval."""
+    half = 50 * (estimate.high - estimate.low)
+    mean = f"{100 * estimate.mean:.2f}{unit}"
+    return mean if math.isnan(half) else f"{mean}±{half:.2f}"

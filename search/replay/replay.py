@@ -1,64 +1,81 @@
-"""Comparing search strategies on recorded full-length curves, in seconds instead of GPU-days.
+"""Comparing search strategies on recorded full-length curves, in minutes instead of GPU-days.
 
 Each study's recorded trials are a finite pool (:mod:`search.replay.pool`): what a strategy
-suggests is taken from there, with the epochs recorded. Studies, samplers and early-stopping rules
-are those of a real sweep.
+suggests is taken from there, with the epochs recorded. A run is a whole sweep, its studies
+interleaved on the slots as they are on a cluster, until every pool is used up. Studies, samplers
+and early-stopping rules are those of a real sweep.
 """
 
 import math
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
-from analysis.schema import COMPLETED
+from analysis.schema import COMPLETED, STOPPED
 from search.replay.curves import Curve, Curves
 from search.replay.pool import Pool, PoolCell
 from search.studies.simulate import Dealer, simulate
-from search.studies.study import Study
+from search.studies.study import Outcome
 from search.studies.sweep import Sweep
 from search.studies.trial import Trial
 from spaces.load import SpecError
 from spaces.strategies import EARLY_STOPPING, SAMPLERS
-from spaces.sweep import Cell, SweepSpec
+from spaces.sweep import SweepSpec
 from trainable.catalog import unknown
 from trainable.metrics import EpochMetrics
 
 TOLERANCE = 0.005
 """How far below the pool's best accuracy counts as reaching it: half a point."""
+BUDGETS = (1, 2, 5, 10, 20)
+"""When the regret is read: after so many full budgets a study, all studies together."""
+BEST = 3
+"""How many of a pool's best trials should not be stopped."""
 STOCK = "stock"
 BASELINE = "random+none"
-"""Random search at full budget, without the reference setting as its first point."""
+"""Random search at full budget."""
 STRATEGIES = (
     BASELINE,
     "tpe+none",
-    "random+asha",
-    "tpe+asha",
-    "tpe+asha_promotion",
-    "tpe+median",
+    "random+one_rung",
     STOCK,
+    "tpe+asha",
 )
 """What is compared unless asked otherwise: ``sampler+early_stopping``, and Ray's own pair."""
 
 
-@dataclass(frozen=True)
-class Run:
-    """One strategy on one study with one seed.
+@dataclass
+class StudyRun:
+    """What a run did in one study.
 
-    ``to_value``: epochs spent, over all its trials, until the best configuration so far, by the
-    selection rule, was within :data:`TOLERANCE` of the pool's best; ``to_test``: until its test
-    accuracy was within that of the test accuracy of the pool's best. inf: never. ``epochs`` and
-    ``trials``: all that was spent by then.
+    ``to_value``: epochs that the whole sweep had spent when the best configuration of this study
+    so far, by the selection rule, was within :data:`TOLERANCE` of its pool's best; inf: never.
+    ``regret`` and ``test_regret``: by :data:`BUDGETS`, how far the choice was below the best of
+    the pool (in value; in test accuracy), a fraction. A study with nothing to choose yet has the
+    mean of its pool. ``lost``: how many of the pool's best :data:`BEST` were stopped early.
     """
 
     study: str
+    to_value: float = math.inf
+    regret: list[float] = field(default_factory=list)
+    test_regret: list[float] = field(default_factory=list)
+    lost: int = 0
+
+
+@dataclass(frozen=True)
+class Run:
+    """One strategy on the whole sweep with one seed; ``epochs``: all that it spent."""
+
     strategy: str
     seed: int
-    to_value: float
-    to_test: float
     epochs: int
-    trials: int
+    studies: tuple[StudyRun, ...]
+
+    @property
+    def spent(self) -> float:
+        """Epochs until every study was there; all that were spent if one never was."""
+        return min(max(study.to_value for study in self.studies), self.epochs)
 
 
 def replay(
@@ -68,18 +85,15 @@ def replay(
     seeds: int = 20,
     slots: int = 1,
 ) -> Iterator[Run]:
-    """Run every strategy on every study, over ``seeds`` seeds each.
+    """Run every strategy on the sweep, over ``seeds`` seeds each.
 
     Raises SpecError for an unknown strategy.
     """
     for strategy in strategies:
         _check(strategy)
-    for cell in curves.spec.cells():
-        pool = curves.studies.get(cell.study)
-        if pool:
-            for strategy in strategies:
-                for seed in range(seeds):
-                    yield _run(curves.spec, cell, pool, strategy, seed, slots)
+    for strategy in strategies:
+        for seed in range(seeds):
+            yield _run(curves, strategy, seed, slots)
 
 
 def _check(strategy: str) -> None:
@@ -92,122 +106,95 @@ def _check(strategy: str) -> None:
         raise SpecError(unknown(f"early_stopping rule in {strategy!r}:", rule, EARLY_STOPPING))
 
 
-def _run(
-    spec: SweepSpec, cell: Cell, curves: Sequence[Curve], strategy: str, seed: int, slots: int
-) -> Run:
-    pool = Pool(cell.space, curves)
-    dealer = _dealer(spec, PoolCell(**vars(cell), pool=pool), strategy, seed)
-    best = min(curves, key=lambda curve: curve.key)
-    chosen: Curve | None = None
+def _run(curves: Curves, strategy: str, seed: int, slots: int) -> Run:
+    pools = {
+        cell.study: Pool(cell.space, curves.studies[cell.study])
+        for cell in curves.spec.cells()
+        if curves.studies.get(cell.study)
+    }
+    watches = {study: _Watch(study, pool) for study, pool in pools.items()}
+    full = sum(cell.max_epochs for cell in curves.spec.cells() if cell.study in pools)
+    reads = [budget * full for budget in BUDGETS]
     epochs = 0
-    to_value = to_test = math.inf
-    for trial, outcome in simulate(dealer, _epoch_of(pool, spec.search.metric), slots=slots):
+    epoch_of = _epoch_of(pools, curves.spec.search.metric)
+    for trial, outcome in simulate(_dealer(curves.spec, pools, strategy, seed), epoch_of, slots):
         epochs += 1
-        if outcome.status == COMPLETED:
-            curve = pool.taken[trial.number]
-            chosen = min(chosen or curve, curve, key=lambda curve: curve.key)
-            if chosen.final >= best.final - TOLERANCE:
-                to_value = min(to_value, epochs)
-            if chosen.test[-1] >= best.test[-1] - TOLERANCE:
-                to_test = min(to_test, epochs)
-        if max(to_value, to_test) < math.inf:
-            break
-    return Run(cell.study, strategy, seed, to_value, to_test, epochs, len(pool.taken))
+        watches[trial.study].hear(trial, outcome, epochs)
+        if epochs in reads:
+            for watch in watches.values():
+                watch.read()
+    return Run(strategy, seed, epochs, tuple(watch.end() for watch in watches.values()))
 
 
-def _dealer(spec: SweepSpec, cell: PoolCell, strategy: str, seed: int) -> Dealer:
-    budget = spec.budget.model_copy(update={"trials": cell.pool.size})
+class _Watch:
+    """Follows the choice in one study of a run."""
+
+    def __init__(self, study: str, pool: Pool) -> None:
+        self._pool = pool
+        self._ranked = sorted(pool.curves, key=lambda curve: curve.key)
+        self._best_test = max(curve.test[-1] for curve in pool.curves if not curve.diverged)
+        self._chosen: Curve | None = None  # by the selection rule
+        self._trials: dict[int, Trial] = {}  # by the number of their curve
+        self._run = StudyRun(study)
+
+    def hear(self, trial: Trial, outcome: Outcome, epochs: int) -> None:
+        """A trial had an epoch; ``epochs`` are those of the whole sweep so far."""
+        curve = self._pool.taken[trial.number]
+        self._trials[curve.number] = trial
+        if outcome.status != COMPLETED:
+            return
+        self._chosen = min(self._chosen or curve, curve, key=lambda curve: curve.key)
+        if self._chosen.final >= self._ranked[0].final - TOLERANCE:
+            self._run.to_value = min(self._run.to_value, epochs)
+
+    def read(self) -> None:
+        """Write the regret of the choice down."""
+        full = [curve for curve in self._ranked if not curve.diverged]
+        choice = [self._chosen] if self._chosen else full
+        value = float(np.mean([curve.final for curve in choice]))
+        test = float(np.mean([curve.test[-1] for curve in choice]))
+        self._run.regret.append(self._ranked[0].final - value)
+        self._run.test_regret.append(self._best_test - test)
+
+    def end(self) -> StudyRun:
+        """Everything has been dealt, and has ended. Budgets past that change nothing any more."""
+        while len(self._run.regret) < len(BUDGETS):
+            self.read()
+        best = [self._trials.get(curve.number) for curve in self._ranked[:BEST]]
+        self._run.lost = sum(trial is not None and trial.status == STOPPED for trial in best)
+        return self._run
+
+
+def _dealer(spec: SweepSpec, pools: Mapping[str, Pool], strategy: str, seed: int) -> Dealer:
+    cells = [
+        PoolCell(**vars(cell), pool=pools[cell.study])
+        for cell in spec.cells()
+        if cell.study in pools
+    ]
+    trials = max(pool.size for pool in pools.values())
+    budget = spec.budget.model_copy(update={"trials": trials})
     if strategy == STOCK:
         # Ray takes seconds to import, which only this strategy needs.
         from search.replay.stock import StockSweep
 
-        return StockSweep(cell, spec.search.metric, budget, seed)
+        return StockSweep(cells, spec.search.metric, budget, seed)
     sampler, _, rule = strategy.partition("+")
     names: dict[str, Any] = {"sampler": sampler, "early_stopping": rule}
     if sampler != spec.search.sampler:
         names["sampler_options"] = {}
     search = spec.search.model_copy(update=names)
-    first = [] if strategy == BASELINE else [cell.reference]
-    study = Study(cell=cell, search=search, budget=budget, seed=seed, first_points=first)
-    return Sweep(spec, {study.name: study})
+    changed = {"search": search, "budget": budget, "seed": seed}
+    return Sweep.build(spec.model_copy(update=changed), cells=cells)
 
 
-def _epoch_of(pool: Pool, metric: str) -> Callable[[Trial], EpochMetrics]:
+def _epoch_of(pools: Mapping[str, Pool], metric: str) -> Callable[[Trial], EpochMetrics]:
     """The next recorded epoch of a trial."""
 
     def next_epoch(trial: Trial) -> EpochMetrics:
-        curve, done = pool.taken[trial.number], trial.epochs
+        curve, done = pools[trial.study].taken[trial.number], trial.epochs
         diverged = curve.diverged and done + 1 == len(curve.value)
         value: dict[str, Any] = {metric: float(curve.value[done])}
         loss = math.nan if diverged else 0.0
         return EpochMetrics(epoch=done + 1, train_loss=loss, **value)
 
     return next_epoch
-
-
-@dataclass(frozen=True)
-class Summary:
-    """One strategy on one study, or over all of them (``study`` empty), from its runs.
-
-    ``to_value`` and ``to_test`` are quartiles (lower, median, upper) of the runs' epochs; inf:
-    never reached, NaN over all studies. The ratios say how many times fewer epochs than
-    :data:`BASELINE` it spends for each run that gets there (:func:`expected_epochs`). ``reached``
-    is the share of runs that got within the tolerance of the best value.
-    """
-
-    study: str
-    strategy: str
-    to_value: tuple[float, float, float]
-    to_test: tuple[float, float, float]
-    value_ratio: float
-    test_ratio: float
-    reached: float
-
-
-def summarise(runs: Sequence[Run]) -> list[Summary]:
-    """A summary for each study and strategy, then one a strategy over all studies.
-
-    Ratios are NaN without runs of the baseline.
-    """
-    studies = list(dict.fromkeys(run.study for run in runs))
-    strategies = list(dict.fromkeys(run.strategy for run in runs))
-    groups = [(study, [run for run in runs if run.study == study]) for study in studies]
-    if len(studies) > 1:
-        groups.append(("", list(runs)))
-    return [_summary(study, strategy, group) for study, group in groups for strategy in strategies]
-
-
-def expected_epochs(runs: Sequence[Run], goal: str) -> float:
-    """Epochs spent by all ``runs`` for each of them that reached ``goal``; inf if none did.
-
-    The expected running time of Hansen et al. 2009 (INRIA RR-6828): what a search costs that is
-    started again until it gets there. ``goal`` is ``to_value`` or ``to_test``.
-    """
-    reached = [getattr(run, goal) for run in runs if getattr(run, goal) < math.inf]
-    lost = [run.epochs for run in runs if getattr(run, goal) == math.inf]
-    return (sum(reached) + sum(lost)) / len(reached) if reached else math.inf
-
-
-def _summary(study: str, strategy: str, group: Sequence[Run]) -> Summary:
-    runs = [run for run in group if run.strategy == strategy]
-    baseline = [run for run in group if run.strategy == BASELINE]
-    quartiles, ratios = {}, {}
-    for goal in ("to_value", "to_test"):
-        there = [getattr(run, goal) for run in runs]
-        quartiles[goal] = _quartiles(there) if study else (math.nan, math.nan, math.nan)
-        before = expected_epochs(baseline, goal) if baseline else math.nan
-        ratios[goal] = before / expected_epochs(runs, goal)
-    return Summary(
-        study=study,
-        strategy=strategy,
-        to_value=quartiles["to_value"],
-        to_test=quartiles["to_test"],
-        value_ratio=ratios["to_value"],
-        test_ratio=ratios["to_test"],
-        reached=float(np.mean([run.to_value < math.inf for run in runs])),
-    )
-
-
-def _quartiles(values: Sequence[float]) -> tuple[float, float, float]:
-    low, median, high = np.quantile(values, (0.25, 0.5, 0.75), method="nearest")
-    return float(low), float(median), float(high)

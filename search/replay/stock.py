@@ -5,6 +5,7 @@ is started. Both get the study's space, metric, budget and rungs; everything els
 """
 
 import math
+from collections.abc import Sequence
 from types import SimpleNamespace
 from typing import Any
 
@@ -17,15 +18,38 @@ from search.studies.samplers import correct
 from search.studies.study import GOES_ON, Outcome
 from search.studies.trial import Trial
 from spaces.sweep import BudgetSpec
+from trainable.config import derive_seed
 from trainable.metrics import EpochMetrics
 
 
 class StockSweep:
+    """The studies of a sweep, each as users of Ray Tune would run it, in turn."""
+
+    def __init__(
+        self, cells: Sequence[PoolCell], metric: str, budget: BudgetSpec, seed: int
+    ) -> None:
+        self._studies = {
+            cell.study: StockStudy(cell, metric, budget, derive_seed(seed, cell.study) % 2**32)
+            for cell in cells
+        }
+
+    def deal(self) -> Trial | None:
+        """The next trial of the study that has had the fewest."""
+        ready = [study for study in self._studies.values() if study.dealt < study.planned]
+        return min(ready, key=lambda study: study.dealt).deal() if ready else None
+
+    def report(self, trial: Trial, metrics: EpochMetrics) -> Outcome:
+        """See :class:`StockStudy`."""
+        return self._studies[trial.study].report(trial, metrics)
+
+
+class StockStudy:
     """One study as users of Ray Tune would run it, on a pool of recorded trials."""
 
     def __init__(self, cell: PoolCell, metric: str, budget: BudgetSpec, seed: int) -> None:
-        self._cell, self._metric, self._trials = cell, metric, budget.trials
-        self._dealt = 0
+        self._cell, self._metric = cell, metric
+        self.planned = min(budget.trials, cell.pool.size)
+        self.dealt = 0
         self._suggested: dict[str, Any] = {}
         self._searcher = OptunaSearch(self._suggest, metric=metric, mode="max", seed=seed)
         # It reads nothing of a trial but its id.
@@ -40,17 +64,15 @@ class StockSweep:
     def _suggest(self, trial: optuna.Trial) -> None:
         self._suggested = self._cell.space.suggest(trial)
 
-    def deal(self) -> Trial | None:
-        """The next trial, until the budget is used."""
-        if self._dealt == self._trials:
-            return None
-        trial_id = f"{self._dealt:04d}"
+    def deal(self) -> Trial:
+        """The next trial."""
+        trial_id = f"{self.dealt:04d}"
         self._searcher.suggest(trial_id)
         config = self._cell.trial(self._suggested, seed=0)
         correct(self._searcher._ot_trials[trial_id], self._cell.space, config.parameters)
-        trial = Trial(self._cell.study, trial_id, self._dealt, config, attempt=1)
+        trial = Trial(self._cell.study, trial_id, self.dealt, config, attempt=1)
         self._scheduler.on_trial_add(None, SimpleNamespace(trial_id=trial_id))
-        self._dealt += 1
+        self.dealt += 1
         return trial
 
     def report(self, trial: Trial, metrics: EpochMetrics) -> Outcome:

@@ -20,7 +20,7 @@ class Dealer(Protocol):
 
 
 def simulate(
-    dealer: Dealer, epoch_of: Callable[[Trial], EpochMetrics], *, slots: int = 1
+    dealer: Dealer, epoch_of: Callable[[Trial], EpochMetrics], slots: int = 1
 ) -> Iterator[tuple[Trial, Outcome]]:
     """Run all trials on ``slots`` slots, one epoch at a time, in turn: as if all were as fast.
 

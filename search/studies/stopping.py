@@ -49,8 +49,11 @@ class Rule:
         """A paused trial that has earned to go on, if any."""
         return None
 
-    def leader(self) -> str | None:
-        """The best paused trial of the highest rung that has one."""
+    def leader(self, completed: int) -> str | None:
+        """The paused trial that goes on when nothing else is left to do, if any.
+
+        ``completed``: how many trials of the study had their full budget.
+        """
         return None
 
     def promote(self, trial_id: str) -> None:
@@ -148,8 +151,10 @@ class AshaPromotion(Rule):
                     return trial_id
         return None
 
-    def leader(self) -> str | None:
-        """See :class:`Rule`."""
+    def leader(self, completed: int) -> str | None:
+        """See :class:`Rule`: the best of the highest rung, until one trial has its full budget."""
+        if completed:
+            return None
         for level in sorted(self.rungs, reverse=True):
             waiting = [t for t in self._ranked(level) if self._waits(t, level)]
             if waiting:
@@ -180,6 +185,51 @@ class AshaPromotion(Rule):
 
     def _best(self, level: int) -> list[str]:
         return self._ranked(level)[: len(self.rungs[level]) // self.factor]
+
+
+@dataclass(kw_only=True)
+class OneRung(Rule):
+    """All trials pause at one epoch; when all have, the best go on, one after the other.
+
+    Hard to beat where curves are easy to tell apart early (Egele et al. 2024, arXiv 2404.04111).
+    """
+
+    finalists: int = 3
+    """How many get their full budget."""
+    values: dict[str, float] = field(default_factory=dict)
+    """The value with which each trial arrived at the rung."""
+    passed: set[str] = field(default_factory=set)
+    """Trials that went on, or are over."""
+
+    def report(self, trial_id: str, epoch: int, value: float, rungs: Mapping[int, int]) -> Verdict:
+        """See :class:`Rule`. The first of the trial's rungs is the only one."""
+        rung = min(rungs, default=0)
+        if epoch > rung:
+            self.passed.add(trial_id)
+        if epoch != rung:
+            return CONTINUE
+        self.values[trial_id] = _worst_if_nan(value)
+        return Verdict("pause", f"rung {epoch}: waits for the other trials")
+
+    def leader(self, completed: int) -> str | None:
+        """See :class:`Rule`."""
+        waiting = [t for t in self._ranked() if t not in self.passed]
+        return waiting[0] if waiting and completed < self.finalists else None
+
+    def promote(self, trial_id: str) -> None:
+        """See :class:`Rule`."""
+        self.passed.add(trial_id)
+
+    def end(self, trial_id: str) -> None:
+        """See :class:`Rule`."""
+        self.passed.add(trial_id)
+
+    def standing(self, trial_id: str) -> str:
+        """See :class:`Rule`: ``rank 5 of 12``."""
+        return f"rank {self._ranked().index(trial_id) + 1} of {len(self.values)}"
+
+    def _ranked(self) -> list[str]:
+        return sorted(self.values, key=lambda trial_id: -self.values[trial_id])
 
 
 @dataclass(kw_only=True)

@@ -290,14 +290,13 @@ class Study:
     def _promotable(self) -> str | None:
         """A paused trial that has earned to go on.
 
-        When nothing else is left to do, the leader goes on too, unless some trial had its full
-        budget: so every study ends with a trial to choose.
+        When nothing else is left to do, a leader may go on too, so that every study ends with a
+        trial to choose.
         """
         earned = self.rule.promotable()
         if earned is not None or not self._idle:
             return earned
-        complete = any(trial.status == "completed" for trial in self.searched)
-        return None if complete else self.rule.leader()
+        return self.rule.leader(sum(trial.status == "completed" for trial in self.searched))
 
     def _promote(self, trial_id: str) -> Trial:
         self.turns += 1

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from search.studies.study import Outcome, Study
 from search.studies.trial import Trial
-from spaces.sweep import SweepSpec
+from spaces.sweep import Cell, SweepSpec
 from trainable.catalog import Value
 from trainable.metrics import EpochMetrics
 
@@ -26,13 +26,15 @@ class Sweep:
         cls,
         spec: SweepSpec,
         first_points: Mapping[str, Sequence[Mapping[str, Value]]] | None = None,
+        *,
+        cells: Sequence[Cell] | None = None,
     ) -> "Sweep":
         """The sweep of a spec with nothing run yet.
 
         The reference setting is every study's first point; ``first_points`` come after it, by
-        study.
+        study. ``cells``: in the place of those of the spec.
         """
-        cells = spec.cells()
+        cells = spec.cells() if cells is None else cells
         shared = list(dict.fromkeys(name for cell in cells for name in cell.space.varies))
         studies = {
             cell.study: Study(

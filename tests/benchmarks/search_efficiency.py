@@ -18,7 +18,7 @@ from side_by_side import machine
 
 from search.replay.curves import load_curves, overridden
 from search.replay.printed import print_replay
-from search.replay.replay import STRATEGIES, replay, summarise
+from search.replay.replay import STRATEGIES, replay
 
 CURVES = Path(__file__).parents[1] / "curves"
 
@@ -38,8 +38,8 @@ def main() -> None:
         for grace in arguments.grace:
             curves = overridden(load_curves(str(path)), [f"budget.grace_epochs={grace}"])
             runs = list(replay(curves, STRATEGIES, seeds=seeds, slots=arguments.slots))
-            print(f"\n{path.name}, first rung after {grace} epochs")
-            print_replay(curves, summarise(runs), seeds, Console(width=100))
+            print(f"\n{path.name}, first rung after {grace} epochs, {seeds} seeds")
+            print_replay(curves, runs, Console(width=140))
 
 
 if __name__ == "__main__":

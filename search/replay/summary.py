@@ -1,0 +1,102 @@
+"""What the runs of a replay say, with 95% intervals over their seeds."""
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from search.replay.replay import BEST, BUDGETS, Run
+
+RESAMPLES = 2000
+"""Bootstrap samples of the seeds behind every interval."""
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A mean and its 95% interval; the interval is NaN with one seed."""
+
+    mean: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class Summary:
+    """One strategy, from its runs.
+
+    All but epochs are fractions. ``epochs``: of the whole sweep until every study's choice was
+    within half a point of its pool's best, all that was spent counted where one never was.
+    ``there``: runs in which every study got there; ``studies_there``: studies that did, over all
+    runs. ``lost``: of the best three trials of every pool, those that were stopped; ``lost_all``:
+    studies that lost all three. ``regret``, ``test_regret``: means over studies, by budget
+    (``search.replay.replay.BUDGETS``).
+    """
+
+    strategy: str
+    epochs: Estimate
+    there: float
+    studies_there: float
+    lost: Estimate
+    lost_all: float
+    regret: tuple[Estimate, ...]
+    test_regret: tuple[Estimate, ...]
+
+
+def summarise(runs: Sequence[Run]) -> list[Summary]:
+    """A summary for each strategy, in their order."""
+    return [_summary(name, of(runs, name)) for name in dict.fromkeys(r.strategy for r in runs)]
+
+
+def of(runs: Sequence[Run], strategy: str) -> list[Run]:
+    """The runs of one strategy."""
+    return [run for run in runs if run.strategy == strategy]
+
+
+def ratio(ours: Sequence[Run], theirs: Sequence[Run]) -> Estimate:
+    """Mean epochs of ``ours`` over mean epochs of ``theirs``: seeds of each are drawn again."""
+    mine, other = (np.array([run.spent for run in runs]) for runs in (ours, theirs))
+    above, below = _resampled(mine, 0), _resampled(other, 1)
+    return Estimate(float(mine.mean() / other.mean()), *_interval(above / below, len(ours)))
+
+
+def _summary(strategy: str, runs: Sequence[Run]) -> Summary:
+    studies = [study for run in runs for study in run.studies]
+
+    def over_studies(read: Callable[..., float]) -> Estimate:
+        return _estimate([float(np.mean([read(s) for s in run.studies])) for run in runs])
+
+    return Summary(
+        strategy=strategy,
+        epochs=_estimate([run.spent for run in runs]),
+        there=float(np.mean([all(s.to_value < math.inf for s in r.studies) for r in runs])),
+        studies_there=float(np.mean([study.to_value < math.inf for study in studies])),
+        lost=over_studies(lambda study: study.lost / BEST),
+        lost_all=float(np.mean([study.lost == BEST for study in studies])),
+        regret=tuple(
+            over_studies(lambda study, i=i: study.regret[i]) for i in range(len(BUDGETS))
+        ),
+        test_regret=tuple(
+            over_studies(lambda study, i=i: study.test_regret[i]) for i in range(len(BUDGETS))
+        ),
+    )
+
+
+def _estimate(values: Sequence[float]) -> Estimate:
+    there = np.asarray(values, dtype=np.float64)
+    return Estimate(float(there.mean()), *_interval(_resampled(there, 0), len(there)))
+
+
+def _resampled(values: NDArray[np.float64], stream: int) -> NDArray[np.float64]:
+    """Means of bootstrap samples [RESAMPLES]."""
+    rng = np.random.default_rng(stream)
+    drawn = values[rng.integers(len(values), size=(RESAMPLES, len(values)))]
+    return np.asarray(drawn.mean(axis=1), dtype=np.float64)
+
+
+def _interval(means: NDArray[np.float64], seeds: int) -> tuple[float, float]:
+    if seeds < 2:
+        return math.nan, math.nan
+    low, high = np.quantile(means, (0.025, 0.975))
+    return float(low), float(high)
