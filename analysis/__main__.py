@@ -14,7 +14,7 @@ from analysis.results import ResultsError, load_results
 from trainable.folder.storage import Folder, StorageError
 
 if TYPE_CHECKING:
-    from analysis.frames.labels import LabelErrors
+    from analysis.frames.label_errors import LabelErrors
 
 P = ParamSpec("P")
 JOURNAL = "optuna.journal"
@@ -138,7 +138,7 @@ def labels(
     picture: Annotated[bool, typer.Option(help="draw the most confident doubts")] = True,
 ) -> None:
     """The training labels that a study's best trial doubts, into DIR/label_errors."""
-    from analysis.frames.labels import label_errors, write_label_errors
+    from analysis.frames.label_errors import label_errors, write_label_errors
 
     results = load_results(directory, columns=[])
     errors = label_errors(results, study)

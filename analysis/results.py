@@ -142,7 +142,7 @@ def load_results(
         raise ResultsError(_not_results(folder))
     for name in set(columns or ()) - {column.name for column in EPOCH_COLUMNS}:
         raise ResultsError(unknown("epoch column", name, [c.name for c in EPOCH_COLUMNS]))
-    recorded = store.study_names(folder)
+    recorded = store.recorded_studies(folder)
     trials = _load_trials(folder, bool(recorded), strict)
     known = sorted({*trials["study"], *recorded})
     for name in set(studies or ()) - set(known):

@@ -63,7 +63,7 @@ class ResultsWriter:
         self._ended_table = trial_schema(()).empty_table()
         for place in (folder, self._trials, self._epochs):
             place.remove_leftovers()
-        for study in study_names(folder):
+        for study in recorded_studies(folder):
             place = self._epochs / partition(study)
             place.remove_leftovers()
             self._parts[study] = set(part_keys(place))
@@ -157,7 +157,7 @@ def partition(study: str) -> str:
     return STUDY_PREFIX + quote(study, safe="")
 
 
-def study_names(folder: Folder) -> list[str]:
+def recorded_studies(folder: Folder) -> list[str]:
     """Studies that have recorded epochs, sorted."""
     names = (folder / EPOCHS).names()
     prefix = STUDY_PREFIX

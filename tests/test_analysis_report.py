@@ -75,7 +75,7 @@ def test_report_has_its_sections_in_order(reader):
         "accuracy",
         "response",
         "learning",
-        "memorisation",
+        "memorization",
         "survival",
         "parallel",
         "contour",

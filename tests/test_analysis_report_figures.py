@@ -8,17 +8,17 @@ import pytest
 from optuna.distributions import CategoricalDistribution, FloatDistribution
 from optuna.trial import TrialState, create_trial
 
-from analysis.frames.curves import response_curve
+from analysis.frames.learning import response_curve
+from analysis.report.contents import PLANS, Numbers, figure_sections
 from analysis.report.figures import space as space_figures
 from analysis.report.figures.accuracy import accuracy_charts
-from analysis.report.figures.curves import (
+from analysis.report.figures.effort import budget_charts, gap_charts, importance_charts
+from analysis.report.figures.learning import (
     convergence_charts,
     learning_charts,
     memorization_charts,
     response_charts,
 )
-from analysis.report.figures.search import budget_charts, gap_charts, importance_charts
-from analysis.report.sections import PLANS, Numbers, figure_sections
 from analysis.report.style import LOOKS, MUTED, loss_name, named, study_names
 from analysis.results import load_results
 from spaces.load import dump_sweep, load_sweep
@@ -87,7 +87,7 @@ def test_a_loss_has_one_colour_in_all_figures(sections):
 
 
 def test_accuracies_are_in_percent(sections):
-    for chart in (*sections["learning"].charts, *sections["memorisation"].charts):
+    for chart in (*sections["learning"].charts, *sections["memorization"].charts):
         values = [v for drawn in chart.plot.data for v in drawn.y]
         assert 1 < max(values) < 110
 

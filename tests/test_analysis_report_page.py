@@ -19,7 +19,7 @@ from analysis.report.style import (
     in_order,
     noise_name,
     signed,
-    study_names,
+    study_titles,
 )
 from tests.recorded import trial_row
 from trainable.catalog import LOSSES
@@ -72,16 +72,16 @@ def test_noise_name_says_the_setting_in_words(noise, words):
     assert noise_name(noise) == words
 
 
-def test_study_names_say_data_and_network_only_where_they_differ():
+def test_study_titles_say_data_and_network_only_where_they_differ():
     rows = [
         trial_row("b", 0, loss="adam_elr", noise="symmetric-0.4"),
         trial_row("a", 0, loss="ce", noise="symmetric-0.4"),
     ]
-    names = study_names(pd.DataFrame(rows))
+    names = study_titles(pd.DataFrame(rows))
     assert names["study"].tolist() == ["a", "b"]
     assert set(names["title"]) == {"Symmetric, 40%"}
     rows.append(trial_row("c", 0, model="resnet34"))
-    titles = study_names(pd.DataFrame(rows))["title"]
+    titles = study_titles(pd.DataFrame(rows))["title"]
     assert titles.tolist() == ["Symmetric, 40% · resnet34", *["Symmetric, 40% · tiny_cnn"] * 2]
 
 

@@ -19,7 +19,7 @@ from trainable.data import TrialData, load_dataset
 from trainable.metrics import METRIC_COLUMNS, EpochMetrics
 from trainable.network.averaging import WeightAverage
 from trainable.network.device import autocast_dtype, choose_device, upload
-from trainable.network.evaluate import memorisation
+from trainable.network.evaluate import memorization
 from trainable.trial.prepare import prepare
 from trainable.trial.trainer import Batch, Trainer, number_of_steps
 from trainable.trial.trial_loss import build_trainer
@@ -177,7 +177,7 @@ def test_memorisation_of_hand_made_predictions():
     given_ = torch.tensor([0, 0, 1, 1, 2, 2, 2, 0])
     true = torch.tensor([0, 0, 1, 0, 1, 1, 0, 2])  # the last five are wrong
     predictions = torch.tensor([0, 1, 1, 1, 1, 2, 1, 0])
-    values = {k: v.item() for k, v in memorisation(predictions, given_, true).items()}
+    values = {k: v.item() for k, v in memorization(predictions, given_, true).items()}
     assert values == pytest.approx(
         {
             "train_accuracy": 5 / 8,
@@ -192,7 +192,7 @@ def test_memorisation_of_hand_made_predictions():
 
 def test_memorisation_without_wrong_labels_is_undefined():
     labels = torch.tensor([0, 1])
-    values = memorisation(labels, labels, labels)
+    values = memorization(labels, labels, labels)
     assert values["clean_correct"] == 1
     assert all(values[k].isnan() for k in ("wrong_correct", "wrong_memorized", "wrong_neither"))
 

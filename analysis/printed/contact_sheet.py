@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from analysis.best import records
-from analysis.frames.labels import LabelErrors
+from analysis.frames.label_errors import LabelErrors
 from trainable.noise.class_maps import SUPERCLASSES
 
 if TYPE_CHECKING:

@@ -10,11 +10,11 @@ import plotly.offline
 
 from analysis.frames.overview import overview
 from analysis.printed.tables import Cell, Grid, grids
-from analysis.report import origin, summary
+from analysis.report import cards, origin
 from analysis.report.chart import Chart
+from analysis.report.contents import Section, figure_sections
 from analysis.report.legend import legend
 from analysis.report.page import Markup, join, paragraph, scrolling, table, tag
-from analysis.report.sections import Section, figure_sections
 from analysis.report.style import dark_colours, judged_on, noise_name
 from analysis.results import Results
 
@@ -65,8 +65,8 @@ def _body(results: Results, sections: list[Section], now: datetime) -> Markup:
     ]
     head = [
         tag("h1", _name(results)),
-        tag("p", summary.headline(results)),
-        summary.marks(results, best),
+        tag("p", cards.headline(results)),
+        cards.marks(results, best),
     ]
     links = [tag("li", tag("a", title, href=f"#{name}")) for name, title, _ in parts]
     foot = f"Written {now:%Y-%m-%d %H:%M} UTC. In commands, DIR is the folder of this file."
@@ -93,7 +93,7 @@ def _summary(results: Results, best: pd.DataFrame) -> Markup:
         f"{judged_on(results)}. Differences are of test accuracy, paired by seed, with a 95% "
         "interval, not corrected for several comparisons."
     )
-    return join([paragraph(rule, "intro"), summary.cards(results, best)])
+    return join([paragraph(rule, "intro"), cards.cards(results, best)])
 
 
 def _grid(grid: Grid) -> Markup:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 import pandas as pd
 
 from analysis.report.page import Markup, join, paragraph, scrolling, table, tag
-from analysis.report.style import named, study_names
+from analysis.report.style import named, study_titles
 from analysis.results import SPEC_FILE, Results
 from analysis.schema import DIVERGED, FAILED
 from analysis.wording import percent
@@ -84,7 +84,7 @@ def _machine(node: Mapping[str, float]) -> str:
 
 def _labels(results: Results) -> Markup:
     columns = ["study", "seed", "realised_rate", "labels_fingerprint"]
-    trials = named(results.trials[columns], study_names(results.trials))
+    trials = named(results.trials[columns], study_titles(results.trials))
     rows = trials.drop_duplicates(["title", "seed", "labels_fingerprint"])
     rows = rows.sort_values(["title", "seed"], kind="stable")
     shown = pd.DataFrame(

@@ -78,7 +78,7 @@ def _percent(text: str) -> str:
         return text
 
 
-def study_names(trials: pd.DataFrame) -> pd.DataFrame:
+def study_titles(trials: pd.DataFrame) -> pd.DataFrame:
     """What each study is about, in the order in which a reader wants them.
 
     Columns: ``study``, those of its setting, ``loss``, and ``title``: the setting in words, with
@@ -96,7 +96,7 @@ def study_names(trials: pd.DataFrame) -> pd.DataFrame:
 
 
 def named(table: pd.DataFrame, names: pd.DataFrame) -> pd.DataFrame:
-    """The rows of ``table`` with the columns of :func:`study_names`, in its order."""
+    """The rows of ``table`` with the columns of :func:`study_titles`, in its order."""
     own = table.drop(columns=names.columns.drop("study"), errors="ignore")
     return names.merge(own.astype({"study": "str"}), on="study", how="inner")
 

@@ -69,7 +69,7 @@ def autocast(device: torch.device, dtype: torch.dtype | None) -> AbstractContext
     return torch.autocast(device.type, dtype or torch.bfloat16, enabled=dtype is not None)
 
 
-def memorisation(predictions: Tensor, given: Tensor, true: Tensor) -> dict[str, Tensor]:
+def memorization(predictions: Tensor, given: Tensor, true: Tensor) -> dict[str, Tensor]:
     """Training accuracies and ELR's fractions (figure 1 of arXiv 2007.00151).
 
     Args:

@@ -28,7 +28,7 @@ from trainable.network.device import (
     start_trial,
     upload,
 )
-from trainable.network.evaluate import Evaluator, autocast, memorisation, read
+from trainable.network.evaluate import Evaluator, autocast, memorization, read
 from trainable.network.networks import build_network, initialise
 from trainable.network.schedules import learning_rate
 
@@ -214,7 +214,7 @@ class Trainer:
 
     def _training_columns(self, outcome: Outcome, order: Tensor) -> dict[str, float]:
         true = self._true[order]
-        columns = memorisation(outcome.predictions, self._given[order], true)
+        columns = memorization(outcome.predictions, self._given[order], true)
         columns["train_loss"] = outcome.losses.mean()
         if outcome.clipped is not None:
             columns["clipped"] = outcome.clipped.float().mean()

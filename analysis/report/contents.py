@@ -9,9 +9,9 @@ import pandas as pd
 
 from analysis.best import best_configs
 from analysis.frames.accuracy import SETTING, accuracy_table
-from analysis.frames.curves import convergence, final_curves, memorization, response_curve
 from analysis.frames.effort import ENOUGH_TRIALS as RANKED
 from analysis.frames.effort import budget, selection_gap
+from analysis.frames.learning import convergence, final_curves, memorization, response_curve
 from analysis.frames.studies import (
     ENOUGH_TRIALS,
     TRIALS_PER_PARAMETER,
@@ -21,11 +21,11 @@ from analysis.frames.studies import (
 from analysis.frames.survival import survival
 from analysis.printed.text import varied_parameters
 from analysis.report.chart import Chart
-from analysis.report.figures import curves as curve_figures
-from analysis.report.figures import search as search_figures
+from analysis.report.figures import effort as effort_figures
+from analysis.report.figures import learning as learning_figures
 from analysis.report.figures import space as space_figures
 from analysis.report.figures.accuracy import accuracy_charts
-from analysis.report.style import judged_on, named, study_names
+from analysis.report.style import judged_on, named, study_titles
 from analysis.results import Results, ResultsError
 
 REPLICATE = "`python -m search replicate DIR` runs the best trials again on fresh seeds."
@@ -51,7 +51,7 @@ class Numbers:
 
     def __init__(self, results: Results) -> None:
         self.results = results
-        self.names = study_names(results.trials)
+        self.names = study_titles(results.trials)
 
     @cached_property
     def best(self) -> pd.DataFrame:
@@ -111,19 +111,19 @@ def _response(numbers: Numbers) -> list[Chart]:
     counts = curve["study"].value_counts()
     varied = varied_parameters(numbers.results)
     alone = all(varied[study] <= {"lam"} for study in counts[counts > 1].index)
-    return curve_figures.response_charts(curve, "lam", alone=alone)
+    return learning_figures.response_charts(curve, "lam", alone=alone)
 
 
 def _learning(numbers: Numbers) -> list[Chart]:
-    return curve_figures.learning_charts(numbers.named(final_curves(numbers.results)))
+    return learning_figures.learning_charts(numbers.named(final_curves(numbers.results)))
 
 
 def _memorization(numbers: Numbers) -> list[Chart]:
-    return curve_figures.memorization_charts(numbers.named(memorization(numbers.results)))
+    return learning_figures.memorization_charts(numbers.named(memorization(numbers.results)))
 
 
 def _survival(numbers: Numbers) -> list[Chart]:
-    return search_figures.survival_charts(numbers.named(survival(numbers.results)))
+    return effort_figures.survival_charts(numbers.named(survival(numbers.results)))
 
 
 def _parallel(numbers: Numbers) -> list[Chart]:
@@ -138,20 +138,20 @@ def _contour(numbers: Numbers) -> list[Chart]:
 
 
 def _importances(numbers: Numbers) -> list[Chart]:
-    return search_figures.importance_charts(numbers.named(importances(numbers.results)))
+    return effort_figures.importance_charts(numbers.named(importances(numbers.results)))
 
 
 def _convergence(numbers: Numbers) -> list[Chart]:
-    return curve_figures.convergence_charts(numbers.named(convergence(numbers.results)))
+    return learning_figures.convergence_charts(numbers.named(convergence(numbers.results)))
 
 
 def _budget(numbers: Numbers) -> list[Chart]:
-    return search_figures.budget_charts(numbers.named(budget(numbers.results)))
+    return effort_figures.budget_charts(numbers.named(budget(numbers.results)))
 
 
 def _gap(numbers: Numbers) -> list[Chart]:
     table = numbers.named(selection_gap(numbers.results))
-    return search_figures.gap_charts(table, numbers.judged_on)
+    return effort_figures.gap_charts(table, numbers.judged_on)
 
 
 PLANS: tuple[_Plan, ...] = (
@@ -182,7 +182,7 @@ PLANS: tuple[_Plan, ...] = (
         _learning,
     ),
     _Plan(
-        "memorisation",
+        "memorization",
         "Memorisation of wrong labels",
         "What the network predicts for the images it trains on. High is good for the first two, "
         "low for the third: there it has learned the wrong label by heart.",

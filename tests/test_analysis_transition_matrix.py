@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from analysis.frames.transitions import transition_matrix
+from analysis.frames.transition_matrix import transition_matrix
 from analysis.results import ResultsError, load_results
 from search.driver.label_book import LabelBook
 from tests.recorded import trial_row, write_results
@@ -33,9 +33,7 @@ def results(tmp_path):
         for phase, seed, number in (("replicate", 4, 1), ("search", 3, 0))
     ]
     write_results(tmp_path, trials)
-    book = LabelBook(Folder.open(tmp_path))
-    book.add([config(3), config(4)])
-    book.write()
+    LabelBook(Folder.open(tmp_path)).add([config(3), config(4)])
     return load_results(tmp_path)
 
 
@@ -63,17 +61,10 @@ def test_transition_matrix_of_what_is_not_there(results, study, seed, message):
 
 
 def test_transition_matrix_whose_file_is_damaged_or_missing(results, tmp_path):
-    path = tmp_path / "transitions" / "digits-symmetric-0.4-seed3.parquet"
+    path = tmp_path / "labels" / "digits-symmetric-0.4-seed3-transition.parquet"
     path.write_bytes(path.read_bytes()[:50])
     with pytest.raises(ResultsError, match=rf"{path.name} is damaged"):
         transition_matrix(results, STUDY)
     path.unlink()
     with pytest.raises(ResultsError, match=rf"{path.name} is not there"):
         transition_matrix(results, STUDY)
-
-
-def test_transition_matrix_of_an_earlier_version_is_found_among_the_labels(results, tmp_path):
-    expected = transition_matrix(results, STUDY)
-    path = tmp_path / "transitions" / "digits-symmetric-0.4-seed3.parquet"
-    path.rename(tmp_path / "labels" / f"{path.stem}-transition.parquet")
-    pd.testing.assert_frame_equal(transition_matrix(results, STUDY), expected)

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from analysis.frames.curves import convergence, memorization, response_curve
+from analysis.frames.learning import convergence, memorization, response_curve
 from analysis.results import ResultsError, load_results
 from tests.recorded import epoch_row, record_sweep, trial_row, write_results
 

@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from analysis.frames.labels import label_errors, write_label_errors
+from analysis.frames.label_errors import label_errors, write_label_errors
 from analysis.printed.contact_sheet import CLASSES, contact_sheet
 from analysis.results import ResultsError, ResultsWarning, load_results
 from tests.recorded import epoch_row, record_sweep, trial_row, write_results

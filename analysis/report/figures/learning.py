@@ -1,6 +1,6 @@
 """Figures of what came out: accuracy over a hyperparameter and over epochs, memorisation, speed.
 
-Each function draws one DataFrame of ``analysis.frames.curves``, named by ``style.named``: a
+Each function draws one DataFrame of ``analysis.frames.learning``, named by ``style.named``: a
 :class:`Chart` for each noise setting, or several. Accuracies are drawn in percent.
 """
 
@@ -36,13 +36,13 @@ MEMORIZED = {
     "wrong_correct": ("wrong labels, seen through", "Predicted as the true class (%)"),
     "wrong_memorized": ("wrong labels, memorised", "Predicted as the wrong label (%)"),
 }
-"""What is drawn of ``curves.MEMORIZATION``: what a title and an axis call it."""
+"""What is drawn of ``learning.MEMORIZATION``: what a title and an axis call it."""
 
 
 def response_charts(curve: pd.DataFrame, parameter: str, *, alone: bool) -> list[Chart]:
     """Test accuracy over ``parameter``, as figure 3 of the paper draws it over lambda.
 
-    ``curve``: from ``curves.response_curve``. The trial that the search chose of each loss has a
+    ``curve``: from ``learning.response_curve``. The trial that the search chose of each loss has a
     larger mark; what is highest on test is not singled out, for no one may choose by that.
     The axis is the same for all settings, and logarithmic where all values are above 0.
     ``alone``: nothing else varies in the sweep, so that the points of a loss are one curve.

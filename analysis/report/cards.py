@@ -18,7 +18,7 @@ from analysis.printed.text import LEAK, short, varied_parameters
 from analysis.report.chart import look
 from analysis.report.legend import drawing, line
 from analysis.report.page import Markup, join, paragraph, tag
-from analysis.report.style import loss_name, named, signed, study_names
+from analysis.report.style import loss_name, named, signed, study_titles
 from analysis.results import Results
 from analysis.schema import PAUSED, REPLICATE, RUNNING, SEARCH
 from analysis.wording import counted, percent
@@ -92,7 +92,7 @@ def _progress(trials: pd.DataFrame) -> str:
 def cards(results: Results, best: pd.DataFrame) -> Markup:
     """A card for each noise setting, from ``overview``."""
     varied = varied_parameters(results)
-    rows = records(named(best, study_names(results.trials)))
+    rows = records(named(best, study_titles(results.trials)))
     return tag("div", *(_card(row, varied[row["study"]]) for row in rows), class_="cards")
 
 
