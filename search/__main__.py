@@ -25,7 +25,7 @@ from trainable.folder.storage import Folder, StorageError
 from trainable.noise.kinds import NoiseError
 
 if TYPE_CHECKING:
-    from search.driver.runner import Finished
+    from search.driver.run import Finished
 
 app = typer.Typer(
     help="Search hyperparameters of losses for noisy labels.",
@@ -163,6 +163,8 @@ def _end(go: "Callable[[Any], Finished]", folder: Folder) -> None:
         if folder.exists(SWEEP_FILE):
             command = f"{python()} -m search resume {folder.argument}"
             err.print(Text(f"Go on with:\n  {command}"), soft_wrap=True)
+        else:
+            err.print("nothing is written yet: give the same command again")
         raise typer.Exit(1 if interruption.__cause__ else 130) from None
     if finished.failed:
         raise typer.Exit(1)

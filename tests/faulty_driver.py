@@ -15,7 +15,7 @@ from rich.console import Console
 
 from analysis.store import ResultsWriter
 from search.cluster import resources
-from search.driver import runner, tuner
+from search.driver import run, runner, tuner
 from search.studies.sweep import Sweep
 from spaces.load import load_sweep
 from trainable.folder.storage import Folder
@@ -23,7 +23,7 @@ from trainable.folder.storage import Folder
 
 def main(spec: str, storage: str, moment: str, count: str) -> None:
     # The sketch of what the sweep will take simulates it: the bomb must not count that.
-    runner._announce = lambda *_: None
+    run._announce = lambda *_: None
     Bomb(int(count)).place(moment)
     resources.connect(num_cpus=2, _temp_dir=os.environ.get("ELR_TEST_TEMP"))
     runner.start(load_sweep(spec), storage, Console())

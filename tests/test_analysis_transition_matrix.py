@@ -33,7 +33,9 @@ def results(tmp_path):
         for phase, seed, number in (("replicate", 4, 1), ("search", 3, 0))
     ]
     write_results(tmp_path, trials)
-    LabelBook(Folder.open(tmp_path)).add([config(3), config(4)])
+    book = LabelBook(Folder.open(tmp_path))
+    book.add([config(3), config(4)])
+    book.write()
     return load_results(tmp_path)
 
 
@@ -61,10 +63,17 @@ def test_transition_matrix_of_what_is_not_there(results, study, seed, message):
 
 
 def test_transition_matrix_whose_file_is_damaged_or_missing(results, tmp_path):
-    path = tmp_path / "labels" / "digits-symmetric-0.4-seed3-transition.parquet"
+    path = tmp_path / "transitions" / "digits-symmetric-0.4-seed3.parquet"
     path.write_bytes(path.read_bytes()[:50])
     with pytest.raises(ResultsError, match=rf"{path.name} is damaged"):
         transition_matrix(results, STUDY)
     path.unlink()
     with pytest.raises(ResultsError, match=rf"{path.name} is not there"):
         transition_matrix(results, STUDY)
+
+
+def test_transition_matrix_of_an_earlier_version_is_found_among_the_labels(results, tmp_path):
+    expected = transition_matrix(results, STUDY)
+    path = tmp_path / "transitions" / "digits-symmetric-0.4-seed3.parquet"
+    path.rename(tmp_path / "labels" / f"{path.stem}-transition.parquet")
+    pd.testing.assert_frame_equal(transition_matrix(results, STUDY), expected)

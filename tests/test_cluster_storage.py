@@ -16,6 +16,7 @@ from analysis.results import load_results
 from clusters import free_port, until
 from search.cluster import resources
 from search.driver import runner
+from search.driver.signals import Interrupted
 from test_search_faults import after_result
 from test_search_runner import assert_equal, one_slot, tables
 from trainable.folder.storage import Folder, StorageError
@@ -113,7 +114,7 @@ def test_sweep_on_s3_interrupted_and_resumed_equals_one_on_disk(
     spec = one_slot('losses=["adam_elr"]', "budget.trials=3")
     with monkeypatch.context() as patch:
         after_result(patch, 4, lambda result: os.kill(os.getpid(), signal.SIGTERM))
-        with pytest.raises(runner.Interrupted):
+        with pytest.raises(Interrupted):
             runner.start(spec, store.uri(), console)
     there = Folder.open(store.uri()) / "small"
     assert len(load_results(there).epochs) == 4

@@ -311,16 +311,16 @@ main()
 @pytest.mark.slow
 @pytest.mark.ray
 @pytest.mark.parametrize(
-    ("number", "moment"),
+    ("number", "moment", "begun"),
     [
-        (signal.SIGTERM, "search.driver.runner.load_results"),
+        (signal.SIGTERM, "search.studies.sweep.Sweep.build", False),
         # In the middle of ray.init, which sets handlers of its own.
-        (signal.SIGINT, "ray._private.worker.connect"),
-        (signal.SIGTERM, "ray._private.worker.connect"),
-        (signal.SIGTERM, "search.cluster.resources.check_storage"),
+        (signal.SIGINT, "ray._private.worker.connect", False),
+        (signal.SIGTERM, "ray._private.worker.connect", False),
+        (signal.SIGTERM, "search.driver.run._write", True),
     ],
 )
-def test_signal_before_the_first_trial_says_how_to_go_on(sweep, tmp_path, number, moment):
+def test_signal_before_the_first_trial_says_how_to_go_on(sweep, tmp_path, number, moment, begun):
     """Before, while and after Ray starts. The folder's name needs quotes."""
     storage = tmp_path / "my results"
     done = python(
@@ -329,8 +329,11 @@ def test_signal_before_the_first_trial_says_how_to_go_on(sweep, tmp_path, number
     )
     assert done.returncode == 130, done.stderr
     assert "interrupted" in done.stderr
-    assert f"-m search resume '{storage}/mine'" in done.stderr
+    assert (f"-m search resume '{storage}/mine'" in done.stderr) == begun
+    assert ("nothing is written yet" in done.stderr) != begun
     assert "Traceback" not in done.stderr
+    assert (storage / "mine" / "sweep.toml").exists() == begun
+    assert (storage / "mine").exists() == begun
     assert not (storage / "mine" / "owner.json").exists()
 
 

@@ -16,6 +16,7 @@ import pytest
 from analysis.results import ResultsError, load_results
 from faulty_driver import MOMENTS
 from search.driver import runner, tuner
+from search.driver.signals import Interrupted
 from spaces.load import dump_sweep, parse_sweep
 from test_search_runner import SPEC, assert_equal, one_slot, tables
 from trainable.folder.storage import Folder
@@ -187,7 +188,7 @@ def test_full_disk_stops_with_a_clear_error_and_damages_nothing(
     with monkeypatch.context() as patch:
         full = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         after_result(patch, 6, lambda result: storage_that_fails(patch, full, 1e9))
-        with pytest.raises(runner.Interrupted, match="No space left on device"):
+        with pytest.raises(Interrupted, match="No space left on device"):
             runner.start(one_slot(), tmp_path, console)
     assert load_results(tmp_path / "small").running
     assert_equal(tables(runner.start(one_slot(), tmp_path, console).folder), uninterrupted)
@@ -208,7 +209,7 @@ def test_signal_saves_and_the_sweep_goes_on_later(
 ):
     with monkeypatch.context() as patch:
         after_result(patch, 6, lambda result: os.kill(os.getpid(), number))
-        with pytest.raises(runner.Interrupted, match="interrupted"):
+        with pytest.raises(Interrupted, match="interrupted"):
             runner.start(one_slot(), tmp_path, console)
     assert len(load_results(tmp_path / "small").epochs) == 6
     assert_equal(tables(runner.start(one_slot(), tmp_path, console).folder), uninterrupted)

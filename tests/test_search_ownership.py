@@ -167,12 +167,14 @@ def test_late_sign_does_not_win_the_folder_back(folder, monkeypatch):
         new.release()
 
 
-def test_release_does_what_is_left_only_while_the_folder_is_its_own(folder):
-    done = []
-    with Ownership(folder, **BY_HAND) as owned:
-        owned.release(lambda: done.append(owner(folder)["id"]))
-    assert done == [owned._sign["id"]]
-    with Ownership(folder, **BY_HAND) as owned:
-        sign(folder)
-        owned.release(lambda: pytest.fail("it is another's"))
-    assert owner(folder)["id"] == "other"
+def test_release_takes_its_sign_and_an_empty_folder_but_nothing_of_another_s(tmp_path):
+    new = Folder.open(tmp_path) / "new"
+    with Ownership(new, **BY_HAND):
+        assert new.names() == [OWNER]
+    assert not Folder.open(tmp_path).exists("new")
+    with Ownership(new, **BY_HAND):
+        new.write("sweep.toml", b"")
+    assert new.names() == ["sweep.toml"]
+    with Ownership(new, **BY_HAND):
+        sign(new)
+    assert owner(new)["id"] == "other"

@@ -169,19 +169,20 @@ def test_recorder_asks_before_each_write_and_anew_while_the_storage_is_away(fold
     assert contents(folder) == there
 
 
-@pytest.mark.parametrize("call", ["restore", "close"])
-def test_recorder_asks_before_it_drops_or_compacts_rows(folder, monkeypatch, call):
+def test_recorder_asks_before_it_drops_or_compacts_rows(folder, monkeypatch):
     sweep, asked = Sweep.build(spec()), []
     recorder = recorder_of(sweep, folder, confirm=lambda: asked.append(1))
     calls = []
-    for name in ("truncate", "compact"):
-        monkeypatch.setattr(recorder._writer, name, lambda *seq: calls.append(len(asked)))
-    if call == "restore":
-        recorder.restore({}, {}, {}, 0)
-    else:
-        # The trials table, the tidying, the compaction.
-        recorder.close(compact=True)
-    assert calls == [1 if call == "restore" else 3]
+    for name in ("truncate", "write_trials", "compact"):
+        monkeypatch.setattr(
+            recorder._writer, name, lambda *_, name=name: calls.append((name, len(asked)))
+        )
+    there = contents(folder)
+    recorder.restore({}, {}, {}, 0)
+    assert (asked, contents(folder)) == ([], there)
+    recorder.close(compact=True)
+    # The tidying is the one between.
+    assert calls == [("truncate", 1), ("write_trials", 2), ("compact", 4)]
 
 
 def test_tidy_sees_every_table_that_was_written(folder):
@@ -286,9 +287,9 @@ def test_resume_builds_on_no_row_that_came_after_a_lost_one(folder, monkeypatch)
     resumed = recorder_of(again, folder)
     restore(again, resumed, load_results(folder))
     assert [again.deal().epochs for _ in range(2)] == [1, 0]
-    assert list(load_results(folder).epochs["epoch"]) == [1]
     report(again, resumed, again.studies[two.study].trials[two.trial_id], 1)
     resumed.close()
+    assert list(load_results(folder).epochs["epoch"]) == [1, 1]
     assert sorted(load_results(folder).epochs["seq"]) == [0, 1]
     assert set(load_results(folder).epochs["device"]) == {"cpu"}
 

@@ -108,9 +108,9 @@ def test_check_storage_asks_every_node_and_names_the_one_that_cannot(monkeypatch
     node = next(node for node in ray.nodes() if node["Alive"])
     monkeypatch.setattr(ray, "nodes", lambda: [node, node])
     folder = Folder.open(tmp_path)
-    folder.write("sweep.toml", b"")
+    folder.write("owner.json", b"")
     resources.check_storage(folder)
-    folder.delete("sweep.toml")
+    folder.delete("owner.json")
     with pytest.raises(SpecError, match=rf"node \S+: {tmp_path} is not there; the storage must"):
         resources.check_storage(folder)
 

@@ -17,6 +17,7 @@ from analysis.best import best_configs
 from analysis.results import load_results
 from analysis.store import ResultsError, ResultsWriter
 from search.driver import runner, tuner
+from search.driver.signals import Interrupted
 from spaces.load import SpecError, parse_sweep
 from trainable.folder.storage import Folder
 
@@ -231,7 +232,7 @@ def test_sweep_that_trained_is_kept_however_it_ends(monkeypatch, tmp_path, conso
 def test_resume_with_more_slots_finishes_every_trial_once(monkeypatch, tmp_path, console):
     with monkeypatch.context() as patch:
         interrupted_after(patch, 5)
-        with pytest.raises(runner.Interrupted):
+        with pytest.raises(Interrupted):
             runner.start(one_slot(), tmp_path, console)
     assert load_results(tmp_path / "small").running
     done = runner.start(one_slot("resources.max_concurrent=2"), tmp_path, console)
@@ -253,7 +254,7 @@ def test_replicate_that_was_interrupted_goes_on_with_the_same_command(
     folder = runner.start(spec, tmp_path, console).folder
     with monkeypatch.context() as patch:
         interrupted_after(patch, 4)
-        with pytest.raises(runner.Interrupted):
+        with pytest.raises(Interrupted):
             runner.replicate(folder, 1, 2, console)
     assert load_results(folder).running
     runner.replicate(folder, 1, 2, console)

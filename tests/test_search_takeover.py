@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from search.driver import runner, tuner
+from search.driver import run, runner, tuner
 from search.driver.ownership import Ownership
+from search.driver.signals import Interrupted
 from spaces.load import SpecError, dump_sweep
 from test_search_runner import one_slot
 from trainable.folder.storage import Folder
@@ -19,11 +20,11 @@ pytestmark = [pytest.mark.ray, pytest.mark.usefixtures("ray_session")]
 
 
 @pytest.fixture
-def _stopped_before_ray(monkeypatch):
+def _stopped_before_training(monkeypatch):
     def stop(*arguments):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(runner, "_fit", stop)
+    monkeypatch.setattr(run, "_train", stop)
 
 
 @contextmanager
@@ -67,7 +68,7 @@ def test_start_looks_again_at_what_another_driver_left_when_it_ended(
     assert not folder.exists("owner.json")
 
 
-@pytest.mark.usefixtures("_stopped_before_ray")
+@pytest.mark.usefixtures("_stopped_before_training")
 def test_extend_adds_to_what_another_extend_has_asked_for_meanwhile(
     monkeypatch, tmp_path, console
 ):
@@ -82,7 +83,7 @@ def test_extend_adds_to_what_another_extend_has_asked_for_meanwhile(
     assert runner.read_spec(folder).budget.trials == 13
 
 
-@pytest.mark.usefixtures("_stopped_before_ray")
+@pytest.mark.usefixtures("_stopped_before_training")
 def test_start_keeps_what_may_change_for_the_commands_that_come_next(tmp_path, console):
     folder = Folder.open(tmp_path) / "small"
     folder.write("sweep.toml", dump_sweep(one_slot("data.root=/old")).encode())
@@ -128,7 +129,7 @@ def test_driver_that_was_taken_over_stops_and_writes_nothing_more(monkeypatch, t
             there.update(tables_on_disk(folder))
 
     monkeypatch.setattr(tuner.RecorderCallback, "on_trial_result", taken_over)
-    monkeypatch.setattr(runner, "Ownership", partial(Ownership, beat=0.05))
-    with pytest.raises(runner.Interrupted, match="taken over by process 7 on elsewhere"):
+    monkeypatch.setattr(run, "Ownership", partial(Ownership, beat=0.05))
+    with pytest.raises(Interrupted, match="taken over by process 7 on elsewhere"):
         runner.start(one_slot(), tmp_path, console)
     assert tables_on_disk(folder) == there

@@ -8,13 +8,7 @@ from analysis.results import Results, ResultsError
 from analysis.store import read_beside
 from trainable.catalog import unknown
 from trainable.config import TrialConfig, labels_name
-
-LABELS = "labels"
-
-
-def file_name(labels: str) -> str:
-    """Of the transition matrix of ``labels`` (their name, ``trainable.config.labels_name``)."""
-    return f"{labels}-transition.parquet"
+from trainable.folder import layout
 
 
 def transition_matrix(results: Results, study: str, seed: int | None = None) -> pd.DataFrame:
@@ -44,5 +38,9 @@ def transition_matrix(results: Results, study: str, seed: int | None = None) -> 
         raise ResultsError(f"study {study} has no trial {lacking}")
     config = TrialConfig.from_dict(json.loads(configs.iloc[0]))
     absent = "it is written when a sweep starts or is resumed"
-    table = read_beside(results.folder / LABELS, file_name(labels_name(config)), absent)
-    return pd.DataFrame(table.to_pandas())
+    labels = labels_name(config)
+    folder, name = results.folder / layout.TRANSITIONS, layout.table_name(labels)
+    earlier = layout.earlier_transition_name(labels)
+    if not folder.exists(name) and (results.folder / layout.LABELS).exists(earlier):
+        folder, name = results.folder / layout.LABELS, earlier
+    return pd.DataFrame(read_beside(folder, name, absent).to_pandas())

@@ -20,7 +20,7 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from spaces.load import SpecError
 from spaces.sweep import ResourcesSpec
-from trainable.folder.patience import SWEEP_FILE
+from trainable.folder.layout import OWNER
 from trainable.folder.storage import Folder, StorageError
 
 
@@ -137,6 +137,8 @@ def nodes() -> list[dict[str, float]]:
 def check_storage(results: Folder) -> None:
     """Make sure that every node can use the results folder, before a trial needs it there.
 
+    The folder holds the sign of its owner, and may hold nothing else yet.
+
     Raises SpecError naming a node that cannot: it does not mount the path, say, has no
     credentials for the URI, or lacks the code.
     """
@@ -166,7 +168,7 @@ def check_storage(results: Folder) -> None:
 
 def _why_unusable(results: Folder) -> str:
     try:
-        if not results.exists(SWEEP_FILE):
+        if not results.exists(OWNER):
             return f"{results} is not there"
         results.check_writable()
     except StorageError as error:
@@ -208,10 +210,13 @@ def _fair_share(there: list[dict[str, float]], gpus: float) -> float:
 
 
 class Slots:
-    """How many trials run at once on the nodes there are now; a node that joins counts at once."""
+    """How many trials run at once on the nodes there are now; a node that joins counts at once.
+
+    ``trial`` is what each of them gets.
+    """
 
     def __init__(self, resources: TrialResources, spec: ResourcesSpec) -> None:
-        self._resources = resources
+        self.trial = resources
         self._limit = spec.max_concurrent
         self._asked = -math.inf
         self._there: list[dict[str, float]] = []
@@ -220,14 +225,14 @@ class Slots:
         """The number, asked of the cluster at most once a second."""
         if self._limit is not None:
             return self._limit
-        return sum(self._resources.fit(node) for node in self._nodes())
+        return sum(self.trial.fit(node) for node in self._nodes())
 
     def occupancy(self, running: int) -> str:
         """What ``running`` trials take, in words."""
         text = f"{running} running on {self()} slots"
-        if self._resources.gpus:
+        if self.trial.gpus:
             gpus = sum(node.get("GPU", 0.0) for node in self._nodes())
-            busy = min(gpus, running * self._resources.gpus)  # a lost node's trials lag behind
+            busy = min(gpus, running * self.trial.gpus)  # a lost node's trials lag behind
             text += f", {busy:g} of {gpus:g} GPUs busy"
         return text
 

@@ -1,7 +1,7 @@
 """The given labels of every noise setting: drawn once, stored with the results, then only read.
 
     labels/<data set>-<noise setting>-seed<seed>.parquet    columns index, true, given
-    labels/<the same>-transition.parquet                    their realised transition matrix
+    transitions/<the same>.parquet                          their realised transition matrix
 
 Whoever resumes a sweep, on whatever machine, trains on exactly these labels.
 """
@@ -15,10 +15,10 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from analysis.frames.transition_matrix import LABELS, file_name
 from analysis.store import ResultsError
 from trainable.config import TrialConfig, labels_name
 from trainable.data import Dataset, Ints, load_dataset, subset_index
+from trainable.folder import layout
 from trainable.folder.storage import Folder, MissingError
 from trainable.noise import NoisyLabels
 from trainable.trial.prepare import prepare
@@ -30,12 +30,14 @@ class LabelBook:
     """Data sets and given labels of a sweep, kept in memory for the trials and in the results."""
 
     def __init__(self, results: Folder) -> None:
-        self._folder = results / LABELS
-        self.datasets: dict[str, Dataset] = {}
-        self.noisy: dict[str, NoisyLabels] = {}
+        self._results = results
+        self._drawn: set[str] = set()  # names of labels that are not in the folder yet
+        self.datasets: dict[str, Dataset] = {}  # by the data set's name
+        self.noisy: dict[str, NoisyLabels] = {}  # by the labels' name (labels_name)
+        self._of: dict[str, TrialConfig] = {}  # some trial with these labels, by their name
 
     def add(self, configs: Iterable[TrialConfig]) -> None:
-        """Make sure that the data set and the labels of every config are there.
+        """Load the data set and read or draw the labels of every config; nothing is written.
 
         Raises DataError for a data set that cannot be read, NoiseError for noise that it cannot
         have, ResultsError for stored labels that are damaged or of other images.
@@ -46,7 +48,21 @@ class LabelBook:
                 self.datasets[name] = load_dataset(name, config.data.root)
             if key not in self.noisy:
                 self.noisy[key] = self._read(key, config) or self._draw(key, config)
-                self._write_transition(key, self.noisy[key])
+                self._of[key] = config
+
+    def write(self) -> None:
+        """Store the labels that were drawn, and the matrices of all. Raises StorageError.
+
+        A matrix is written at every start, so that it is always that of the labels there.
+        """
+        for key, noisy in self.noisy.items():
+            if key in self._drawn:
+                subset, true = self._true(self._of[key])
+                table = pa.table({"index": subset, "true": true, "given": noisy.labels})
+                self._write(layout.LABELS, key, table)
+                self._drawn.remove(key)
+            self._write(layout.TRANSITIONS, key, _matrix(noisy))
+            (self._results / layout.LABELS).delete(layout.earlier_transition_name(key))
 
     def describe(self, config: TrialConfig) -> dict[str, Any]:
         """The columns of the trials table that tell about a trial's labels."""
@@ -54,41 +70,28 @@ class LabelBook:
         return {"realised_rate": noisy.rate, "labels_fingerprint": noisy.fingerprint}
 
     def _draw(self, key: str, config: TrialConfig) -> NoisyLabels:
+        self._drawn.add(key)
         dataset = self.datasets[config.data.name]
-        noisy = prepare(dataset, config.data, config.noise, config.seed)[1]
-        subset, true = self._true(config)
-        table = pa.table({"index": subset, "true": true, "given": noisy.labels})
-        self._write(f"{key}.parquet", table)
-        return noisy
+        return prepare(dataset, config.data, config.noise, config.seed)[1]
 
-    def _write_transition(self, key: str, noisy: NoisyLabels) -> None:
-        """Written at every start, so that it is always that of the labels that are there."""
-        classes = range(len(noisy.transition))
-        matrix = pd.DataFrame(
-            noisy.transition,
-            index=pd.Index(classes, name="true"),
-            columns=pd.Index(classes, name="given"),
-        )
-        self._write(file_name(key), pa.Table.from_pandas(matrix, preserve_index=True))
-
-    def _write(self, name: str, table: pa.Table) -> None:
+    def _write(self, folder: str, key: str, table: pa.Table) -> None:
         sink = io.BytesIO()
         pq.write_table(table, sink)
-        self._folder.write(name, sink.getvalue())
+        (self._results / folder).write(layout.table_name(key), sink.getvalue())
 
     def _read(self, key: str, config: TrialConfig) -> NoisyLabels | None:
-        name = f"{key}.parquet"
+        folder, name = self._results / layout.LABELS, layout.table_name(key)
         try:
-            table = pq.read_table(io.BytesIO(self._folder.read(name)))
+            table = pq.read_table(io.BytesIO(folder.read(name)))
             stored = {c: table[c].to_numpy() for c in ("index", "true", "given")}
         except MissingError:
             return None
         except (pa.ArrowException, KeyError) as error:
             reason = str(error).splitlines()[0]
-            raise ResultsError(f"{self._folder}/{name} is damaged: {reason}") from None
+            raise ResultsError(f"{folder}/{name} is damaged: {reason}") from None
         subset, true = self._true(config)
         if not (np.array_equal(stored["index"], subset) and np.array_equal(stored["true"], true)):
-            raise ResultsError(f"{self._folder}/{name} holds the labels of other images")
+            raise ResultsError(f"{folder}/{name} holds the labels of other images")
         classes = self.datasets[config.data.name].num_classes
         return NoisyLabels.of(true, stored["given"], classes)
 
@@ -96,3 +99,13 @@ class LabelBook:
         dataset = self.datasets[config.data.name]
         subset = subset_index(dataset, config.data, config.seed)
         return subset, dataset.train_labels[subset]
+
+
+def _matrix(noisy: NoisyLabels) -> pa.Table:
+    classes = range(len(noisy.transition))
+    matrix = pd.DataFrame(
+        noisy.transition,
+        index=pd.Index(classes, name="true"),
+        columns=pd.Index(classes, name="given"),
+    )
+    return pa.Table.from_pandas(matrix, preserve_index=True)

@@ -19,9 +19,9 @@ from typing import Any
 from uuid import uuid4
 
 from spaces.load import SpecError
+from trainable.folder.layout import OWNER
 from trainable.folder.storage import Folder, MissingError, StorageError
 
-OWNER = "owner.json"
 BEAT_SECONDS = 5.0
 """How often a driver shows that it is alive."""
 LAPSE_SECONDS = 20.0
@@ -104,8 +104,8 @@ class Ownership:
             time.sleep(pause)
             self._show()
 
-    def release(self, last: Callable[[], None] = lambda: None) -> None:
-        """Leave the folder to others, without a trace; ``last`` is done while it is still ours."""
+    def release(self) -> None:
+        """Leave the folder to others, without a trace: one that was made for it goes too."""
         if self._ended.is_set():
             return
         self._ended.set()
@@ -113,8 +113,8 @@ class Ownership:
             self._thread.join()
         with suppress(StorageError):
             if (self._read() or {}).get("id") == self._sign["id"]:
-                last()
                 self._folder.delete(OWNER)
+                self._folder.remove_if_empty()
 
     def _wait_for(self, there: dict[str, Any] | None) -> None:
         """Until the owner ``there`` is known to be dead. Raises SpecError if it lives."""

@@ -56,56 +56,60 @@ class Recorder:
         self._confirm = confirm
         self._now = now
         self._flush_seconds = flush_seconds
-        self._write_seconds = 0.0
-        self._pending: dict[str, list[Row]] = defaultdict(list)
-        self._changed = False
-        self._last_flush = time.monotonic()
-        self._seq = 0
-        self._seqs: dict[str, list[int]] = {}
-        self._repeated: Counter[str] = Counter()
-        self._kept: dict[str, Row] = {}
-        self._final: set[str] = set()
-        self._places: dict[str, Row] = {}
-        self._durable: dict[str, Row] = {}
+        # Of the driver's thread: what is not handed over yet.
+        self._pending: dict[str, list[Row]] = defaultdict(list)  # new epochs by study
+        self._changed = False  # whether the trials table is out of date
+        self._last_flush = time.monotonic()  # when rows were last handed over
+        # What is known of every trial, by trial_id.
+        self._rows: dict[str, Row] = {}  # its row, as it was last made
+        self._final: set[str] = set()  # those whose row is not made anew
+        self._machines: dict[str, Row] = {}  # ``device`` and ``node`` it last trained on
+        self._repeated: Counter[str] = Counter()  # epochs that came again
+        # The order of arrival over all studies.
+        self._seq = 0  # the number of the next new epoch
+        self._seqs: dict[str, list[int]] = {}  # of each epoch so far, by trial that has not ended
+        # The writing thread, one table at a time.
         self._thread = ThreadPoolExecutor(1, "recorder")
-        self._writing: Future[None] | None = None
+        self._writing: Future[None] | None = None  # what was handed over last
+        self._durable: dict[str, Row] = {}  # the rows that are written once that is done
+        self._cut: int | None = None  # rows of this seq and later are to be dropped first
+        self._write_seconds = 0.0  # what the last table took
 
     def restore(
         self,
         trials: Mapping[str, Mapping[str, Any]],
         seqs: Mapping[str, list[int]],
-        places: Mapping[str, Row],
+        machines: Mapping[str, Row],
         next_seq: int,
     ) -> None:
         """Go on where a results folder stops.
 
         ``trials``: the recorded rows by trial_id; ``seqs``: per trial the seq of each of its
-        epochs, so that one that comes again keeps its place; ``places``: the ``device`` and
-        ``node`` that each last trained on; ``next_seq``: the first new one, rows from which on are
-        dropped.
+        epochs, so that one that comes again keeps its place; ``machines``: the ``device`` and
+        ``node`` that each last trained on; ``next_seq``: the first new one; rows from there on
+        are dropped before anything else is written.
         """
-        self._kept = {trial_id: dict(row) for trial_id, row in trials.items()}
-        self._durable = dict(self._kept)
+        self._rows = {trial_id: dict(row) for trial_id, row in trials.items()}
+        self._durable = dict(self._rows)
         self._seqs = {trial_id: list(numbers) for trial_id, numbers in seqs.items()}
         self._repeated.update({t: int(row["repeated_epochs"] or 0) for t, row in trials.items()})
-        self._places = dict(places)
+        self._machines = dict(machines)
         self._seq = next_seq
-        self._confirm()
-        self._writer.truncate(next_seq)
+        self._cut = next_seq
         self._changed = True
 
     def epoch(self, trial: Trial, metrics: EpochMetrics, device: str, node: str) -> None:
         """One epoch of one trial, as it arrived from ``node``, trained on ``device``."""
-        place: Row = {"device": device, "node": node}
-        row: Row = {name: getattr(metrics, name) for name in METRIC_COLUMNS} | place
+        machine: Row = {"device": device, "node": node}
+        row: Row = {name: getattr(metrics, name) for name in METRIC_COLUMNS} | machine
         row |= {
             "trial_id": trial.trial_id,
             "attempt": trial.attempt,
-            "seq": self._place(trial.trial_id, metrics.epoch),
+            "seq": self._number(trial.trial_id, metrics.epoch),
             "recorded_at": self._now(),
         }
         self._pending[trial.study].append(row)
-        self._places[trial.trial_id] = place
+        self._machines[trial.trial_id] = machine
         self.changed()
 
     def changed(self) -> None:
@@ -137,21 +141,21 @@ class Recorder:
         finally:
             self._thread.shutdown()
 
-    def _place(self, trial_id: str, epoch: int) -> int:
+    def _number(self, trial_id: str, epoch: int) -> int:
         """The seq of an epoch: an epoch that comes again after a recovery keeps its first."""
-        places = self._seqs.setdefault(trial_id, [])
-        if epoch > len(places):
-            places.append(self._seq)
+        numbers = self._seqs.setdefault(trial_id, [])
+        if epoch > len(numbers):
+            numbers.append(self._seq)
             self._seq += 1
         else:
             self._repeated[trial_id] += 1
-        return places[epoch - 1]
+        return numbers[epoch - 1]
 
     def _hand_over(self) -> "Future[None]":
         for trial in self._sweep.trials:
             if trial.trial_id not in self._final or not trial.ended:
                 self._refresh(trial)
-        rows = dict(self._kept)
+        rows = dict(self._rows)
         self._writing = self._thread.submit(self._write, self._durable, rows, self._pending)
         self._durable, self._pending = rows, defaultdict(list)
         self._changed = False
@@ -162,6 +166,9 @@ class Recorder:
         self, durable: dict[str, Row], rows: dict[str, Row], epochs: dict[str, list[Row]]
     ) -> None:
         begin = time.monotonic()
+        if self._cut is not None:
+            self._patiently(partial(self._writer.truncate, self._cut))
+            self._cut = None
         started = [row for trial_id, row in rows.items() if trial_id not in durable]
         if started and epochs:
             running = {"status": "running", "end_reason": "", "ended_at": None, "epochs": 0}
@@ -183,7 +190,7 @@ class Recorder:
 
     def _refresh(self, trial: Trial) -> None:
         """Make a trial's row anew; that of an ended trial stays, unless it starts again."""
-        row = self._kept.get(trial.trial_id)
+        row = self._rows.get(trial.trial_id)
         if row is not None and row.get("ended_at") is not None and trial.ended:
             self._final.add(trial.trial_id)
             return
@@ -191,7 +198,7 @@ class Recorder:
         if row is None:
             row = self._describe(trial)
         row = row | self._progress(trial) | {"started_at": started_at, "ended_at": None}
-        self._kept[trial.trial_id] = row
+        self._rows[trial.trial_id] = row
         self._final.discard(trial.trial_id)
         if trial.ended:
             row["ended_at"] = self._now()
@@ -213,4 +220,4 @@ class Recorder:
             "selection_value": getattr(last, metric) if last else None,
             "duration_s": trial.seconds,
         }
-        return progress | self._places.get(trial.trial_id, {})
+        return progress | self._machines.get(trial.trial_id, {})

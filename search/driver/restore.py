@@ -30,7 +30,7 @@ def restore(sweep: Sweep, recorder: Recorder, results: Results) -> None:
         trials[row["study"]].append(_trial(row))
     epochs: dict[str, list[tuple[str, int, EpochMetrics]]] = defaultdict(list)
     seqs: dict[str, list[int]] = defaultdict(list)
-    places: dict[str, dict[str, Any]] = {}
+    machines: dict[str, dict[str, Any]] = {}
     arrived = _gapless(results.epochs)
     for record in arrived.to_dict("records"):
         trial_id = str(record["trial_id"])
@@ -38,7 +38,7 @@ def restore(sweep: Sweep, recorder: Recorder, results: Results) -> None:
             metrics = EpochMetrics(**{name: record[name] for name in METRIC_COLUMNS})
             epochs[rows[trial_id]["study"]].append((trial_id, int(record["attempt"]), metrics))
             seqs[trial_id].append(int(record["seq"]))
-            places[trial_id] = {name: record[name] for name in ("device", "node")}
+            machines[trial_id] = {name: record[name] for name in ("device", "node")}
     for trial_id, row in rows.items():
         if len(seqs[trial_id]) < row["epochs"]:
             raise ResultsError(
@@ -50,7 +50,7 @@ def restore(sweep: Sweep, recorder: Recorder, results: Results) -> None:
             study.restore(trials[name], epochs[name])
         except ValueError as error:
             raise ResultsError(f"{results.folder}: {error}") from None
-    recorder.restore(rows, seqs, places, len(arrived))
+    recorder.restore(rows, seqs, machines, len(arrived))
 
 
 def _gapless(epochs: pd.DataFrame) -> pd.DataFrame:

@@ -19,7 +19,7 @@ from ray.tune.logger import TBXLoggerCallback
 from ray.tune.schedulers import FIFOScheduler
 from ray.tune.search import Searcher
 
-from search.cluster.resources import TrialResources
+from search.cluster.resources import Slots, TrialResources
 from search.driver.label_book import LabelBook, labels_name
 from search.driver.progress import Progress
 from search.driver.recorder import Recorder
@@ -152,8 +152,7 @@ def build_tuner(
     book: LabelBook,
     recorder: Recorder,
     progress: Progress,
-    resources: TrialResources,
-    slots: Callable[[], int],
+    slots: Slots,
     checks: Sequence[Callable[[], None]] = (),
 ) -> tune.Tuner:
     """The one Tuner of a sweep. Its ``fit()`` returns when the sweep has nothing left to run."""
@@ -166,13 +165,13 @@ def build_tuner(
 
     def assign(trial: Trial) -> Assignment:
         rungs = tuple(sweep.studies[trial.study].rungs(trial))
-        return _assignment(trial, rungs, folder, resources)
+        return _assignment(trial, rungs, folder, slots.trial)
 
     def find(trial: TuneTrial) -> Trial:
         return sweep.studies[trial.config["study"]].trials[trial.config["trial_id"]]
 
     return tune.Tuner(
-        tune.with_resources(trainable, {"cpu": resources.cpus, "gpu": resources.gpus}),
+        tune.with_resources(trainable, {"cpu": slots.trial.cpus, "gpu": slots.trial.gpus}),
         tune_config=tune.TuneConfig(
             search_alg=StudiesSearcher(sweep, assign, slots),
             scheduler=LadderScheduler(sweep, find),

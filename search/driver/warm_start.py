@@ -9,9 +9,8 @@ from analysis.results import Results
 from spaces.sweep import Cell, SweepSpec
 from trainable.catalog import Value
 from trainable.config import TrialConfig
+from trainable.folder import layout
 from trainable.folder.storage import Folder
-
-WARM_START = "warm_start.json"
 
 Points = dict[str, list[dict[str, Value]]]
 
@@ -42,15 +41,18 @@ def warm_points(spec: SweepSpec, earlier: Results) -> Points:
 
 
 def write_points(folder: Folder, points: Points) -> None:
-    """Keep the points with the results, for whoever resumes them."""
-    folder.write(WARM_START, json.dumps(points, indent=2).encode())
+    """Keep the points with the results, for whoever resumes them; none leave no file."""
+    if not points:
+        folder.delete(layout.WARM_START)
+        return
+    folder.write(layout.WARM_START, json.dumps(points, indent=2).encode())
 
 
 def read_points(folder: Folder) -> Points:
     """The points kept with the results; none if the sweep started cold."""
-    if not folder.exists(WARM_START):
+    if not folder.exists(layout.WARM_START):
         return {}
-    kept: dict[str, list[dict[str, Any]]] = json.loads(folder.read(WARM_START))
+    kept: dict[str, list[dict[str, Any]]] = json.loads(folder.read(layout.WARM_START))
     return {study: [_with_tuples(point) for point in points] for study, points in kept.items()}
 
 

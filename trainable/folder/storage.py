@@ -11,7 +11,7 @@ import re
 import shlex
 import textwrap
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -156,11 +156,21 @@ class Folder:
             delete(self._join(name))
 
     def check_writable(self) -> None:
-        """Write a small file and remove it again. Raises StorageError if that fails."""
+        """Write a small file and remove it again, and this folder if that was made for it.
+
+        Raises StorageError if that fails.
+        """
         probe = f"probe-{uuid4().hex}"
         with self._explained("write in"):
             self.write(probe, b"")
             self.delete(probe)
+            self.remove_if_empty()
+
+    def remove_if_empty(self) -> None:
+        """Remove this folder if nothing is in it; in an object store there is nothing to do."""
+        if self._filesystem.type_name == "local":
+            with suppress(OSError):  # something is in it
+                os.rmdir(self._path)
 
     def remove_leftovers(self) -> None:
         """Remove the temporary files that a killed writer left directly inside."""

@@ -1,0 +1,210 @@
+"""One start of a sweep in its results folder.
+
+What can be wrong is found before anything is written: a start looks at the folder, makes it its
+own, reads and draws what it needs, joins Ray and asks the nodes, and only then writes. So a start
+that is refused leaves the folder as it was, and nothing is ever undone. The one file that comes
+earlier is the sign that the folder is taken: of two drivers one waits or goes before they read.
+"""
+
+import logging
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+
+from rich.console import Console
+from rich.text import Text
+
+from analysis.results import load_results
+from search.cluster import resources
+from search.driver import provenance
+from search.driver.housekeeping import Housekeeping
+from search.driver.label_book import LabelBook
+from search.driver.ownership import Ownership, OwnershipLost
+from search.driver.progress import Progress
+from search.driver.recorder import Recorder
+from search.driver.restore import restore
+from search.driver.signals import Interrupted, Signals
+from search.driver.tuner import build_tuner
+from search.driver.warm_start import Points, write_points
+from search.planning.outline import outline
+from search.planning.plan import measured
+from search.planning.printed import one_line
+from search.studies.sweep import Sweep
+from search.studies.trial import Trial
+from spaces.load import SpecError, dump_sweep
+from spaces.sweep import SweepSpec
+from trainable.folder import layout
+from trainable.folder.storage import Folder, StorageError
+
+
+@dataclass(frozen=True)
+class Finished:
+    """How a sweep ended: its folder, and the trials that failed for good."""
+
+    spec: SweepSpec
+    folder: Folder
+    failed: tuple[Trial, ...]
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What a command wants of a results folder.
+
+    ``spec`` is the sweep to run, ``there`` what the folder's sweep file says until now, None if
+    the sweep is to begin. ``first_points`` are tried first, by study; ``prepare`` adds trials to
+    what is left to run.
+    """
+
+    spec: SweepSpec
+    there: SweepSpec | None
+    first_points: Points = field(default_factory=dict)
+    prepare: Callable[[Sweep], None] = lambda sweep: None
+
+
+@dataclass(frozen=True)
+class Start:
+    """One start of a sweep in a folder that is this driver's: all it needs, nothing written.
+
+    ``sweep`` stands where the folder's rows stop, ``book`` has the given labels, ``recorder``
+    writes what comes.
+    """
+
+    wanted: Wanted
+    folder: Folder
+    sweep: Sweep
+    book: LabelBook
+    recorder: Recorder
+    owner: Ownership
+    signals: Signals
+    console: Console
+
+
+def run(folder: Folder, console: Console, look: Callable[[], Wanted]) -> Finished:
+    """Run what ``look`` finds to be wanted of a folder, or refuses.
+
+    It looks before anything is waited for, and again once the folder is ours: who had it until
+    then may have changed what is there.
+    """
+    look()
+    folder.check_writable()
+
+    def note(text: str) -> None:
+        console.print(Text(text), soft_wrap=True)
+
+    with Signals() as signals, Ownership(folder, note) as owner:
+        try:
+            one = _read(look(), folder, console, owner, signals)
+            _go(one)
+        except OwnershipLost as lost:
+            raise Interrupted(f"stopped: {lost}") from lost
+    failed = tuple(trial for trial in one.sweep.trials if trial.status == "failed")
+    return Finished(one.wanted.spec, folder, failed)
+
+
+def _read(
+    wanted: Wanted, folder: Folder, console: Console, owner: Ownership, signals: Signals
+) -> Start:
+    """What is in the folder already, and what the trials to come need: data and labels."""
+    spec = wanted.spec
+    sweep = Sweep.build(spec, wanted.first_points)
+    book = LabelBook(folder)
+    recorder = Recorder(
+        sweep,
+        folder,
+        lambda trial: provenance.describe(trial, spec) | book.describe(trial.config),
+        tidy=Housekeeping(folder).tidy,
+        confirm=owner.confirm,
+    )
+    if wanted.there is not None:
+        restore(sweep, recorder, load_results(folder))
+    wanted.prepare(sweep)
+    book.add(cell.trial(cell.reference, spec.seed) for cell in spec.cells())
+    book.add(trial.config for trial in sweep.trials if not trial.ended)
+    return Start(wanted, folder, sweep, book, recorder, owner, signals, console)
+
+
+def _go(start: Start) -> None:
+    """Train what is left, if anything is, and leave whole tables."""
+    if start.sweep.finished:
+        _write(start)
+    else:
+        with resources.joined():
+            share = resources.trial_resources(start.wanted.spec.resources)
+            resources.check_storage(start.folder)
+            _write(start)
+            _train(start, resources.Slots(share, start.wanted.spec.resources))
+    with _explained(), start.signals.held():
+        start.recorder.close(compact=True)
+
+
+def _write(start: Start) -> None:
+    """The first files of this start: the sweep file is there before all that builds on it."""
+    wanted, folder = start.wanted, start.folder
+    with _explained():
+        start.owner.confirm()
+        if wanted.there is None:
+            write_points(folder, wanted.first_points)
+        if wanted.there != wanted.spec:
+            folder.write(layout.SWEEP, dump_sweep(wanted.spec).encode())
+        start.book.write()
+
+
+def _train(start: Start, slots: resources.Slots) -> None:
+    # What Tune would log (restore me, no metrics found) is untrue here: the folder is the state.
+    logging.getLogger("ray.tune").setLevel(logging.CRITICAL)
+    if not any(start.sweep.trials):
+        _announce(start, slots())
+    with _explained():
+        provenance.record_start(start.folder, resources.nodes())
+        with (
+            start.signals.held() as stop_if_asked,
+            _saved(start.recorder),
+            Progress(start.sweep, start.console, slots.occupancy) as progress,
+        ):
+            checks = (stop_if_asked, start.owner.check)
+            build_tuner(
+                start.sweep,
+                folder=start.folder,
+                book=start.book,
+                recorder=start.recorder,
+                progress=progress,
+                slots=slots,
+                checks=checks,
+            ).fit()
+
+
+def _announce(start: Start, slots: int) -> None:
+    """Print what is about to run and how long it will take, measured on a few training steps."""
+    spec, console = start.wanted.spec, start.console
+    try:
+        with console.status("measuring a few training steps"):
+            made = measured(spec, start.book.datasets)
+    except SpecError:  # the cluster is busy: the trials will wait, and so would the figure
+        console.print(Text(one_line(outline(spec, slots))), soft_wrap=True)
+        return
+    console.print(Text(one_line(made.outline, made.hours)), soft_wrap=True)
+    if made.too_long:
+        console.print(Text(f"note: {made.too_long}", style="yellow"), soft_wrap=True)
+
+
+@contextmanager
+def _explained() -> Iterator[None]:
+    """A storage that fails from here on stops a sweep that has begun."""
+    try:
+        yield
+    except StorageError as error:
+        raise Interrupted(f"stopped: {error}") from error
+
+
+@contextmanager
+def _saved(recorder: Recorder) -> Iterator[None]:
+    """However the training ends early, what is in memory is written, if the folder is ours."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        recorder.close()
+        raise Interrupted("interrupted; everything so far is saved") from None
+    except BaseException:
+        with suppress(StorageError, OwnershipLost):
+            recorder.close()
+        raise
