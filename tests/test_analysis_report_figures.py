@@ -19,7 +19,7 @@ from analysis.report.figures.learning import (
     memorization_charts,
     response_charts,
 )
-from analysis.report.style import LOOKS, MUTED, loss_name, named, study_names
+from analysis.report.style import LOOKS, MUTED, loss_name, named, study_titles
 from analysis.results import load_results
 from spaces.load import dump_sweep, load_sweep
 from tests.recorded import record_sweep, trial_row, write_results
@@ -218,7 +218,7 @@ def test_response_of_the_figure3_sweep_is_a_curve_for_each_loss(tmp_path):
 
 
 def test_response_draws_what_its_table_has(results):
-    curve = named(response_curve(results, "lam"), study_names(results.trials))
+    curve = named(response_curve(results, "lam"), study_titles(results.trials))
     charts = response_charts(curve, "lam", alone=False)
     drawn = sum(len(t.x) for chart in charts for t in chart.plot.data if t.marker.symbol)
     assert drawn == len(curve) == sum(len(chart.table) for chart in charts)
