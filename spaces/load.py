@@ -83,12 +83,13 @@ def dump_sweep(spec: SweepSpec) -> str:
 
 
 def differences(old: SweepSpec, new: SweepSpec) -> list[str]:
-    """What differs between two sweeps, a line each, ``[resources]`` and places of files left out.
+    """What differs between two sweeps, a line each, but for what may change between starts.
 
     Resources decide how fast a sweep is, and ``data.root`` and ``labels_file`` where this machine
-    has what it reads, not what it finds. So they may change between starts.
+    has what it reads, not what it finds; ``[confirm]`` adds to what is there.
     """
-    may_change: Any = {"resources": True, "data": {"root"}, "noise": {"__all__": {"labels_file"}}}
+    may_change: Any = {"resources": True, "confirm": True}
+    may_change |= {"data": {"root"}, "noise": {"__all__": {"labels_file"}}}
     one, two = (_flat(spec.model_dump(mode="json", exclude=may_change)) for spec in (old, new))
     keys = [key for key in {**one, **two} if one.get(key) != two.get(key)]
     return [f"{key}: {one.get(key)!r} there, {two.get(key)!r} here" for key in keys]

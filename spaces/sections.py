@@ -117,6 +117,16 @@ class BudgetSpec(Section):
         return self.grace_epochs or min(10, max(1, max_epochs // 3))
 
 
+class ConfirmSpec(Section):
+    """``[confirm]``: how a study ends: its ``top`` best trials run again on ``seeds`` fresh seeds.
+
+    At full budget, as ``replicate`` runs them. Without the table, or with ``top`` = 0, nothing is.
+    """
+
+    top: int = Field(default=1, ge=0)
+    seeds: int = Field(default=5, ge=1, le=10_000)
+
+
 class SearchSpec(Section):
     """``[search]``: how points are suggested, how trials are stopped, what is maximised."""
 

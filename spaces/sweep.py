@@ -14,6 +14,7 @@ from spaces.presets import PRESETS, Domains, build_space
 from spaces.sections import (
     NAME,
     BudgetSpec,
+    ConfirmSpec,
     DataSpec,
     NoiseSpec,
     OneOrMore,
@@ -30,6 +31,7 @@ from trainable.config import DataConfig, NoiseConfig, TrialConfig
 __all__ = [
     "BudgetSpec",
     "Cell",
+    "ConfirmSpec",
     "DataSpec",
     "NoiseSpec",
     "ResourcesSpec",
@@ -91,6 +93,7 @@ class SweepSpec(Section):
     noise: list[NoiseSpec] = Field(min_length=1)
     budget: BudgetSpec = BudgetSpec()
     search: SearchSpec = SearchSpec()
+    confirm: ConfirmSpec | None = None
     training: TrainingSpec = TrainingSpec()
     resources: ResourcesSpec = ResourcesSpec()
     space: dict[str, Any] = Field(default={})

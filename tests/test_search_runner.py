@@ -11,6 +11,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 from rich.console import Console
+from search.driver.summary import print_summary
 from tensorboardX.proto.event_pb2 import Event
 
 from analysis.best import best_configs
@@ -104,6 +105,20 @@ def test_start_names_the_network_in_the_folder_and_keeps_it_elsewhere(tmp_path, 
     assert re.search(r"; about \d+s$", second)
     monkeypatch.setattr(runner, "with_network", lambda spec: pytest.fail("asked again"))
     assert runner.start(unnamed, tmp_path, console).spec == done.spec
+
+
+def test_start_of_a_sweep_that_confirms_ends_with_mean_and_spread(tmp_path):
+    asked = ["losses=ce", "budget.trials=2", "budget.max_epochs=2", "confirm.seeds=2"]
+    console = Console(file=StringIO(), width=200)
+    done = runner.start(one_slot(*asked), tmp_path, console)
+    (best,) = best_configs(load_results(done.folder)).to_dict("records")
+    assert best["replicates"] == 2
+    again = load_results(done.folder).trials.query("phase == 'replicate'")
+    assert set(again["seed"]) == {1, 2}
+    assert again["labels_fingerprint"].nunique() == 2
+    assert best["replicated_test"] == pytest.approx(again["test_accuracy"].mean())
+    print_summary(done.spec, done.folder, console)
+    assert "±" in console.file.getvalue()
 
 
 def test_start_fills_what_a_paper_needs(finished):

@@ -29,6 +29,7 @@ from search.driver.warm_start import Points, write_points
 from search.planning.outline import outline
 from search.planning.plan import measured
 from search.planning.printed import one_line
+from search.studies.confirm import replicate_seeds
 from search.studies.sweep import Sweep
 from search.studies.trial import Trial
 from spaces.load import SpecError, dump_sweep
@@ -118,7 +119,9 @@ def _read(
     if wanted.there is not None:
         restore(sweep, recorder, load_results(folder))
     wanted.prepare(sweep)
-    book.add(cell.trial(cell.reference, spec.seed) for cell in spec.cells())
+    again = replicate_seeds(spec.seed, spec.confirm.seeds) if spec.confirm else ()
+    for seed in (spec.seed, *again):
+        book.add(cell.trial(cell.reference, seed) for cell in spec.cells())
     book.add(trial.config for trial in sweep.trials if not trial.ended)
     return Start(wanted, folder, sweep, book, recorder, owner, signals, console)
 

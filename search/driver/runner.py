@@ -11,6 +11,7 @@ from analysis.results import load_results
 from search.driver.run import Finished, Wanted, run
 from search.driver.warm_start import Points, read_points, warm_points
 from search.planning.network import with_network
+from search.studies.confirm import replicate_seeds
 from search.studies.sweep import Sweep
 from spaces.load import SpecError, differences, parse_sweep
 from spaces.sweep import SweepSpec
@@ -61,10 +62,8 @@ def extend(folder: Folder, trials: int, console: Console) -> Finished:
 def replicate(folder: Folder, top: int, seeds: int, console: Console) -> Finished:
     """Run the ``top`` trials of every study again on ``seeds`` fresh seeds, at full budget.
 
-    Seeds follow the sweep's own, the same for every study, so that losses are compared on the
-    same noise, split and initialisation. Replicates that are there already are not repeated,
-    those that were interrupted go on, those that failed start again. Raises SpecError if the
-    search is not finished.
+    Replicates that are there already are not repeated, those that were interrupted go on, those
+    that failed start again. Raises SpecError if the search is not finished.
     """
 
     def add_replicates(sweep: Sweep) -> None:
@@ -72,7 +71,7 @@ def replicate(folder: Folder, top: int, seeds: int, console: Console) -> Finishe
             raise SpecError(f"{folder}: the search is not finished; resume it first")
         best = top_configs(load_results(folder), top)
         for trial_id, study in zip(best["trial_id"], best["study"], strict=True):
-            for seed in range(sweep.spec.seed + 1, sweep.spec.seed + 1 + seeds):
+            for seed in replicate_seeds(sweep.spec.seed, seeds):
                 sweep.studies[study].replicate(trial_id, seed)
 
     def look() -> Wanted:

@@ -28,14 +28,16 @@ SIMULATED = 200
 class Outline:
     """Counts of a whole sweep.
 
-    ``epochs`` are those expected under ``early_stopping``, by study; ``full_epochs`` those of all
-    trials if none were stopped; ``slots`` the trials that run at once.
+    ``trials`` are searched, then ``confirmations`` run the best of them again. ``epochs`` of both
+    are expected under ``early_stopping``, by study; ``full_epochs`` if no trial were stopped;
+    ``slots`` are the trials that run at once.
     """
 
     name: str
     early_stopping: str
     slots: int
     trials: int
+    confirmations: int
     full_epochs: int
     epochs: Mapping[str, int]
 
@@ -49,6 +51,7 @@ def outline(spec: SweepSpec, slots: int) -> Outline:
     """Count trials and simulate the early stopping on ``slots`` slots: in about a second."""
     cells = spec.cells()
     share = max(1, round(slots / len(cells)))
+    again = {cell.study: _confirmations(spec, cell) for cell in cells}
     simulated: list[tuple[Cell, int, int]] = []
     for cell in cells:
         counts = next((n for other, *n in simulated if _alike(other, cell)), None)
@@ -58,8 +61,17 @@ def outline(spec: SweepSpec, slots: int) -> Outline:
         early_stopping=spec.search.early_stopping,
         slots=slots,
         trials=sum(trials for _, trials, _ in simulated),
-        full_epochs=sum(trials * cell.max_epochs for cell, trials, _ in simulated),
-        epochs={cell.study: epochs for cell, _, epochs in simulated},
+        confirmations=sum(again.values()),
+        full_epochs=sum((n + again[c.study]) * c.max_epochs for c, n, _ in simulated),
+        epochs={c.study: epochs + again[c.study] * c.max_epochs for c, _, epochs in simulated},
+    )
+
+
+def _confirmations(spec: SweepSpec, cell: Cell) -> int:
+    if spec.confirm is None:
+        return 0
+    return min(spec.confirm.top, cell.planned(spec.search.sampler, spec.budget.trials)) * (
+        spec.confirm.seeds
     )
 
 

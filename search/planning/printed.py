@@ -18,10 +18,15 @@ def one_line(sketch: Outline, hours: float | None = None) -> str:
     time = "" if hours is None else f"; about {duration(3600 * hours)}"
     return (
         f"{sketch.name}: {counted(len(sketch.epochs), 'study', 'studies')}, "
-        f"{counted(sketch.trials, 'trial')}, "
-        f"{sketch.slots} at a time; about {sketch.expected_epochs:,} epochs under "
+        f"{_trials(sketch)}, {sketch.slots} at a time; "
+        f"about {sketch.expected_epochs:,} epochs under "
         f"{sketch.early_stopping}, {sketch.full_epochs:,} if all ran in full{time}"
     )
+
+
+def _trials(sketch: Outline) -> str:
+    again = f" and {sketch.confirmations} that confirm the best" if sketch.confirmations else ""
+    return counted(sketch.trials, "trial") + again
 
 
 def print_plan(plan: "Plan", out: Console) -> None:
@@ -39,7 +44,7 @@ def print_plan(plan: "Plan", out: Console) -> None:
 def _facts(plan: "Plan") -> list[tuple[str, str]]:
     sketch, trial = plan.outline, plan.trial
     facts = [
-        ("studies", f"{len(sketch.epochs)}, {counted(sketch.trials, 'trial')}"),
+        ("studies", f"{len(sketch.epochs)}, {_trials(sketch)}"),
         (
             "epochs",
             f"about {sketch.expected_epochs:,} under {sketch.early_stopping} "

@@ -11,10 +11,11 @@ from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from search.studies.confirm import leaders, replicate_id, replicate_seeds
 from search.studies.samplers import OptunaHistory, is_common, sequence
 from search.studies.stopping import Rule, build_rule, rung_epochs
 from search.studies.trial import ENDED, Status, Trial
-from spaces.sweep import BudgetSpec, Cell, SearchSpec
+from spaces.sweep import BudgetSpec, Cell, ConfirmSpec, SearchSpec
 from trainable.catalog import Value
 from trainable.config import derive_seed
 from trainable.metrics import EpochMetrics
@@ -38,7 +39,7 @@ class Study:
 
     ``first_points`` are tried before the sampler is asked; ``max_failures`` is how often a trial
     that breaks is started again; ``shared`` are the parameters that any study of the sweep varies,
-    for common draws.
+    for common draws; ``confirm`` says what runs again once the search is out.
     """
 
     cell: Cell
@@ -48,6 +49,7 @@ class Study:
     first_points: Sequence[Mapping[str, Value]] = ()
     max_failures: int = 0
     shared: Sequence[str] = ()
+    confirm: ConfirmSpec | None = None
     trials: dict[str, Trial] = field(default_factory=dict, init=False)
     searched: list[Trial] = field(default_factory=list, init=False)
 
@@ -57,6 +59,7 @@ class Study:
         self._waiting: deque[Trial] = deque()
         self._running: set[str] = set()
         self._ended = 0
+        self._unconfirmed: deque[tuple[str, int]] | None = None
         self._seed = derive_seed(self.seed, f"study/{self.name}")
         self._points = self._fixed_points()
         self.planned = self.cell.planned(self.search.sampler, self.budget.trials)
@@ -89,12 +92,18 @@ class Study:
     @property
     def has_work(self) -> bool:
         """Whether :meth:`deal` would give a trial now."""
-        return bool(self._waiting) or self._has_new or self._promotable() is not None
+        return (
+            bool(self._waiting)
+            or self._has_new
+            or self._promotable() is not None
+            or bool(self._to_confirm())
+        )
 
     @property
     def finished(self) -> bool:
-        """Whether every planned trial has ended."""
-        return not self._has_new and self._ended == len(self.trials)
+        """Whether every planned trial has ended, and every replicate that confirms the best."""
+        there = self._ended == len(self.trials)
+        return there and not self._has_new and not self._to_confirm()
 
     @property
     def searched_out(self) -> bool:
@@ -102,13 +111,16 @@ class Study:
         return not self._has_new and all(trial.ended for trial in self.searched)
 
     def deal(self) -> Trial | None:
-        """The next trial to run, if any: interrupted, then promoted, then new ones."""
+        """The next trial to run, if any: interrupted, then promoted, new, and confirming ones."""
         if self._waiting:
             trial = self._waiting.popleft()
         elif promoted := self._promotable():
             trial = self._promote(promoted)
         elif self._has_new:
             trial = self._suggest()
+        elif to_confirm := self._to_confirm():
+            self.turns += 1
+            trial = self._replicate(*to_confirm.popleft())
         else:
             return None
         trial.attempt += 1
@@ -121,22 +133,13 @@ class Study:
         Nothing happens if that replicate is there already, unless it failed: then it is started
         again.
         """
-        source = self.trials[trial_id]
-        replicate = Trial(
-            study=self.name,
-            trial_id=f"{trial_id}-seed{seed}",
-            number=source.number,
-            config=dataclasses.replace(source.config, seed=seed),
-            phase="replicate",
-            source_trial_id=trial_id,
-        )
-        there = self.trials.setdefault(replicate.trial_id, replicate)
-        if there.status == "failed":
+        there = self.trials.get(replicate_id(trial_id, seed))
+        if there is None:
+            self._waiting.append(self._replicate(trial_id, seed))
+        elif there.status == "failed":
             there.status, there.end_reason = "running", ""
             self._ended -= 1
-        elif there is not replicate:
-            return
-        self._waiting.append(there)
+            self._waiting.append(there)
 
     def settle(self) -> None:
         """End the paused trials that nothing can promote any more."""
@@ -214,7 +217,7 @@ class Study:
             self._apply(trial, outcome)
             if outcome.status == "running":
                 self._waiting.append(trial)
-        self.turns += len(self.searched)
+        self.turns += len(self.trials)
 
     # -- inside ---------------------------------------------------------------------------------
 
@@ -250,6 +253,28 @@ class Study:
             number=number,
             config=self.cell.trial(values, self.seed),
         )
+
+    def _replicate(self, trial_id: str, seed: int) -> Trial:
+        source = self.trials[trial_id]
+        replicate = Trial(
+            study=self.name,
+            trial_id=replicate_id(trial_id, seed),
+            number=source.number,
+            config=dataclasses.replace(source.config, seed=seed),
+            phase="replicate",
+            source_trial_id=trial_id,
+        )
+        self.trials[replicate.trial_id] = replicate
+        return replicate
+
+    def _to_confirm(self) -> deque[tuple[str, int]]:
+        """The replicates to deal, as (trial_id, seed): none before the search is out."""
+        if self._unconfirmed is None and self.confirm is not None and self.searched_out:
+            best = leaders(self.searched, self.search.metric)[: self.confirm.top]
+            seeds = replicate_seeds(self.seed, self.confirm.seeds)
+            wanted = [(trial.trial_id, seed) for trial in best for seed in seeds]
+            self._unconfirmed = deque(w for w in wanted if replicate_id(*w) not in self.trials)
+        return self._unconfirmed or deque()
 
     def _judge(self, trial: Trial, metrics: EpochMetrics) -> Outcome:
         judged_before = metrics.epoch <= trial.epochs

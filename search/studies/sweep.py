@@ -45,6 +45,7 @@ class Sweep:
                 first_points=[cell.reference, *(first_points or {}).get(cell.study, ())],
                 max_failures=spec.resources.max_failures,
                 shared=shared,
+                confirm=spec.confirm,
             )
             for cell in cells
         }

@@ -1,0 +1,33 @@
+"""Which trials run again on fresh seeds, and on which: the winner's luck is taken out so."""
+
+import math
+from collections.abc import Iterable
+
+from search.studies.trial import Trial
+
+
+def leaders(trials: Iterable[Trial], metric: str) -> list[Trial]:
+    """The search trials that may be chosen, best first, as ``analysis.best`` ranks them.
+
+    Those with their full budget and a value; ties go to the smaller number.
+    """
+    chosen = [t for t in trials if t.status == "completed" and not math.isnan(_value(t, metric))]
+    return sorted(chosen, key=lambda trial: (-_value(trial, metric), trial.number))
+
+
+def replicate_seeds(seed: int, count: int) -> range:
+    """Those after the sweep's own.
+
+    They are the same for every study, so that losses are compared on the same noise, split and
+    initialisation.
+    """
+    return range(seed + 1, seed + 1 + count)
+
+
+def replicate_id(trial_id: str, seed: int) -> str:
+    """The id of the trial that runs ``trial_id`` again on ``seed``."""
+    return f"{trial_id}-seed{seed}"
+
+
+def _value(trial: Trial, metric: str) -> float:
+    return getattr(trial.last, metric) if trial.last else math.nan
