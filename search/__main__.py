@@ -22,7 +22,7 @@ from spaces.presets import PRESETS
 from trainable.data.files import DataError
 from trainable.folder.patience import SWEEP_FILE
 from trainable.folder.storage import Folder, StorageError
-from trainable.noise.kinds import NoiseError
+from trainable.noise import NoiseError
 
 if TYPE_CHECKING:
     from search.driver.run import Finished

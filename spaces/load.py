@@ -88,11 +88,18 @@ def differences(old: SweepSpec, new: SweepSpec) -> list[str]:
     Resources decide how fast a sweep is, and ``data.root`` and ``labels_file`` where this machine
     has what it reads, not what it finds; ``[confirm]`` adds to what is there.
     """
-    may_change: Any = {"resources": True, "confirm": True}
-    may_change |= {"data": {"root"}, "noise": {"__all__": {"labels_file"}}}
-    one, two = (_flat(spec.model_dump(mode="json", exclude=may_change)) for spec in (old, new))
+    one, two = (_flat(_lasting(spec)) for spec in (old, new))
     keys = [key for key in {**one, **two} if one.get(key) != two.get(key)]
     return [f"{key}: {one.get(key)!r} there, {two.get(key)!r} here" for key in keys]
+
+
+def _lasting(spec: SweepSpec) -> dict[str, Any]:
+    """The sweep without what may change."""
+    table = spec.model_dump(mode="json", exclude={"resources", "confirm"})
+    table["data"].pop("root", None)
+    for noise in table["noise"]:
+        noise.pop("labels_file", None)
+    return table
 
 
 def _flat(table: Any, prefix: str = "") -> dict[str, Any]:

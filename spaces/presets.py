@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from spaces.domains import Choice, Domain, Fixed, Range
 from spaces.space import Group, Space
 from trainable.catalog import (
+    DATASETS,
     LOSSES,
     NETWORKS,
     OPTIMISER,
@@ -82,27 +83,25 @@ _SCHEDULES: Domains = {
 
 @dataclass(frozen=True)
 class Preset:
-    """What varies (``domains``) over the reference settings.
-
-    ``max_epochs`` is the budget of a trial per data set, for sweep files that give none.
-    """
+    """What varies (``domains``) over the reference settings."""
 
     summary: str
-    max_epochs: Mapping[str, int]
     domains: Domains = field(default_factory=dict)
 
+    def max_epochs(self, dataset: str) -> int:
+        """The budget of a trial, for sweep files that give none."""
+        schedule = self.domains.get(OPTIMISER_OWNER, {}).get("lr_schedule")
+        info = DATASETS[dataset]
+        return info.multistep_epochs if schedule == Fixed("multistep") else info.epochs
 
-_STAR_EPOCHS = {"digits": 20, "fashion_mnist": 50, "cifar10": 150, "cifar100": 150}
 
 PRESETS: dict[str, Preset] = {
     "default": Preset(
         "the loss's own parameters, lr, weight decay and the two schedules of the paper",
-        _STAR_EPOCHS,
         {**_LOSSES, OPTIMISER_OWNER: _OPTIMISER},
     ),
     "targets": Preset(
         "as default, and which target adam_elr has, each with its own parameters",
-        _STAR_EPOCHS,
         {
             **_LOSSES,
             OPTIMISER_OWNER: _OPTIMISER,
@@ -111,7 +110,6 @@ PRESETS: dict[str, Preset] = {
     ),
     "schedules": Preset(
         "as default, but over every schedule, each with its own parameters",
-        _STAR_EPOCHS,
         {
             **_LOSSES,
             **_SCHEDULES,
@@ -120,17 +118,14 @@ PRESETS: dict[str, Preset] = {
     ),
     "loss": Preset(
         "the loss's own parameters only, everything else as in paper_star",
-        _STAR_EPOCHS,
         _LOSSES,
     ),
     "paper": Preset(
         "nothing varies: the paper's settings with MultiStepLR",
-        {**_STAR_EPOCHS, "cifar10": 120},
         {OPTIMISER_OWNER: {"lr_schedule": Fixed("multistep")}},
     ),
     "paper_star": Preset(
         "nothing varies: the paper's settings with CosineAnnealingWarmRestarts (its star)",
-        _STAR_EPOCHS,
         {OPTIMISER_OWNER: {"lr_schedule": Fixed("cosine_warm_restarts")}},
     ),
 }
@@ -147,11 +142,10 @@ def reference_setting(
     that the budget ends with a cycle (:func:`_cycle`). The weight lam of adam_elr is that for
     ``target``.
     """
-    fractions = (8 / 15, 12 / 15) if dataset == "cifar100" else (1 / 3, 2 / 3)
-    milestones = tuple(sorted({_epoch(f, max_epochs) for f in fractions}))
+    milestones = tuple(sorted({_epoch(f, max_epochs) for f in DATASETS[dataset].milestones}))
     own = reference_parameters(loss, dataset, noise_kind, target)
     if isinstance(truncate_from := own.get("truncate_from"), int):
-        share = truncate_from / PRESETS["paper"].max_epochs[dataset]
+        share = truncate_from / DATASETS[dataset].multistep_epochs
         own["truncate_from"] = _epoch(share, max_epochs)
     given: dict[str, Mapping[str, Value]] = {
         OPTIMISER_OWNER: {"lr": 0.01, "weight_decay": 1e-4} if loss == "gce" else {},

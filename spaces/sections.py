@@ -14,23 +14,17 @@ from pydantic import (
 )
 
 from spaces.strategies import EARLY_STOPPING, SAMPLERS
-from trainable.catalog import DATASETS, NOISE_KINDS, unknown
-from trainable.config import PRECISIONS, DataConfig, NoiseConfig
+from spaces.tables import listed
+from trainable.catalog import unknown
+from trainable.config import PRECISIONS
 from trainable.metrics import TEST_METRICS, VALIDATION_METRICS
-
-NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$"
-"""What may become part of a file name: no separator, nothing hidden, not too long."""
-
-
-def _listed(value: Any) -> Any:
-    return value if isinstance(value, list | tuple) else [value]
 
 
 def known(what: str, valid: Collection[str]) -> AfterValidator:
     """Refuses a name, or a list with a name, that is not ``valid`` when it is checked."""
 
     def check(given: Any) -> Any:
-        for name in _listed(given):
+        for name in listed(given):
             if name not in valid:
                 raise ValueError(unknown(what, name, valid))
         return given
@@ -38,70 +32,13 @@ def known(what: str, valid: Collection[str]) -> AfterValidator:
     return AfterValidator(check)
 
 
-OneOrMore = Annotated[list[str], BeforeValidator(_listed), Field(min_length=1)]
+OneOrMore = Annotated[list[str], BeforeValidator(listed), Field(min_length=1)]
 
 
 class Section(BaseModel):
     """A table of the sweep file: unknown keys are errors, values keep their type."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
-
-
-class DataSpec(Section):
-    """``[data]``: which images, and what part of them is held out."""
-
-    name: Annotated[OneOrMore, known("data set", DATASETS)] = ["digits"]
-    root: str | None = None
-    holdout: float = 0.1
-    train_examples: int | None = None
-    augment: bool = True
-
-    @model_validator(mode="after")
-    def _complete(self) -> Self:
-        self.configs()
-        return self
-
-    def configs(self) -> list[DataConfig]:
-        """A DataConfig per data set named."""
-        options = self.model_dump(exclude={"name"})
-        return [DataConfig(name, **options) for name in self.name]
-
-
-class NoiseSpec(Section):
-    """One ``[[noise]]``: a kind of label noise at one or several rates."""
-
-    kind: Annotated[str, known("noise kind", NOISE_KINDS)]
-    rates: list[float] = []
-    include_true: bool = True
-    ring: str = "superclass"
-    legacy_sequential: bool = False
-    labels_file: str | None = None
-    labels_key: str | None = Field(default=None, pattern=NAME)
-
-    @field_validator("rates")
-    @classmethod
-    def _rates(cls, rates: list[float]) -> list[float]:
-        for rate in rates:
-            if not 0 <= rate < 1:
-                raise ValueError(f"noise rate {rate:g} is not a number in [0, 1)")
-        return rates
-
-    @model_validator(mode="after")
-    def _complete(self) -> Self:
-        rated = self.kind not in ("none", "human")
-        if rated and not self.rates:
-            raise ValueError(f"noise kind {self.kind!r} needs rates, such as rates = [0.2, 0.4]")
-        if not rated and self.rates:
-            raise ValueError(f"noise kind {self.kind!r} takes no rates: leave them out")
-        if self.kind == "human" and not (self.labels_file and self.labels_key):
-            raise ValueError("noise kind 'human' needs labels_file and labels_key (CIFAR-N's)")
-        self.configs()
-        return self
-
-    def configs(self) -> list[NoiseConfig]:
-        """A NoiseConfig per rate."""
-        options = self.model_dump(exclude={"kind", "rates"})
-        return [NoiseConfig(self.kind, rate, **options) for rate in self.rates or [0.0]]
 
 
 class BudgetSpec(Section):

@@ -12,11 +12,8 @@ from spaces.domains import Choice, Domain, Fixed
 from spaces.overrides import parse_space
 from spaces.presets import PRESETS, Domains, build_space
 from spaces.sections import (
-    NAME,
     BudgetSpec,
     ConfirmSpec,
-    DataSpec,
-    NoiseSpec,
     OneOrMore,
     ResourcesSpec,
     SearchSpec,
@@ -25,15 +22,15 @@ from spaces.sections import (
     known,
 )
 from spaces.space import Space
+from spaces.tables import DataTable, NoiseTable
 from trainable.catalog import DATASETS, LOSSES, NETWORKS, Value, unknown
-from trainable.config import DataConfig, NoiseConfig, TrialConfig
+from trainable.config import DataConfig, Noise, TrialConfig
+from trainable.parameters import NAME
 
 __all__ = [
     "BudgetSpec",
     "Cell",
     "ConfirmSpec",
-    "DataSpec",
-    "NoiseSpec",
     "ResourcesSpec",
     "SearchSpec",
     "SweepSpec",
@@ -47,7 +44,7 @@ class Cell:
 
     study: str
     data: DataConfig
-    noise: NoiseConfig
+    noise: Noise
     loss: str
     network: str
     max_epochs: int
@@ -89,8 +86,8 @@ class SweepSpec(Section):
     seed: int = Field(default=0, ge=0, lt=2**32)
     losses: Annotated[OneOrMore, known("loss", LOSSES)] = Field(default=["elr", "adam_elr"])
     network: Annotated[OneOrMore, known("network", NETWORKS)] | None = None
-    data: DataSpec = DataSpec()
-    noise: list[NoiseSpec] = Field(min_length=1)
+    data: DataTable = (DataConfig("digits"),)
+    noise: list[NoiseTable] = Field(min_length=1)
     budget: BudgetSpec = BudgetSpec()
     search: SearchSpec = SearchSpec()
     confirm: ConfirmSpec | None = None
@@ -114,7 +111,10 @@ class SweepSpec(Section):
 
     def _check_cell(self, cell: Cell) -> None:
         """What holds between tables. Raises ValueError naming the table."""
-        _check_noise(cell.noise, cell.data.name)
+        try:
+            cell.noise.check_fits(cell.data.name, DATASETS[cell.data.name])
+        except ValueError as error:
+            raise ValueError(f"noise: {error}") from None
         grace = self.budget.grace(cell.max_epochs)
         if self.search.early_stopping != "none" and grace > cell.max_epochs:
             raise ValueError(
@@ -153,7 +153,9 @@ class SweepSpec(Section):
         """
         if self.network is not None:
             return self
-        defaults = {name: default_network(name, gpu=gpu) for name in self.data.name}
+        defaults = {
+            name: default_network(name, gpu=gpu) for name in (data.name for data in self.data)
+        }
         if len(set(defaults.values())) > 1:
             each = ", ".join(f"{network} for {name}" for name, network in defaults.items())
             raise ValueError(f"network: is missing, and the defaults differ ({each}): name one")
@@ -169,14 +171,14 @@ class SweepSpec(Section):
             self.with_network(gpu=False)
             return self.with_network(gpu=True).cells()
         overrides = self.overrides()
-        noises = [config for spec in self.noise for config in spec.configs()]
-        grid = itertools.product(self.data.configs(), self.network, noises, self.losses)
+        noises = [noise for table in self.noise for noise in table]
+        grid = itertools.product(self.data, self.network, noises, self.losses)
         return [self._cell(*coordinates, overrides) for coordinates in grid]
 
     def _cell(
-        self, data: DataConfig, network: str, noise: NoiseConfig, loss: str, overrides: Domains
+        self, data: DataConfig, network: str, noise: Noise, loss: str, overrides: Domains
     ) -> Cell:
-        max_epochs = self.budget.max_epochs or PRESETS[self.preset].max_epochs[data.name]
+        max_epochs = self.budget.max_epochs or PRESETS[self.preset].max_epochs(data.name)
         space, reference = build_space(
             loss,
             dataset=data.name,
@@ -186,7 +188,7 @@ class SweepSpec(Section):
             preset=self.preset,
             overrides=overrides,
         )
-        several = [(self.data.name, data.name), (self.network or [], network)]
+        several = [([d.name for d in self.data], data.name), (self.network or [], network)]
         prefix = [name for names, name in several if len(names) > 1]
         return Cell(
             study="-".join([*prefix, noise.setting, loss]),
@@ -204,17 +206,6 @@ class SweepSpec(Section):
 def default_network(dataset: str, *, gpu: bool) -> str:
     """What trains on a data set where a sweep names no network."""
     return DATASETS[dataset].network if gpu else DATASETS[dataset].cpu_network
-
-
-def _check_noise(noise: NoiseConfig, dataset: str) -> None:
-    """Some noise is made for some data sets only."""
-    for what, asked, made_for in (
-        ("noise kind 'human'", noise.kind == "human", ("cifar10", "cifar100")),
-        (f"ring = {noise.ring!r}", noise.ring != "superclass", ("cifar100",)),
-        ("legacy_sequential", noise.legacy_sequential, ("cifar10",)),
-    ):
-        if asked and dataset not in made_for:
-            raise ValueError(f"noise: {what} is for {' and '.join(made_for)}, not {dataset}")
 
 
 def _check_truncation(cell: Cell) -> None:

@@ -51,7 +51,6 @@ def trial_row(study: str = "symmetric-0.4-elr", number: int = 0, **fields: Any) 
         "best_val_accuracy": 0.5,
         "duration_s": 3.0,
         "selected_by": "val_accuracy",
-        "config": "{}",
         "git_sha": "abc1234",
         "versions": {"python": "3.11"},
         "device": "cpu",
@@ -59,6 +58,8 @@ def trial_row(study: str = "symmetric-0.4-elr", number: int = 0, **fields: Any) 
         "ended_at": START + timedelta(seconds=3),
         **fields,
     }
+    noise = {"kind": row["noise_kind"], "rate": row["noise_rate"]}
+    row.setdefault("config", json.dumps({"noise": noise}))
     return {"selection_value": row.get(row["selected_by"]), **row}
 
 

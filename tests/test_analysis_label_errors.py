@@ -7,16 +7,15 @@ import pytest
 from PIL import Image
 
 from analysis.frames.label_errors import label_errors, write_label_errors
-from analysis.printed.contact_sheet import CLASSES, contact_sheet
+from analysis.printed.contact_sheet import contact_sheet
 from analysis.results import ResultsError, ResultsWarning, load_results
 from tests.recorded import epoch_row, record_sweep, trial_row, write_results
-from trainable.catalog import DATASETS
-from trainable.config import DataConfig, NoiseConfig, TrialConfig
+from trainable.config import DataConfig, TrialConfig, make_noise
 
 STUDY = "symmetric-0.4-elr"
 CONFIG = TrialConfig.build(
     data=DataConfig("digits"),
-    noise=NoiseConfig("symmetric", 0.4),
+    noise=make_noise("symmetric", 0.4),
     loss="elr",
     network="tiny_cnn",
     max_epochs=3,
@@ -132,9 +131,3 @@ def test_contact_sheet_of_no_doubts_is_a_picture(tmp_path):
     targets = {**TARGETS, "proposed": TARGETS["given"]}
     errors = label_errors(with_targets(tmp_path, targets), STUDY)
     Image.open(io.BytesIO(contact_sheet(errors, np.zeros((20, 1, 8, 8), np.uint8)))).verify()
-
-
-def test_every_class_of_every_data_set_has_a_name():
-    assert {name: len(classes) for name, classes in CLASSES.items()} == {
-        name: info.num_classes for name, info in DATASETS.items()
-    }

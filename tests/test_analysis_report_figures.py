@@ -110,6 +110,9 @@ def test_every_section_of_an_empty_folder_says_what_would_fill_it(tmp_path):
 # -- accuracy over everything ---------------------------------------------------------------------
 
 
+NAMES = {"symmetric-0.4": "symmetric, 40%"}
+
+
 def accuracy_rows(**columns):
     row = {"dataset": "d", "model": "m", "noise": "symmetric-0.4", "study": "a", "loss": "elr"}
     row |= {"test": 0.9, "test_std": 0.01, "n": 3, "diverged": 0, "published": math.nan}
@@ -119,13 +122,13 @@ def accuracy_rows(**columns):
 
 def test_accuracy_draws_means_whiskers_and_what_papers_print():
     table = accuracy_rows(loss=["elr", "adam_elr"], published=[0.8, math.nan])
-    (chart,) = accuracy_charts(table)
+    (chart,) = accuracy_charts(table, NAMES)
     (elr,) = traces(chart, "ELR")
     assert (elr.x, elr.error_x.array, elr.y) == ((90.0,), (1.0,), ("Symmetric, 40%",))
     (printed,) = traces(chart, "ELR, published")
     assert (printed.x, printed.marker.symbol) == ((80.0,), "square-open")
     assert chart.says.endswith("Open marks are what papers print for the same method.")
-    (chart,) = accuracy_charts(table.assign(differs_in="tiny_cnn instead of resnet34"))
+    (chart,) = accuracy_charts(table.assign(differs_in="tiny_cnn instead of resnet34"), NAMES)
     assert chart.says.endswith("for the same method, under another protocol: see below.")
     low, high = chart.plot.layout.xaxis.range
     assert low < 80 < 91 < high
@@ -133,20 +136,20 @@ def test_accuracy_draws_means_whiskers_and_what_papers_print():
 
 def test_accuracy_of_what_diverged_on_every_seed_is_only_said():
     table = accuracy_rows(loss=["elr", "gce"], test=[0.9, math.nan], diverged=[0, 5], n=[3, 0])
-    (chart,) = accuracy_charts(table)
+    (chart,) = accuracy_charts(table, NAMES)
     assert [drawn.name for drawn in chart.plot.data] == ["ELR"]
     assert chart.table["test accuracy (%)"].tolist() == ["90.00 ± 1.00 (3)", "- (0, 5 diverged)"]
-    assert accuracy_charts(table[table["loss"] == "gce"]) == []
+    assert accuracy_charts(table[table["loss"] == "gce"], NAMES) == []
 
 
 def test_accuracy_leaves_out_published_methods_that_the_sweep_lacks():
     table = accuracy_rows(loss=["elr", "gce"], study=["a", math.nan], published=[math.nan, 0.8])
-    (chart,) = accuracy_charts(table)
+    (chart,) = accuracy_charts(table, NAMES)
     assert [drawn.name for drawn in chart.plot.data] == ["ELR"]
 
 
 def test_accuracy_of_a_single_trial_says_so():
-    (chart,) = accuracy_charts(accuracy_rows(n=[1], test_std=[math.nan]))
+    (chart,) = accuracy_charts(accuracy_rows(n=[1], test_std=[math.nan]), NAMES)
     assert chart.plot.data[0].error_x.array == (0.0,)
     assert "single trial" in chart.says
 

@@ -1,4 +1,6 @@
+import json
 import re
+from dataclasses import asdict
 from importlib.resources import files
 
 import pandas as pd
@@ -17,12 +19,13 @@ from analysis.report.style import (
     SPENT,
     dark_colours,
     in_order,
-    noise_name,
+    noise_names,
     signed,
     study_titles,
 )
 from tests.recorded import trial_row
 from trainable.catalog import LOSSES
+from trainable.noise import make_noise
 
 CSS = files("analysis.report").joinpath("page.css").read_text()
 
@@ -57,19 +60,18 @@ def test_table_has_a_caption_and_headings_of_both_kinds():
     assert 'tabindex="0" role="region" aria-label="All &amp; more"' in text
 
 
-@pytest.mark.parametrize(
-    ("noise", "words"),
-    [
-        ("symmetric-0.4", "symmetric, 40%"),
-        ("symmetric-exclusive-0.125", "symmetric, exclusive, 12.5%"),
-        ("asymmetric-contiguous-0.4", "asymmetric, contiguous, 40%"),
-        ("feature_dependent-0.3", "feature dependent, 30%"),
-        ("human-worse_label", "human labels, worse_label"),
-        ("none", "no noise"),
-    ],
-)
-def test_noise_name_says_the_setting_in_words(noise, words):
-    assert noise_name(noise) == words
+def test_noise_names_are_those_of_the_configs():
+    small = make_noise("symmetric", 5e-5, include_true=False)
+    rows = [
+        trial_row("a", 0, noise=small.setting, config=json.dumps({"noise": asdict(small)})),
+        trial_row("b", 0),
+        trial_row("c", 0, noise="of-a-later-version-0.1", config="{}"),
+    ]
+    assert noise_names(pd.DataFrame(rows)) == {
+        "symmetric-exclusive-5e-05": "symmetric, exclusive, 0.005%",
+        "symmetric-0.4": "symmetric, 40%",
+        "of-a-later-version-0.1": "of-a-later-version-0.1",
+    }
 
 
 def test_study_titles_say_data_and_network_only_where_they_differ():

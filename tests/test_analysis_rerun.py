@@ -10,11 +10,11 @@ from spaces.load import parse_sweep
 from spaces.sweep import SweepSpec
 from tests.recorded import record_sweep, trial_row, write_results
 from trainable.catalog import LOSSES, SCHEDULES, TARGETS
-from trainable.config import DataConfig, NoiseConfig, TrialConfig
+from trainable.config import DataConfig, TrialConfig, make_noise
 
 ELR = TrialConfig.build(
     data=DataConfig("digits"),
-    noise=NoiseConfig("symmetric", 0.4),
+    noise=make_noise("symmetric", 0.4),
     loss="elr",
     network="tiny_cnn",
     max_epochs=7,
@@ -49,7 +49,7 @@ def test_sweep_table_round_trips_every_loss_and_schedule(loss, schedule):
     config = replace(
         TrialConfig.build(
             data=DataConfig("cifar10", root="/data", holdout=0.2, train_examples=1000),
-            noise=NoiseConfig("symmetric", 0.25, include_true=False),
+            noise=make_noise("symmetric", 0.25, include_true=False),
             loss=loss,
             network="small_cnn",
             max_epochs=91,
@@ -66,7 +66,7 @@ def test_sweep_table_round_trips_every_loss_and_schedule(loss, schedule):
 def test_sweep_table_round_trips_every_target(target):
     config = TrialConfig.build(
         data=DataConfig("cifar100", augment=False),
-        noise=NoiseConfig("asymmetric", 0.3, ring="contiguous"),
+        noise=make_noise("asymmetric", 0.3, ring="contiguous"),
         loss="adam_elr",
         network="resnet18",
         max_epochs=150,
@@ -77,7 +77,7 @@ def test_sweep_table_round_trips_every_target(target):
 
 
 @pytest.mark.parametrize(
-    "noise", [NoiseConfig("none"), NoiseConfig("human", labels_file="/x.pt", labels_key="worse")]
+    "noise", [make_noise("none"), make_noise("human", labels_file="/x.pt", labels_key="worse")]
 )
 def test_sweep_table_round_trips_noise_without_a_rate(noise):
     config = replace(ELR, noise=noise, data=DataConfig("cifar10"))

@@ -8,7 +8,7 @@ from analysis.frames.transition_matrix import transition_matrix
 from analysis.results import ResultsError, load_results
 from search.driver.label_book import LabelBook
 from tests.recorded import trial_row, write_results
-from trainable.config import DataConfig, NoiseConfig, TrialConfig
+from trainable.config import DataConfig, TrialConfig, make_noise
 from trainable.folder.storage import Folder
 
 STUDY = "symmetric-0.4-elr"
@@ -17,7 +17,7 @@ STUDY = "symmetric-0.4-elr"
 def config(seed: int) -> TrialConfig:
     return TrialConfig.build(
         data=DataConfig("digits"),
-        noise=NoiseConfig("symmetric", 0.4),
+        noise=make_noise("symmetric", 0.4),
         loss="elr",
         network="tiny_cnn",
         max_epochs=3,

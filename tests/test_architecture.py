@@ -16,11 +16,11 @@ MODULES = [path for package in PACKAGES for path in sorted((ROOT / package).rglo
 NAMES = [str(path.relative_to(ROOT)) for path in MODULES]
 ROOMS = {
     "trainable": (
-        ("wording", "metrics", "folder"), ("parameters",), ("catalog",), ("config",),
-        ("references", "noise", "targets", "network"), ("data", "losses"), ("trial",),
+        ("wording", "metrics", "folder", "seeds"), ("parameters",), ("data",), ("noise",),
+        ("catalog",), ("config",), ("references", "targets", "network"), ("losses",), ("trial",),
     ),
     "spaces": (
-        ("strategies", "domains"), ("space", "sections"), ("presets",), ("overrides",),
+        ("strategies", "domains", "tables"), ("space", "sections"), ("presets",), ("overrides",),
         ("sweep",), ("load",),
     ),
     "analysis": (
@@ -35,9 +35,9 @@ ROOMS = {
 imports from the floors below its own."""
 PURE = (
     "trainable/parameters.py", "trainable/catalog.py", "trainable/config.py",
-    "trainable/metrics.py", "trainable/losses/", "trainable/targets/",
+    "trainable/metrics.py", "trainable/seeds.py", "trainable/losses/", "trainable/targets/",
     "spaces/strategies.py", "spaces/domains.py", "spaces/space.py", "spaces/presets.py",
-    "spaces/sections.py", "search/studies/",
+    "spaces/tables.py", "spaces/sections.py", "search/studies/",
 )  # fmt: skip
 """Where everything follows from the arguments: no Ray, no files, no clock."""
 IMPURE = {

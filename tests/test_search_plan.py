@@ -17,7 +17,7 @@ from search.studies.sweep import Sweep
 from simulated import Driver, spec
 from spaces.load import SpecError, parse_sweep
 from spaces.sweep import SweepSpec
-from trainable.config import DataConfig, NoiseConfig, TrialConfig
+from trainable.config import DataConfig, TrialConfig, make_noise
 from trainable.data import load_dataset
 from trainable.folder.patience import SWEEP_FILE
 from trainable.folder.storage import Folder
@@ -212,11 +212,11 @@ def test_estimate_notes_what_its_figures_leave_out(overrides, share, note):
 @pytest.fixture(scope="module")
 def digits():
     data = DataConfig("digits")
-    return prepare(load_dataset("digits"), data, NoiseConfig("symmetric", 0.4), 0)[0]
+    return prepare(load_dataset("digits"), data, make_noise("symmetric", 0.4), 0)[0]
 
 
 def config(loss: str) -> TrialConfig:
-    noise, parameters = NoiseConfig("symmetric", 0.4), {"batch_size": 16}
+    noise, parameters = make_noise("symmetric", 0.4), {"batch_size": 16}
     return TrialConfig.build(
         data=DataConfig("digits"),
         noise=noise,

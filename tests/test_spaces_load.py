@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from spaces.load import SpecError, differences, dump_sweep, load_sweep, parse_sweep, shipped
 from spaces.sweep import SweepSpec
+from trainable.noise import make_noise
 
 FULL = """
 name = "full"
@@ -78,7 +79,7 @@ def test_shipped_sweep_parses_under_its_own_name(name):
 def test_quickstart_is_what_the_readme_promises():
     spec = load_sweep("quickstart")
     assert spec.losses == ["ce", "elr", "adam_elr"]
-    assert [noise.setting for noise in spec.noise[0].configs()] == [
+    assert [noise.setting for noise in spec.noise[0]] == [
         "symmetric-0.4",
         "symmetric-0.6",
     ]
@@ -141,7 +142,7 @@ def test_overrides_take_numbers_words_lists_and_tables():
         "training.compile=true",
     )
     assert (spec.budget.trials, spec.name, spec.training.compile) == (4, "other", True)
-    assert spec.noise[0].rates == [0.3]
+    assert spec.noise[0] == (make_noise("symmetric", 0.3, include_true=False),)
     assert spec.losses == ["adam_elr", "gce", "ce"]
     assert spec.network == ["small_cnn"]
     assert spec.space["multistep"]["gamma"] == 0.5

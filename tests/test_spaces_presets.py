@@ -14,7 +14,7 @@ from spaces.presets import (
     reference_setting,
 )
 from trainable.catalog import DATASETS, LOSSES, NETWORKS, NOISE_KINDS, SCHEDULES, TARGETS
-from trainable.config import DataConfig, NoiseConfig, TrialConfig
+from trainable.config import DataConfig, TrialConfig, make_noise
 from trainable.network.schedules import learning_rate
 
 
@@ -31,7 +31,7 @@ def build(
         network=network,
         dataset=dataset,
         noise_kind=noise,
-        max_epochs=PRESETS[preset].max_epochs[dataset],
+        max_epochs=PRESETS[preset].max_epochs(dataset),
         preset=preset,
         overrides=overrides,
     )
@@ -54,8 +54,8 @@ def test_paper_presets_have_the_paper_s_optimiser(preset, loss, dataset):
 
 
 def test_paper_preset_drops_lr_where_elr_does():
-    assert PRESETS["paper"].max_epochs["cifar10"] == 120
-    assert PRESETS["paper"].max_epochs["cifar100"] == 150
+    assert PRESETS["paper"].max_epochs("cifar10") == 120
+    assert PRESETS["paper"].max_epochs("cifar100") == 150
     point = only_point("elr", "paper", "cifar10", "symmetric")
     assert (point["lr_schedule"], point["milestones"]) == ("multistep", (40, 80))
     assert point["gamma"] == 0.01
@@ -64,7 +64,7 @@ def test_paper_preset_drops_lr_where_elr_does():
 
 @pytest.mark.parametrize("dataset", ["cifar10", "cifar100"])
 def test_paper_star_preset_has_the_star_s_schedule(dataset):
-    assert PRESETS["paper_star"].max_epochs[dataset] == 150
+    assert PRESETS["paper_star"].max_epochs(dataset) == 150
     point = only_point("elr", "paper_star", dataset, "symmetric")
     assert point["lr_schedule"] == "cosine_warm_restarts"
     assert (point["t_0"], point["t_mult"], point["eta_min"]) == (10, 1, 0.001)
@@ -187,10 +187,10 @@ def test_every_point_of_every_preset_makes_a_trial(preset, loss):
         for values in (reference, *corners):
             config = TrialConfig.build(
                 data=DataConfig(dataset),
-                noise=NoiseConfig(noise),
+                noise=make_noise("none"),
                 loss=loss,
                 network="tiny_cnn",
-                max_epochs=PRESETS[preset].max_epochs[dataset],
+                max_epochs=PRESETS[preset].max_epochs(dataset),
                 seed=0,
                 parameters=values,
             )

@@ -6,7 +6,7 @@ from spaces import sweep
 from spaces.load import SpecError, parse_sweep
 from spaces.sweep import SweepSpec
 from trainable.catalog import NOISE_KINDS
-from trainable.config import DataConfig, NoiseConfig
+from trainable.config import DataConfig, make_noise
 
 MINIMAL = 'name = "small"\n[[noise]]\nkind = "none"\n'
 DIGITS = 'name = "x"\nnetwork = "tiny_cnn"\n[[noise]]\nkind = "symmetric"\nrates = [0.4]\n'
@@ -17,7 +17,7 @@ def test_sweep_needs_only_a_name_and_one_noise():
     assert [cell.study for cell in spec.cells()] == ["none-elr", "none-adam_elr"]
     assert spec.seed == 0
     assert spec.network is None
-    assert spec.data.configs() == [DataConfig("digits")]
+    assert spec.data == (DataConfig("digits"),)
     assert (spec.budget.trials, spec.budget.reduction_factor) == (64, 3)
     assert (spec.search.sampler, spec.search.early_stopping) == ("tpe", "asha")
     assert spec.search.metric == "val_accuracy"
@@ -61,7 +61,7 @@ def test_cell_trial_is_the_reference_with_values_over_it():
     config = cell.trial({**cell.reference, "lam": 1.5}, spec.seed)
     assert config.loss_parameters == {"lam": 1.5, "beta": 0.7}
     assert (config.seed, config.precision, config.network) == (5, "float32", "tiny_cnn")
-    assert config.noise == NoiseConfig("symmetric", 0.4)
+    assert config.noise == make_noise("symmetric", 0.4)
 
 
 @pytest.mark.parametrize("kind", NOISE_KINDS)
@@ -131,13 +131,13 @@ def test_selecting_on_the_test_set_must_be_asked_for():
         (['losses=["ce", "ce"]'], "study symmetric-0.4-ce is there 2 times"),
         (["losses=[]"], "losses: [] needs at least one entry"),
         (["network=resnet43"], "network: unknown network 'resnet43': did you mean 'resnet34'?"),
-        (["data.name=digit"], "data.name: unknown data set 'digit': did you mean 'digits'?"),
+        (["data.name=digit"], "data: unknown data set 'digit': did you mean 'digits'?"),
         (["data.holdout=1.5"], "data: holdout = 1.5 is not a number in (0, 1)"),
         (["data.holdout=0.9999"], "data: holdout = 0.9999 of 1437 examples leaves 1437"),
         (["data.train_examples=10"], "data: train_examples = 10 is not in [100, 1437]"),
-        (["noise.0.kind=symetric"], "noise.0.kind: unknown noise kind 'symetric': did you mean"),
-        (["noise.0.rates=[1.0]"], "noise.0.rates: noise rate 1 is not a number in [0, 1)"),
-        (["noise.0.rates=[-0.1]"], "noise rate -0.1 is not a number in [0, 1)"),
+        (["noise.0.kind=symetric"], "noise.0: unknown noise kind 'symetric': did you mean"),
+        (["noise.0.rates=[1.0]"], "noise.0: rate = 1.0 is not a number in [0, 1)"),
+        (["noise.0.rates=[-0.1]"], "rate = -0.1 is not a number in [0, 1)"),
         (["noise.0.rates=[0.4, 0.4]"], "study symmetric-0.4-elr is there 2 times"),
         (["noise.0.rates=[]"], "noise kind 'symmetric' needs rates, such as"),
         (["noise.0.kind=none"], "noise kind 'none' takes no rates"),
@@ -154,7 +154,7 @@ def test_selecting_on_the_test_set_must_be_asked_for():
             ['noise=[{kind="human", labels_file="x", labels_key="worse_label"}]'],
             "noise: noise kind 'human' is for cifar10 and cifar100, not digits",
         ),
-        (['noise=[{kind="human"}]'], "needs labels_file and labels_key"),
+        (['noise=[{kind="human", labels_key="x"}]'], "noise.0.labels_file: is missing"),
         (['noise=[{kind="human", labels_file="x", labels_key="../x"}]'], "labels_key: '../x' is"),
         (["budget.grace_epochs=21"], "budget: grace_epochs = 21 is above max_epochs = 20"),
         (["budget.trials=0"], "budget.trials: 0 is not greater than or equal to 1"),

@@ -19,11 +19,11 @@ from trainable.catalog import (
 )
 from trainable.config import (
     DataConfig,
-    NoiseConfig,
     TrialConfig,
     complete_loss,
     derive_seed,
     loss_owners,
+    make_noise,
 )
 
 REFINED = [name for name in TARGETS if name != "ema"]
@@ -32,7 +32,7 @@ REFINED = [name for name in TARGETS if name != "ema"]
 def build(**changes):
     arguments = {
         "data": DataConfig("digits"),
-        "noise": NoiseConfig("symmetric", 0.4),
+        "noise": make_noise("symmetric", 0.4),
         "loss": "adam_elr",
         "network": "tiny_cnn",
         "max_epochs": 20,
@@ -149,29 +149,46 @@ def test_data_config_takes_all_of_any_data_set_or_its_smallest_part(name):
 )
 def test_noise_config_refuses_what_no_noise_can_be(arguments, message):
     with pytest.raises(ValueError, match=message):
-        NoiseConfig(**arguments)
+        make_noise(**arguments)
 
 
 @pytest.mark.parametrize(
-    ("noise", "setting"),
+    ("noise", "setting", "label"),
     [
-        (NoiseConfig("none"), "none"),
-        (NoiseConfig("symmetric", 0.4), "symmetric-0.4"),
-        (NoiseConfig("symmetric", 0.4, include_true=False), "symmetric-exclusive-0.4"),
-        (NoiseConfig("asymmetric", 0.3, ring="contiguous"), "asymmetric-contiguous-0.3"),
-        (NoiseConfig("asymmetric", 0.3, legacy_sequential=True), "asymmetric-sequential-0.3"),
-        (NoiseConfig("human", labels_file="x", labels_key="worse_label"), "human-worse_label"),
+        (make_noise("none"), "none", "no noise"),
+        (make_noise("symmetric", 0.4), "symmetric-0.4", "symmetric, 40%"),
+        (
+            make_noise("symmetric", 0.4, include_true=False),
+            "symmetric-exclusive-0.4",
+            "symmetric, exclusive, 40%",
+        ),
+        (
+            make_noise("asymmetric", 0.3, ring="contiguous"),
+            "asymmetric-contiguous-0.3",
+            "asymmetric, contiguous, 30%",
+        ),
+        (
+            make_noise("asymmetric", 0.3, legacy_sequential=True),
+            "asymmetric-sequential-0.3",
+            "asymmetric, sequential, 30%",
+        ),
+        (
+            make_noise("human", labels_file="x", labels_key="worse_label"),
+            "human-worse_label",
+            "human labels, worse_label",
+        ),
     ],
 )
-def test_noise_setting_is_a_short_name_for_each(noise, setting):
-    assert noise.setting == setting
+def test_noise_has_a_short_name_and_one_in_words(noise, setting, label):
+    assert (noise.setting, noise.label) == (setting, label)
 
 
 @pytest.mark.parametrize("kind", NOISE_KINDS)
 @pytest.mark.parametrize("loss", LOSSES)
 def test_config_is_the_same_after_json(loss, kind):
     parameters = {"lr_schedule": "multistep", "milestones": (3, 7)}
-    noise = NoiseConfig(kind, labels_key="worse_label" if kind == "human" else None)
+    human = {"labels_file": "human.pt", "labels_key": "worse_label"}
+    noise = make_noise(kind, **(human if kind == "human" else {}))
     config = build(loss=loss, noise=noise, parameters=parameters)
     again = TrialConfig.from_dict(json.loads(json.dumps(config.as_dict())))
     assert again == config
@@ -179,7 +196,7 @@ def test_config_is_the_same_after_json(loss, kind):
 
 
 def test_fingerprint_is_the_same_wherever_files_lie():
-    human = NoiseConfig("human", labels_file="/here/human.pt", labels_key="worse_label")
+    human = make_noise("human", labels_file="/here/human.pt", labels_key="worse_label")
     config = build(data=DataConfig("cifar10", root="/here"), noise=human)
     moved = dataclasses.replace(
         config,
@@ -198,7 +215,7 @@ def test_fingerprint_differs_with_anything_else():
         dataclasses.replace(config, seed=1),
         dataclasses.replace(config, lr=0.021),
         dataclasses.replace(config, compile=True),
-        dataclasses.replace(config, noise=NoiseConfig("symmetric", 0.41)),
+        dataclasses.replace(config, noise=make_noise("symmetric", 0.41)),
         dataclasses.replace(config, data=DataConfig("digits", train_examples=501)),
         dataclasses.replace(config, data=dataclasses.replace(config.data, augment=False)),
         build(data=config.data, parameters={"eps": 1e-7}),
@@ -260,3 +277,69 @@ def test_derive_seed_is_a_63_bit_number_of_seed_and_purpose(seed, purpose):
 
 def test_derive_seed_is_the_same_on_every_machine():
     assert derive_seed(0, "noise") == 5127903134280592399  # of sha256sum
+
+
+EARLIER = {
+    "averaging": 0.0,
+    "batch_size": 128,
+    "compile": False,
+    "loss": "elr",
+    "loss_parameters": {"beta": 0.7, "lam": 3.0},
+    "lr": 0.02,
+    "lr_schedule": "cosine_warm_restarts",
+    "max_epochs": 20,
+    "momentum": 0.9,
+    "network": "resnet34",
+    "precision": "auto",
+    "schedule_parameters": {"eta_min": 0.001, "t_0": 10, "t_mult": 1},
+    "seed": 7,
+    "weight_decay": 0.001,
+}
+EARLIER_NOISE = {
+    "include_true": True,
+    "labels_file": None,
+    "labels_key": None,
+    "legacy_sequential": False,
+    "rate": 0.0,
+    "ring": "superclass",
+}
+
+
+@pytest.mark.parametrize(
+    ("data", "noise", "fingerprint"),
+    [
+        ({"name": "digits"}, {"kind": "none"}, "9bfd54d206490875"),
+        (
+            {
+                "augment": False,
+                "holdout": 0.2,
+                "name": "cifar10",
+                "root": "/x",
+                "train_examples": 5000,
+            },
+            {"include_true": False, "kind": "symmetric", "rate": 0.4},
+            "7e25cbfd5b0ec514",
+        ),
+        (
+            {"name": "cifar100"},
+            {"kind": "asymmetric", "rate": 0.3, "ring": "contiguous"},
+            "e1db4b7c8b45abcc",
+        ),
+        (
+            {"name": "cifar10"},
+            {"kind": "asymmetric", "legacy_sequential": True, "rate": 0.3},
+            "f5f5f94566ad86c4",
+        ),
+        (
+            {"name": "cifar10"},
+            {"kind": "human", "labels_file": "/a", "labels_key": "worse_label"},
+            "b79c76c6be1bc222",
+        ),
+    ],
+)
+def test_config_and_fingerprint_of_earlier_results_stay(data, noise, fingerprint):
+    """As they were stored and hashed when all kinds of noise shared one class."""
+    whole = {"augment": True, "holdout": 0.1, "root": None, "train_examples": None, **data}
+    config = TrialConfig.from_dict({**EARLIER, "data": whole, "noise": {**EARLIER_NOISE, **noise}})
+    assert config.noise.kind == noise["kind"]
+    assert config.fingerprint == fingerprint

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from trainable.config import DataConfig, NoiseConfig
+from trainable.config import DataConfig, make_noise
 from trainable.data import Dataset, load_dataset
 from trainable.noise import NoiseError, NoisyLabels, corrupt
 from trainable.trial.prepare import prepare
@@ -62,7 +62,7 @@ def test_human_old_torch_file_of_short_integers_is_read(digits, human_file):
 
 def test_human_subset_takes_its_own_rows(digits, human_file):
     path, worse = human_file
-    noise = NoiseConfig("human", labels_file=str(path), labels_key="worse_label")
+    noise = make_noise("human", labels_file=str(path), labels_key="worse_label")
     trial, _ = prepare(digits, DataConfig("digits", train_examples=300), noise, 0)
     np.testing.assert_array_equal(trial.train_given, worse[trial.train_index])
 
@@ -79,7 +79,7 @@ def test_human_file_of_another_length_is_refused(digits, tmp_path):
     torch.save({"worse_label": np.zeros(100, np.int64)}, path)
     with pytest.raises(NoiseError, match="has 100 labels for 1437 examples"):
         human(digits, path)
-    noise = NoiseConfig("human", labels_file=str(path), labels_key="worse_label")
+    noise = make_noise("human", labels_file=str(path), labels_key="worse_label")
     with pytest.raises(NoiseError, match="has 100 labels for 1437 examples"):
         prepare(digits, DataConfig("digits"), noise, 0)
     with pytest.raises(NoiseError, match="has 100 labels, but row"):
@@ -94,12 +94,12 @@ def test_human_unknown_key_lists_those_of_the_file(digits, human_file):
         human(digits, path, "clean_label")
 
 
-@pytest.mark.parametrize("key", [None, "worse_label"])
-def test_human_without_file_or_key_is_refused(digits, key, tmp_path):
-    with pytest.raises(NoiseError, match="needs labels_file"):
-        corrupt(digits.train_labels, kind="human", num_classes=10, seed=0, labels_key=key)
-    with pytest.raises(NoiseError, match="is not there" if key else "needs labels_file"):
-        human(digits, tmp_path / "none.pt", key)
+def test_human_without_file_or_key_is_refused(digits, tmp_path):
+    for given, missing in (("labels_key", "labels_file"), ("labels_file", "labels_key")):
+        with pytest.raises(NoiseError, match=f"{missing} is missing"):
+            corrupt(digits.train_labels, kind="human", num_classes=10, seed=0, **{given: "x"})
+    with pytest.raises(NoiseError, match="is not there"):
+        human(digits, tmp_path / "none.pt", "worse_label")
 
 
 class Hostile:

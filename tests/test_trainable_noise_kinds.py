@@ -6,10 +6,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.predictions import made_up_predictions
-from trainable.data import Dataset, load_dataset
-from trainable.noise import NoiseError, NoisyLabels, corrupt
-from trainable.noise import kinds as noise_kinds
-from trainable.noise.class_maps import cifar100_coarse_labels, class_map
+from trainable.data import DATASETS, Dataset, load_dataset
+from trainable.noise import NoiseError, NoisyLabels, corrupt, instance_dependent
+from trainable.noise.class_maps import class_map, superclass_of
 
 TEN = np.repeat(np.arange(10), 1000)
 HUNDRED = np.repeat(np.arange(100), 100)
@@ -137,14 +136,14 @@ def test_asymmetric_cifar100_stays_within_the_superclass():
     noisy = asymmetric(HUNDRED, "cifar100")
     assert noisy.rate == pytest.approx(0.3)
     np.testing.assert_allclose(noisy.transition.diagonal(), 0.7)
-    coarse = cifar100_coarse_labels()
+    coarse = superclass_of(DATASETS["cifar100"])
     np.testing.assert_array_equal(coarse[noisy.labels], coarse[HUNDRED])
 
 
 def test_asymmetric_cifar100_contiguous_leaves_the_superclass_94_times_in_100():
-    mapped = class_map("cifar100", "contiguous")
+    mapped = class_map(DATASETS["cifar100"], "contiguous")
     np.testing.assert_array_equal(mapped[:5], [1, 2, 3, 4, 0])
-    coarse = cifar100_coarse_labels()
+    coarse = superclass_of(DATASETS["cifar100"])
     assert (coarse[mapped] == coarse).sum() == 6
     noisy = asymmetric(HUNDRED, "cifar100", ring="contiguous")
     assert noisy.rate == pytest.approx(0.3)
@@ -155,10 +154,10 @@ def test_asymmetric_cifar100_contiguous_leaves_the_superclass_94_times_in_100():
     ("dataset", "options", "message"),
     [
         (None, {}, "needs the data set's name"),
-        ("digits", {"legacy_sequential": True}, "legacy_sequential is defined for cifar10"),
-        ("cifar10", {"ring": "contiguous"}, "ring = 'contiguous' is defined for cifar100"),
-        ("cifar10", {"ring": "round"}, "ring = 'round'"),
-        ("cifar100", {}, "cifar100 has 100 classes, not 10"),
+        ("digits", {"legacy_sequential": True}, "legacy_sequential is for cifar10"),
+        ("cifar10", {"ring": "contiguous"}, "ring = 'contiguous' is for cifar100"),
+        ("cifar10", {"ring": "round"}, "unknown ring 'round'"),
+        ("cifar100", {}, "has 100 classes, not 10"),
         ("imagenet", {}, "unknown data set 'imagenet'"),
     ],
 )
@@ -293,8 +292,10 @@ def test_instance_dependent_scores_do_not_depend_on_the_order_of_sums(digits):
     weights = np.random.default_rng(0).standard_normal((1, 64, 10))
     mean, deviation = np.array([77.7]), np.array([95.8])
     shuffled = np.random.default_rng(1).permutation(64)
-    straight = noise_kinds._scores(pixels, mean, deviation, weights)
-    turned = noise_kinds._scores(pixels[:, :, shuffled], mean, deviation, weights[:, shuffled])
+    straight = instance_dependent._scores(pixels, mean, deviation, weights)
+    turned = instance_dependent._scores(
+        pixels[:, :, shuffled], mean, deviation, weights[:, shuffled]
+    )
     np.testing.assert_array_equal(straight, turned)
     standardised = (pixels[:, 0] - 77.7) / 95.8
     np.testing.assert_allclose(straight, standardised @ weights[0], atol=1e-2)

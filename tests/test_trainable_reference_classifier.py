@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from trainable.config import DataConfig, NoiseConfig
+from trainable.config import DataConfig, make_noise
 from trainable.data import DataError, Dataset, load_dataset, subset_index
 from trainable.trial import reference_classifier
 from trainable.trial.prepare import prepare
@@ -93,7 +93,7 @@ def test_reference_damaged_file_is_named(digits, folder, tmp_path, no_training):
 @pytest.mark.parametrize("kind", ["feature_dependent", "locally_concentrated"])
 def test_prepare_reads_the_reference_in_the_cache(digits, folder, kind, monkeypatch, no_training):
     monkeypatch.setenv("XDG_CACHE_HOME", str(folder.parent.parent))
-    trial, noisy = prepare(digits, DATA, NoiseConfig(kind, 0.3), 0)
+    trial, noisy = prepare(digits, DATA, make_noise(kind, 0.3), 0)
     assert noisy.rate == pytest.approx(0.3, abs=0.05)
     assert len(trial.train_index) == 270
 
@@ -102,7 +102,7 @@ def test_prepare_feature_dependent_mislabels_the_examples_it_is_least_sure_of(
     digits, folder, monkeypatch
 ):
     monkeypatch.setenv("XDG_CACHE_HOME", str(folder.parent.parent))
-    _, noisy = prepare(digits, DATA, NoiseConfig("feature_dependent", 0.2), 0)
+    _, noisy = prepare(digits, DATA, make_noise("feature_dependent", 0.2), 0)
     probabilities = np.sort(reference(digits, DATA, 0, folder).probabilities, axis=1)
     margin = probabilities[:, -1] - probabilities[:, -2]
     assert noisy.is_wrong.sum() == 60
@@ -115,6 +115,6 @@ def test_prepare_with_stored_labels_or_no_noise_needs_no_reference(
 ):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     true = digits.train_labels[subset_index(digits, DATA, 0)]
-    _, stored = prepare(digits, DATA, NoiseConfig(kind, 0.3), 0, given=true)
-    _, clean = prepare(digits, DATA, NoiseConfig(kind, 0.0), 0)
+    _, stored = prepare(digits, DATA, make_noise(kind, 0.3), 0, given=true)
+    _, clean = prepare(digits, DATA, make_noise(kind, 0.0), 0)
     assert stored.rate == clean.rate == 0

@@ -14,8 +14,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from trainable.catalog import LOSSES, NETWORKS, SCHEDULES, TARGETS
-from trainable.config import DataConfig, NoiseConfig, TrialConfig
-from trainable.data import TrialData, load_dataset
+from trainable.config import DataConfig, TrialConfig, make_noise
+from trainable.data import DATASETS, TrialData, load_dataset
 from trainable.metrics import METRIC_COLUMNS, EpochMetrics
 from trainable.network.averaging import WeightAverage
 from trainable.network.device import autocast_dtype, choose_device, upload
@@ -25,7 +25,7 @@ from trainable.trial.trainer import Batch, Trainer, number_of_steps
 from trainable.trial.trial_loss import build_trainer
 
 DATA = DataConfig("digits", train_examples=120)
-NOISE = NoiseConfig("symmetric", 0.4)
+NOISE = make_noise("symmetric", 0.4)
 REFINED = [name for name in TARGETS if name != "ema"]
 TIMINGS = ("epoch_seconds", "images_per_second", "peak_memory_mb")
 
@@ -371,7 +371,7 @@ def test_batches_hold_every_example_and_are_of_equal_size(examples, batch_size):
 @pytest.mark.parametrize("augment", [True, False])
 def test_inputs_are_cropped_and_flipped_unless_the_config_says_no(augment):
     config = dataclasses.replace(trial(), data=dataclasses.replace(DATA, augment=augment))
-    data = dataclasses.replace(tiny_data(), dataset="fashion_mnist")
+    data = dataclasses.replace(tiny_data(), info=DATASETS["fashion_mnist"])
     built = build_trainer(config, data, "cpu")
     (batch,) = itertools.islice(built.batches(torch.arange(108), epoch=1), 1)
     plain = built._normalisation.apply(built._images[batch.rows])

@@ -7,7 +7,7 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from trainable.config import DataConfig, NoiseConfig, TrialConfig
+from trainable.config import DataConfig, TrialConfig, make_noise
 from trainable.data import TrialData, load_dataset
 from trainable.losses import Loss
 from trainable.trial import transition, trial_loss
@@ -25,14 +25,14 @@ def nothing_estimated_yet(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(scope="module")
 def data() -> TrialData:
-    noise = NoiseConfig("symmetric", rate=0.4)
+    noise = make_noise("symmetric", rate=0.4)
     return prepare(load_dataset("digits"), DataConfig("digits"), noise, seed=1)[0]
 
 
 def forward_config(max_epochs: int = 2, **parameters: Any) -> TrialConfig:
     return TrialConfig.build(
         data=DataConfig("digits"),
-        noise=NoiseConfig("symmetric", rate=0.4),
+        noise=make_noise("symmetric", rate=0.4),
         loss="forward",
         network="tiny_cnn",
         max_epochs=max_epochs,

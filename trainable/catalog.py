@@ -1,12 +1,13 @@
 """Everything a sweep can name, with its parameters, defaults and valid ranges.
 
-These literal tables are importable without torch, so a sweep file is checked on any laptop. The
-modules that define the members (``losses``, ``targets``, ``noise``, ``data``, ``networks``,
-``schedules``) build from the same tables, and one contract suite runs over all of them.
+These tables are importable without torch, so a sweep file is checked on any laptop. The modules
+that define the other members (``losses``, ``targets``, ``networks``, ``schedules``) build from the
+same tables; data sets and kinds of noise are listed where they are defined. One contract suite
+runs over all of them.
 """
 
-from dataclasses import dataclass
-
+from trainable.data.sets import DATASETS
+from trainable.noise.kinds import NOISE_KINDS
 from trainable.parameters import Entry, Parameter, Value, shown, unknown
 
 __all__ = [
@@ -15,10 +16,8 @@ __all__ = [
     "NETWORKS",
     "NOISE_KINDS",
     "OPTIMISER",
-    "RINGS",
     "SCHEDULES",
     "TARGETS",
-    "DatasetInfo",
     "Entry",
     "Parameter",
     "Value",
@@ -245,54 +244,6 @@ OPTIMISER: Entry = Entry(
     },
 )
 
-
-@dataclass(frozen=True)
-class DatasetInfo:
-    """Shape of a data set.
-
-    ``size`` is height and width in pixels; ``flip`` and ``crop_pad`` are its augmentation: random
-    horizontal flips, random crops after zero-padding by that many. ``network`` is what trains on
-    it where a sweep names none, ``cpu_network`` the same where there is no GPU.
-    """
-
-    summary: str
-    num_classes: int
-    channels: int
-    size: int
-    train_examples: int
-    test_examples: int
-    crop_pad: int
-    flip: bool
-    network: str = "resnet34"
-    cpu_network: str = "small_cnn"
-
-
-DATASETS: dict[str, DatasetInfo] = {
-    "digits": DatasetInfo(
-        "scikit-learn's handwritten digits, embedded",
-        *(10, 1, 8, 1437, 360, 0, False),
-        network="tiny_cnn",
-        cpu_network="tiny_cnn",
-    ),
-    "fashion_mnist": DatasetInfo(
-        "Fashion-MNIST", 10, 1, 28, 60_000, 10_000, 2, True, network="small_cnn"
-    ),
-    "cifar10": DatasetInfo("CIFAR-10", 10, 3, 32, 50_000, 10_000, 4, True),
-    "cifar100": DatasetInfo("CIFAR-100", 100, 3, 32, 50_000, 10_000, 4, True),
-}
-
-NOISE_KINDS: dict[str, str] = {
-    "none": "labels as they are",
-    "symmetric": "round(rate N) examples redrawn uniformly from all classes",
-    "asymmetric": "a share `rate` of each class of a map moves to one similar class",
-    "locally_concentrated": "whole clusters of a class take one other class",
-    "feature_dependent": "examples nearest a decision boundary take the class across it",
-    "instance_dependent": "each example flips by its own rate to a class chosen by its pixels",
-    "human": "CIFAR-N: labels given by people, from the user's own file",
-}
-
-RINGS = ("superclass", "contiguous")
-"""The rings of five in which asymmetric noise moves CIFAR-100's classes (``class_maps``)."""
 
 NETWORKS: dict[str, Entry] = {
     "tiny_cnn": Entry("two convolutions and a linear layer: digits on a CPU"),

@@ -7,116 +7,46 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from trainable.catalog import (
-    DATASETS,
     LOSSES,
     NETWORKS,
-    NOISE_KINDS,
     OPTIMISER,
-    RINGS,
     SCHEDULES,
     TARGETS,
     Entry,
     Value,
     unknown,
 )
+from trainable.data.sets import DataConfig
+from trainable.noise.base import Noise
+from trainable.noise.kinds import make_noise
+from trainable.seeds import derive_seed
+
+__all__ = [
+    "DataConfig",
+    "Noise",
+    "TrialConfig",
+    "check_one_decay",
+    "complete_loss",
+    "derive_seed",
+    "labels_name",
+    "loss_owners",
+    "make_noise",
+]
 
 ONE_DECAY = (
     "adam_literal takes one decay for both moments: with two, m / (sqrt(v) + eps) passes 1 and "
     "log(1 - <p, t>) is NaN. Leave beta2 out, or take the target adam"
 )
 
-PRECISIONS = ("auto", "float32", "bfloat16")
-
-
-@dataclass(frozen=True)
-class DataConfig:
-    """Which images a trial sees.
-
-    ``root`` is the folder of the data set's files (None: ``~/.cache/elr-tune``'s), ``holdout`` the
-    share in (0, 1) of the training set held out for validation, ``train_examples`` the size of a
-    stratified subset taken before the split (None: all). ``augment``: whether training images are
-    cropped and flipped as the data set's usually are.
-    """
-
-    name: str
-    root: str | None = None
-    holdout: float = 0.1
-    train_examples: int | None = None
-    augment: bool = True
-
-    def __post_init__(self) -> None:
-        if self.name not in DATASETS:
-            raise ValueError(unknown("data set", self.name, DATASETS))
-        if not 0 < self.holdout < 1:
-            raise ValueError(f"holdout = {self.holdout} is not a number in (0, 1)")
-        largest = DATASETS[self.name].train_examples
-        smallest = 10 * DATASETS[self.name].num_classes
-        if self.train_examples is not None and not smallest <= self.train_examples <= largest:
-            raise ValueError(
-                f"train_examples = {self.train_examples} is not in [{smallest}, {largest}]"
-            )
-        examples = self.train_examples or largest
-        held_out = round(self.holdout * examples)
-        if not 0 < held_out < examples - 1:
-            raise ValueError(
-                f"holdout = {self.holdout} of {examples} examples leaves {held_out} to validate "
-                f"on and {examples - held_out} to train on"
-            )
-
-
-_READ_BY = {
-    "include_true": "symmetric",
-    "ring": "asymmetric",
-    "legacy_sequential": "asymmetric",
-    "labels_file": "human",
-    "labels_key": "human",
+_ALWAYS_HASHED: dict[str, Any] = {
+    "include_true": True,
+    "labels_key": None,
+    "legacy_sequential": False,
+    "ring": "superclass",
 }
-"""Option of noise -> the one kind that reads it."""
+"""Options that once every noise had: checkpoints are bound to fingerprints that hash them."""
 
-
-@dataclass(frozen=True)
-class NoiseConfig:
-    """How the given labels differ from the true ones (``trainable.noise.noisy_labels``).
-
-    ``rate`` in [0, 1) means what the kind says it means. ``include_true`` (symmetric): redraw from
-    all classes, the true one among them. ``ring`` (asymmetric, CIFAR-100): ``superclass`` or
-    ``contiguous``. ``legacy_sequential`` (asymmetric, CIFAR-10): apply the class map one class
-    after the other, as ELR's code does. ``labels_file`` and ``labels_key`` (human): the CIFAR-N
-    file and the label set in it. An option of another kind is refused.
-    """
-
-    kind: str
-    rate: float = 0.0
-    include_true: bool = True
-    ring: str = "superclass"
-    legacy_sequential: bool = False
-    labels_file: str | None = None
-    labels_key: str | None = None
-
-    def __post_init__(self) -> None:
-        if self.kind not in NOISE_KINDS:
-            raise ValueError(unknown("noise kind", self.kind, NOISE_KINDS))
-        if not 0 <= self.rate < 1:
-            raise ValueError(f"rate = {self.rate} is not a number in [0, 1)")
-        for option, kind in _READ_BY.items():
-            if kind != self.kind and getattr(self, option) != getattr(NoiseConfig, option):
-                raise ValueError(f"{option} is for noise kind {kind!r}, not {self.kind!r}")
-        if self.ring not in RINGS:
-            raise ValueError(unknown("ring", self.ring, RINGS))
-
-    @property
-    def setting(self) -> str:
-        """A short name for tables and folders: ``symmetric-0.4``, ``human-worse_label``."""
-        if self.kind == "human":
-            return f"human-{self.labels_key}"
-        parts = [self.kind]
-        if not self.include_true:
-            parts.append("exclusive")
-        if self.ring != "superclass":
-            parts.append(self.ring)
-        if self.legacy_sequential:
-            parts.append("sequential")
-        return "-".join(parts) if self.kind == "none" else "-".join([*parts, f"{self.rate:g}"])
+PRECISIONS = ("auto", "float32", "bfloat16")
 
 
 _LATER: Mapping[str, Any] = {"network_parameters": {}}
@@ -135,7 +65,7 @@ class TrialConfig:
     """
 
     data: DataConfig
-    noise: NoiseConfig
+    noise: Noise
     loss: str
     loss_parameters: Mapping[str, Value]
     network: str
@@ -164,7 +94,7 @@ class TrialConfig:
         cls,
         *,
         data: DataConfig,
-        noise: NoiseConfig,
+        noise: Noise,
         loss: str,
         network: str,
         max_epochs: int,
@@ -233,7 +163,7 @@ class TrialConfig:
         """A config from :meth:`as_dict`'s output, lists (from JSON) read as tuples."""
         plain = dict(values)
         plain["data"] = DataConfig(**plain["data"])
-        plain["noise"] = NoiseConfig(**plain["noise"])
+        plain["noise"] = make_noise(**plain["noise"])
         for key in ("loss_parameters", "schedule_parameters"):
             plain[key] = {k: tuple(v) if isinstance(v, list) else v for k, v in plain[key].items()}
         return cls(**plain)
@@ -247,7 +177,9 @@ class TrialConfig:
         has the value that stands for its absence.
         """
         plain, network = self.as_dict(), NETWORKS[self.network]
-        del plain["data"]["root"], plain["noise"]["labels_file"]
+        del plain["data"]["root"]
+        noise = {k: v for k, v in plain["noise"].items() if v is not None and k != "labels_file"}
+        plain["noise"] = {**_ALWAYS_HASHED, **noise}
         plain["network_parameters"] = {
             name: value
             for name, value in self.network_parameters.items()
@@ -305,12 +237,3 @@ def _take(given: dict[str, Value], owners: list[Entry]) -> dict[str, Value]:
 def labels_name(config: TrialConfig) -> str:
     """The name of a trial's given labels: trials with the same name share them."""
     return f"{config.data.name}-{config.noise.setting}-seed{config.seed}"
-
-
-def derive_seed(seed: int, purpose: str) -> int:
-    """A 63-bit seed for one ``purpose`` ("noise", "split", "init", …) of a trial's ``seed``.
-
-    A hash, not an offset: purposes never share a stream, on any machine.
-    """
-    digest = hashlib.sha256(f"{seed}/{purpose}".encode()).digest()
-    return int.from_bytes(digest[:8], "big") >> 1

@@ -7,6 +7,9 @@ from typing import TypeAlias
 
 Value: TypeAlias = bool | int | float | str | tuple[int, ...] | None
 
+NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$"
+"""What may become part of a file name: no separator, nothing hidden, not too long."""
+
 LARGEST = 2**53
 """Largest size of a number: up to here floats, and every file format, hold whole ones exactly."""
 

@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 
 from trainable.catalog import DATASETS
-from trainable.config import NoiseConfig
+from trainable.config import make_noise
 
 SOURCES: dict[str, str] = {
     "paper": "the Adam-refined ELR paper, tables 1 and 2",
@@ -112,7 +112,7 @@ def _settings(table: pd.DataFrame, dataset: str) -> pd.Series:
     """The name of the noise setting that each row is about, in our terms."""
     ring = "contiguous" if dataset == "cifar100" else "superclass"
     names = [
-        NoiseConfig(kind, rate, ring=ring if kind == "asymmetric" else "superclass").setting
+        make_noise(kind, rate, ring=ring if kind == "asymmetric" else "superclass").setting
         for kind, rate in zip(table["noise_kind"], table["noise_rate"], strict=True)
     ]
     return pd.Series(names, index=table.index)

@@ -8,41 +8,11 @@ from numpy.typing import NDArray
 
 from analysis.best import records
 from analysis.frames.label_errors import LabelErrors
-from trainable.noise.class_maps import SUPERCLASSES
+from trainable.catalog import DATASETS
 
 if TYPE_CHECKING:
     from PIL.Image import Image
     from PIL.ImageDraw import ImageDraw
-
-CLASSES: dict[str, tuple[str, ...]] = {
-    "digits": tuple("0123456789"),
-    "fashion_mnist": (
-        "T-shirt",
-        "trouser",
-        "pullover",
-        "dress",
-        "coat",
-        "sandal",
-        "shirt",
-        "sneaker",
-        "bag",
-        "ankle boot",
-    ),
-    "cifar10": (
-        "airplane",
-        "automobile",
-        "bird",
-        "cat",
-        "deer",
-        "dog",
-        "frog",
-        "horse",
-        "ship",
-        "truck",
-    ),
-    "cifar100": tuple(sorted(" ".join(SUPERCLASSES.values()).split())),
-}
-"""Names of the classes, in the order of their labels."""
 
 COLUMNS, ROWS = 8, 8
 TILE, CAPTION, GAP, TITLE = 104, 46, 12, 40
@@ -66,7 +36,7 @@ def contact_sheet(errors: LabelErrors, images: NDArray[np.uint8]) -> bytes:
     draw = ImageDraw.Draw(sheet)
     title = f"{errors.study}: {len(rows)} of {len(errors.doubted)} doubted labels"
     draw.text((GAP, GAP), f"{title}, the most confident first", INK, font_size=16)
-    names = CLASSES[errors.data.name]
+    names = DATASETS[errors.data.name].class_names
     for position, row in enumerate(rows):
         x = GAP + position % COLUMNS * (TILE + GAP)
         y = TITLE + position // COLUMNS * (TILE + CAPTION + GAP)

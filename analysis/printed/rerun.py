@@ -13,7 +13,7 @@ from analysis.results import Results, ResultsError
 from analysis.wording import percent
 from spaces.overrides import NONE
 from trainable.catalog import LOSSES, OPTIMISER, unknown
-from trainable.config import NoiseConfig, TrialConfig
+from trainable.config import Noise, TrialConfig
 from trainable.metrics import TEST_METRICS
 
 PRESET = "paper_star"
@@ -66,12 +66,11 @@ def sweep_table(config: TrialConfig, name: str, metric: str) -> dict[str, Any]:
     }
 
 
-def _noise(noise: NoiseConfig) -> dict[str, Any]:
-    rated = noise.kind not in ("none", "human")
-    table = {"kind": noise.kind, **({"rates": [noise.rate]} if rated else {})}
-    options = {k: v for k, v in asdict(noise).items() if k not in ("kind", "rate")}
-    defaults = asdict(NoiseConfig(noise.kind))
-    return table | {k: v for k, v in _given(options).items() if v != defaults[k]}
+def _noise(noise: Noise) -> dict[str, Any]:
+    table = {"kind": noise.kind, **({"rates": [noise.rate]} if noise.rated else {})}
+    defaults = noise.options()
+    given = {name: getattr(noise, name) for name in defaults}
+    return table | {k: v for k, v in _given(given).items() if v != defaults[k]}
 
 
 def _space(config: TrialConfig) -> dict[str, Any]:

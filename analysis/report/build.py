@@ -1,6 +1,7 @@
 """The report as one HTML page that needs nothing but itself."""
 
 import json
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from importlib.resources import files
 from string import Template
@@ -15,7 +16,7 @@ from analysis.report.chart import Chart
 from analysis.report.contents import Section, figure_sections
 from analysis.report.legend import legend
 from analysis.report.page import Markup, join, paragraph, scrolling, table, tag
-from analysis.report.style import dark_colours, judged_on, noise_name
+from analysis.report.style import dark_colours, judged_on, noise_names
 from analysis.results import Results
 
 SHOWN = 9
@@ -56,7 +57,8 @@ def _stored(charts: dict[str, Chart]) -> Markup:
 
 def _body(results: Results, sections: list[Section], now: datetime) -> Markup:
     best = overview(results)
-    below = {"accuracy": join(_grid(grid) for grid in grids(results))}
+    names = noise_names(results.trials)
+    below = {"accuracy": join(_grid(grid, names) for grid in grids(results))}
     parts = [
         ("summary", "Best configurations", _summary(results, best)),
         *((s.name, s.title, join([_figures(s), below.get(s.name, "")])) for s in sections),
@@ -96,11 +98,11 @@ def _summary(results: Results, best: pd.DataFrame) -> Markup:
     return join([paragraph(rule, "intro"), cards.cards(results, best)])
 
 
-def _grid(grid: Grid) -> Markup:
+def _grid(grid: Grid, names: Mapping[str, str]) -> Markup:
     head = tag(
         "tr",
         tag("th", "Method", scope="col"),
-        *(tag("th", noise_name(name), scope="col") for name in grid.header),
+        *(tag("th", names[name], scope="col") for name in grid.header),
     )
     blocks = [
         ("This sweep", grid.measured),

@@ -25,7 +25,7 @@ from analysis.report.figures import effort as effort_figures
 from analysis.report.figures import learning as learning_figures
 from analysis.report.figures import space as space_figures
 from analysis.report.figures.accuracy import accuracy_charts
-from analysis.report.style import judged_on, named, study_titles
+from analysis.report.style import judged_on, named, noise_names, study_titles
 from analysis.results import Results, ResultsError
 
 REPLICATE = "`python -m search replicate DIR` runs the best trials again on fresh seeds."
@@ -101,7 +101,7 @@ def _filled(plan: _Plan, numbers: Numbers) -> Section:
 
 
 def _accuracy(numbers: Numbers) -> list[Chart]:
-    return accuracy_charts(accuracy_table(numbers.results))
+    return accuracy_charts(accuracy_table(numbers.results), noise_names(numbers.results.trials))
 
 
 def _response(numbers: Numbers) -> list[Chart]:

@@ -1,5 +1,6 @@
 """How figures look: what things are called, and one colour, dash and marker for each loss."""
 
+import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -9,7 +10,7 @@ from analysis.best import selected_on_test
 from analysis.frames.accuracy import SETTING
 from analysis.printed.tables import METHODS
 from analysis.results import Results
-from trainable.config import NoiseConfig
+from trainable.noise import NOISE_KINDS, make_noise
 
 
 @dataclass(frozen=True)
@@ -61,21 +62,19 @@ def in_order(losses: Iterable[str]) -> list[str]:
     return sorted(set(losses), key=lambda loss: names.index(loss) if loss in names else len(names))
 
 
-def noise_name(noise: str) -> str:
-    """A noise setting in words: ``symmetric-exclusive-0.4`` is ``symmetric, exclusive, 40%``."""
-    if noise == NoiseConfig("none").setting:
-        return "no noise"
-    kind, *options = noise.split("-")
-    if kind == "human":
-        return f"human labels, {'-'.join(options)}"
-    return ", ".join([kind.replace("_", " "), *map(_percent, options)])
+def noise_names(trials: pd.DataFrame) -> dict[str, str]:
+    """Noise settings in words, by their short names: ``symmetric, exclusive, 40%``.
+
+    A setting of which no config tells (one of a later version) is called as it is.
+    """
+    settings = trials.drop_duplicates("noise")[["noise", "config"]].astype("str")
+    pairs = zip(settings["noise"], settings["config"], strict=True)
+    return {noise: _noise_name(noise, config) for noise, config in pairs}
 
 
-def _percent(text: str) -> str:
-    try:
-        return f"{100 * float(text):g}%"
-    except ValueError:
-        return text
+def _noise_name(setting: str, config: str) -> str:
+    noise = json.loads(config).get("noise", {})
+    return make_noise(**noise).label if noise.get("kind") in NOISE_KINDS else setting
 
 
 def study_titles(trials: pd.DataFrame) -> pd.DataFrame:
@@ -87,7 +86,7 @@ def study_titles(trials: pd.DataFrame) -> pd.DataFrame:
     studies = trials.drop_duplicates("study")[["study", *SETTING, "loss"]]
     studies = studies.astype(dict.fromkeys(studies.select_dtypes("category"), "str"))
     several = [name for name in ("dataset", "model") if studies[name].nunique() > 1]
-    titles = studies["noise"].map(noise_name).map(sentence)
+    titles = studies["noise"].map(noise_names(trials)).map(sentence)
     for name in several:
         titles += " · " + studies[name]
     ranks = {loss: rank for rank, loss in enumerate(in_order(studies["loss"]))}

@@ -12,7 +12,7 @@ def with_network(spec: SweepSpec) -> tuple[SweepSpec, str]:
     """
     if spec.network is not None:
         return spec, ""
-    dataset = spec.data.name[0]
+    dataset = spec.data[0].name
     on_cpu, on_gpu = (default_network(dataset, gpu=gpu) for gpu in (False, True))
     if on_cpu == on_gpu:
         return spec.with_network(gpu=False), f"network {on_cpu}: the default for {dataset}"

@@ -15,7 +15,7 @@ from search.planning.network import with_network
 from search.planning.outline import Outline, outline
 from spaces.load import SpecError
 from spaces.sweep import Cell, SweepSpec
-from trainable.config import NoiseConfig, TrialConfig
+from trainable.config import TrialConfig, make_noise
 from trainable.data import Dataset, TrialData, load_dataset
 from trainable.trial.checkpoints import KEPT, KEPT_MODELS
 from trainable.trial.prepare import prepare
@@ -104,7 +104,7 @@ def plan(spec: SweepSpec) -> Plan:
     running. Raises SpecError if no node can hold a trial, DataError or NoiseError for data that
     the sweep cannot have.
     """
-    datasets = {data.name: load_dataset(data.name, data.root) for data in spec.data.configs()}
+    datasets = {data.name: load_dataset(data.name, data.root) for data in spec.data}
     for cell in spec.cells():
         if cell.noise.kind not in _TRAINS_FIRST:
             prepare(datasets[cell.data.name], cell.data, cell.noise, spec.seed)
@@ -168,7 +168,7 @@ def _disk_bytes(sketch: Outline, costs: Mapping[str, Cost]) -> int:
 def _notes(
     spec: SweepSpec, trial: TrialResources, node_types: Sequence[NodeType]
 ) -> Iterator[str]:
-    for kind in {noise.kind for noise in spec.noise} & _TRAINS_FIRST.keys():
+    for kind in {noise.kind for table in spec.noise for noise in table} & _TRAINS_FIRST.keys():
         yield f"{kind} noise: {_TRAINS_FIRST[kind]} when the sweep starts, not counted here"
     if "forward" in spec.losses:
         yield "forward: every actor first trains once more to estimate T, not counted here"
@@ -202,7 +202,7 @@ def _workloads(
         key = (cell.data, cell.network)
         if key not in shared:
             dataset = datasets[cell.data.name]
-            data, _ = prepare(dataset, cell.data, NoiseConfig("none"), spec.seed)
+            data, _ = prepare(dataset, cell.data, make_noise("none"), spec.seed)
             shared[key] = _reference(spec, cell), data
         workloads[cell.study] = shared[key]
     return {cell.study: workloads[cell.study] for cell in cells}

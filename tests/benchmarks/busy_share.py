@@ -17,7 +17,7 @@ from sweeps import own_ray, run_sweep, timeline
 from search.planning.measure import measure
 from spaces.load import parse_sweep
 from spaces.sweep import SweepSpec
-from trainable.config import NoiseConfig
+from trainable.config import make_noise
 from trainable.data import load_dataset
 from trainable.trial.prepare import prepare
 
@@ -73,7 +73,7 @@ def batch_size_for(spec: SweepSpec, seconds: float) -> int:
     """The batch size with which an epoch takes about ``seconds`` on as many slots as there are."""
     cell = spec.cells()[-1]
     config = cell.trial(cell.reference, spec.seed)
-    data, _ = prepare(load_dataset(cell.data.name), cell.data, NoiseConfig("none"), spec.seed)
+    data, _ = prepare(load_dataset(cell.data.name), cell.data, make_noise("none"), spec.seed)
     task = ray.remote(lambda: measure(config, data).epoch_seconds)
     measured = max(ray.get([task.remote() for _ in range(SLOTS)]))
     return max(2, round(config.batch_size * measured / seconds))

@@ -15,7 +15,7 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 from side_by_side import in_turns, machine, print_table, random_data
 
-from trainable.config import DataConfig, NoiseConfig, TrialConfig
+from trainable.config import DataConfig, TrialConfig, make_noise
 from trainable.network.networks import build_network
 from trainable.trial.trainer import Trainer
 from trainable.trial.trial_loss import build_trainer
@@ -33,7 +33,7 @@ def trainer_of(network: str, dataset: str, batch_size: int, examples: int) -> Tr
     """A trainer with all the epochs one may ask for."""
     config = TrialConfig.build(
         data=DataConfig(dataset),
-        noise=NoiseConfig("none"),
+        noise=make_noise("none"),
         loss="adam_elr",
         network=network,
         max_epochs=10_000,

@@ -19,7 +19,7 @@ import torch
 from side_by_side import machine, print_table, random_data
 from torch.utils.flop_counter import FlopCounterMode
 
-from trainable.config import DataConfig, NoiseConfig, TrialConfig
+from trainable.config import DataConfig, TrialConfig, make_noise
 from trainable.trial.trainer import Trainer
 from trainable.trial.trial_loss import build_trainer
 
@@ -30,7 +30,7 @@ def trainer_of(arguments: argparse.Namespace, precision: str, compiled: bool) ->
     """A trainer of random images, with epochs enough."""
     config = TrialConfig.build(
         data=DataConfig("cifar10"),
-        noise=NoiseConfig("none"),
+        noise=make_noise("none"),
         loss="adam_elr",
         network=arguments.network,
         max_epochs=100,

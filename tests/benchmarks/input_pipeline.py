@@ -22,8 +22,8 @@ from torch.utils.data import Dataset as TorchDataset
 from torchvision import transforms
 
 from trainable.catalog import DATASETS
-from trainable.config import DataConfig, NoiseConfig, TrialConfig
-from trainable.data import TrialData, normalisation
+from trainable.config import DataConfig, TrialConfig, make_noise
+from trainable.data import DatasetInfo, TrialData
 from trainable.trial.trainer import Trainer
 from trainable.trial.trial_loss import build_trainer
 
@@ -38,7 +38,7 @@ class Images(TorchDataset[Any]):
         self.images = torch.from_numpy(data.images[:-1])
         self.pil = [to_pil(image) for image in data.images[:-1]] if pil else None
         self.labels = data.train_given
-        self.transform = torchvision_transform(data.dataset, pil)
+        self.transform = torchvision_transform(data.info, pil)
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -53,22 +53,19 @@ def to_pil(image: np.ndarray) -> np.ndarray:
     return image[0] if len(image) == 1 else np.ascontiguousarray(image.transpose(1, 2, 0))
 
 
-def torchvision_transform(dataset: str, pil: bool) -> Callable[[Any], Tensor]:
+def torchvision_transform(info: DatasetInfo, pil: bool) -> Callable[[Any], Tensor]:
     """Crop, flip and normalise as the reference implementations do."""
-    info = DATASETS[dataset]
     flip = [transforms.RandomHorizontalFlip()] if info.flip else []
     to_float = transforms.ToTensor() if pil else transforms.ConvertImageDtype(torch.float32)
-    crop = transforms.RandomCrop(info.size, padding=info.crop_pad)
-    return transforms.Compose(
-        [crop, *flip, to_float, transforms.Normalize(*normalisation(dataset))]
-    )
+    crop = transforms.RandomCrop(info.shape[1:], padding=info.crop_pad)
+    return transforms.Compose([crop, *flip, to_float, transforms.Normalize(info.mean, info.std)])
 
 
-def trainer_of(data: TrialData) -> Trainer:
+def trainer_of(dataset: str, data: TrialData) -> Trainer:
     """A trainer whose batches are asked for and never trained on."""
     config = TrialConfig.build(
-        data=DataConfig(data.dataset),
-        noise=NoiseConfig("none"),
+        data=DataConfig(dataset),
+        noise=make_noise("none"),
         loss="ce",
         network="tiny_cnn",
         max_epochs=1,
@@ -95,7 +92,7 @@ def check_equal_work(dataset: str) -> int:
     """Both sides make the same variants of one image; how many there are."""
     data = random_data(dataset, 4000)
     data.images[:] = data.images[0]
-    trainer = trainer_of(data)
+    trainer = trainer_of(dataset, data)
     ours = variants(trainer.inputs(batch) for batch in trainer.batches(torch.arange(4000), 1))
     loader = DataLoader(Images(data, pil=True), BATCH)
     theirs = variants(images for images, _ in loader)
@@ -108,7 +105,7 @@ def compare(dataset: str, images: int, repeats: int) -> list[list[str]]:
     """Rows of the table for one shape of images."""
     variety = check_equal_work(dataset)
     data = random_data(dataset, images)
-    trainer = trainer_of(data)
+    trainer = trainer_of(dataset, data)
     usual = DataLoader(Images(data, pil=True), BATCH, shuffle=True)
     tensors = DataLoader(Images(data, pil=False), BATCH, shuffle=True)
     seconds = in_turns(
@@ -120,7 +117,7 @@ def compare(dataset: str, images: int, repeats: int) -> list[list[str]]:
         repeats,
     )
     info = DATASETS[dataset]
-    shape = f"{info.channels}x{info.size}x{info.size}, {variety} variants of an image"
+    shape = f"{'x'.join(map(str, info.shape))}, {variety} variants of an image"
     ours = seconds["trainer"]
     return [
         [shape, side, f"{images / taken:,.0f}", f"{taken / ours:.1f}"]

@@ -26,7 +26,7 @@ from ray.tune import ExperimentAnalysis, ResultGrid
 
 from analysis.results import load_results
 from analysis.store import ResultsWriter
-from trainable.config import DataConfig, NoiseConfig, TrialConfig
+from trainable.config import DataConfig, TrialConfig, make_noise
 from trainable.folder.storage import Folder
 from trainable.metrics import METRIC_COLUMNS
 
@@ -99,7 +99,7 @@ def write_ours(rows: pd.DataFrame, folder: Path) -> None:
 
 def trial_row(name: str, study: str, number: int, last: dict[str, Any]) -> dict[str, Any]:
     """A row of the trials table with a config as long as real ones."""
-    data, noise = DataConfig("cifar10"), NoiseConfig("symmetric", 0.4)
+    data, noise = DataConfig("cifar10"), make_noise("symmetric", 0.4)
     config = TrialConfig.build(
         data=data, noise=noise, loss="elr", network="resnet34", max_epochs=150, seed=0
     )

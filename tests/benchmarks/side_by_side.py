@@ -63,13 +63,12 @@ def random_data(dataset: str, examples: int) -> TrialData:
     """Random images and labels shaped like ``dataset``; one image to evaluate on."""
     info = DATASETS[dataset]
     random = np.random.default_rng(0)
-    shape = (examples + 1, info.channels, info.size, info.size)
+    shape = (examples + 1, *info.shape)
     images = random.integers(0, 256, shape, dtype=np.uint8)
     labels = random.integers(0, info.num_classes, examples + 1)
     last = slice(examples, None)
     return TrialData(
-        dataset=dataset,
-        num_classes=info.num_classes,
+        info=info,
         images=images,
         train_index=np.arange(examples),
         train_given=labels[:examples],

@@ -27,15 +27,17 @@ from urllib.error import URLError
 import numpy as np
 from numpy.typing import NDArray
 
-from trainable.catalog import DATASETS
-from trainable.config import derive_seed
 from trainable.data.splits import stratified_subset
+from trainable.seeds import derive_seed
 
 if TYPE_CHECKING:
     from torchvision.datasets import CIFAR10
 
 Part: TypeAlias = tuple[NDArray[np.uint8], NDArray[np.int64]]
 """Images ``[N, channels, height, width]`` and labels ``[N]`` of a training or a test set."""
+
+DIGITS, DIGITS_TEST = 1797, 360
+"""Digits in scikit-learn, and how many of them are the test set."""
 
 DEBIAN_FASHION_MNIST = Path("/usr/share/datasets/fashion-mnist")
 _IDX_IMAGES, _IDX_LABELS = 0x803, 0x801
@@ -66,7 +68,7 @@ def read_digits(root: str | None = None) -> tuple[Part, Part]:
     digits = load_digits()
     images = ((digits.images.astype(np.int64) * 255 + 8) // 16).astype(np.uint8)[:, None]
     labels = digits.target.astype(np.int64)
-    test = stratified_subset(labels, DATASETS["digits"].test_examples, derive_seed(0, "digits"))
+    test = stratified_subset(labels, DIGITS_TEST, derive_seed(0, "digits"))
     train = np.setdiff1d(np.arange(len(labels)), test)
     return (images[train], labels[train]), (images[test], labels[test])
 
@@ -160,7 +162,7 @@ def _fashion_part(
 ) -> Part:
     if images.ndim != 3 or labels.ndim != 1 or len(images) != len(labels):
         raise DataError(f"{folder}: images {images.shape} and labels {labels.shape} do not match")
-    if len(labels) and labels.max() >= DATASETS["fashion_mnist"].num_classes:
+    if len(labels) and labels.max() > 9:
         raise DataError(f"{folder}: label {labels.max()}, but Fashion-MNIST has classes 0 to 9")
     count, digest = _FASHION_LABELS[part]
     if len(labels) == count and hashlib.sha256(labels.tobytes()).hexdigest() != digest:
@@ -199,11 +201,3 @@ def _read_idx(folder: Path, name: str) -> NDArray[np.uint8]:
         raise DataError(f"{path} is damaged: {len(content) - header} bytes for shape {shape}")
     # Of a bytearray, so that the values are writable, as those of the other data sets are.
     return np.frombuffer(content, np.uint8, offset=header).reshape(shape)
-
-
-READERS: dict[str, Callable[[str | None], tuple[Part, Part]]] = {
-    "digits": read_digits,
-    "fashion_mnist": read_fashion_mnist,
-    "cifar10": read_cifar10,
-    "cifar100": read_cifar100,
-}

@@ -12,15 +12,16 @@ builds nothing but tensors, plain containers and the numpy constructors named he
 
 import _codecs
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import Field
+from pydantic.dataclasses import dataclass
 
-from trainable.catalog import unknown
-from trainable.noise.kinds import Draw, NoiseError
-
-Ints = NDArray[np.int64]
+from trainable.data.sets import STRICT, DatasetInfo
+from trainable.noise.base import Draw, Ints, Noise, NoiseError
+from trainable.parameters import NAME, unknown
 
 LABEL_KEYS = (
     "aggre_label",
@@ -32,24 +33,48 @@ LABEL_KEYS = (
 )
 
 
-def human(draw: Draw) -> Ints:
-    """The labels of ``draw.labels_key`` in ``draw.labels_file``, rows ``draw.index``."""
-    if draw.labels_file is None or draw.labels_key is None:
-        raise NoiseError("noise kind 'human' needs labels_file (a CIFAR-N file) and labels_key")
-    path = Path(draw.labels_file).expanduser()
-    arrays = read_label_file(path)
-    if draw.labels_key not in LABEL_KEYS or draw.labels_key not in arrays:
-        valid = [key for key in LABEL_KEYS if key in arrays]
-        raise NoiseError(unknown(f"labels_key in {path}", draw.labels_key, valid))
-    given = _rows(path, arrays[draw.labels_key], draw)
-    if "clean_label" in arrays:
-        differ = int((_rows(path, arrays["clean_label"], draw) != draw.true).sum())
-        if differ:
-            raise NoiseError(
-                f"{path}: clean_label differs from the data set's labels in {differ} of "
-                f"{len(draw.true)} rows: the file is of another data set or in another order"
-            )
-    return given
+@dataclass(frozen=True, config=STRICT)
+class Human(Noise):
+    """The labels of the set ``labels_key`` in the CIFAR-N file ``labels_file``."""
+
+    summary: ClassVar[str] = "CIFAR-N: labels given by people, from the user's own file"
+    rated: ClassVar[bool] = False
+
+    kind: Literal["human"] = "human"
+    labels_file: str = Field(kw_only=True)
+    labels_key: str = Field(kw_only=True, pattern=NAME)
+
+    def check_fits(self, dataset: str, info: DatasetInfo) -> None:
+        """There are such files for the CIFARs alone."""
+        if dataset not in ("cifar10", "cifar100"):
+            raise ValueError(f"noise kind 'human' is for cifar10 and cifar100, not {dataset}")
+
+    def given(self, draw: Draw) -> Ints:
+        """The file's labels, rows ``draw.index``."""
+        path = Path(self.labels_file).expanduser()
+        arrays = read_label_file(path)
+        if self.labels_key not in LABEL_KEYS or self.labels_key not in arrays:
+            valid = [key for key in LABEL_KEYS if key in arrays]
+            raise NoiseError(unknown(f"labels_key in {path}", self.labels_key, valid))
+        given = _rows(path, arrays[self.labels_key], draw)
+        if "clean_label" in arrays:
+            differ = int((_rows(path, arrays["clean_label"], draw) != draw.true).sum())
+            if differ:
+                raise NoiseError(
+                    f"{path}: clean_label differs from the data set's labels in {differ} of "
+                    f"{len(draw.true)} rows: the file is of another data set or in another order"
+                )
+        return given
+
+    @property
+    def setting(self) -> str:
+        """``human-worse_label``."""
+        return f"human-{self.labels_key}"
+
+    @property
+    def label(self) -> str:
+        """In words."""
+        return f"human labels, {self.labels_key}"
 
 
 def read_label_file(path: Path) -> dict[str, NDArray[np.generic]]:

@@ -16,46 +16,25 @@ instance_dependent    each by its own TruncNorm(rate, 0.1, 0, 1)   about rate
 human                 CIFAR-N's labels                             the file's
 ====================  ===========================================  =======================
 
-"Exactly" is within the rounding to whole examples. The kinds are in :mod:`trainable.noise.kinds`
-and :mod:`trainable.noise.human`, the class maps in :mod:`trainable.noise.class_maps`.
+"Exactly" is within the rounding to whole examples. The kinds are listed in
+:mod:`trainable.noise.kinds`, the class maps explained in :mod:`trainable.noise.class_maps`.
 """
 
 import hashlib
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Unpack
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import ValidationError
 
-from trainable.catalog import unknown
-from trainable.config import derive_seed
-from trainable.noise.human import human
-from trainable.noise.kinds import (
-    Draw,
-    NoiseError,
-    Options,
-    asymmetric,
-    feature_dependent,
-    instance_dependent,
-    locally_concentrated,
-    symmetric,
-)
+from trainable.data.sets import DATASETS, DatasetInfo
+from trainable.noise.base import Draw, Floats, Ints, Noise, NoiseError
+from trainable.noise.kinds import make_noise
+from trainable.parameters import unknown
+from trainable.seeds import derive_seed
 
-Ints = NDArray[np.int64]
-Floats = NDArray[np.float64]
-
-__all__ = ["KINDS", "NoiseError", "NoisyLabels", "Options", "corrupt"]
-
-KINDS: dict[str, Callable[[Draw], Ints]] = {
-    "none": lambda draw: draw.true.copy(),
-    "symmetric": symmetric,
-    "asymmetric": asymmetric,
-    "locally_concentrated": locally_concentrated,
-    "feature_dependent": feature_dependent,
-    "instance_dependent": instance_dependent,
-    "human": human,
-}
+_LOOKS = ("index", "images", "features", "probabilities")
 
 
 @dataclass(frozen=True)
@@ -97,6 +76,36 @@ class NoisyLabels:
         )
 
 
+def draw_labels(
+    noise: Noise,
+    true: Ints,
+    *,
+    num_classes: int,
+    seed: int,
+    dataset: DatasetInfo | None = None,
+    **looks: Any,
+) -> NoisyLabels:
+    """Draw given labels for ``true`` ones. At rate 0 every kind that has a rate leaves them.
+
+    Args:
+        noise: the kind with its options.
+        true: integers ``[N]`` in ``[0, num_classes)``; not changed.
+        num_classes: C.
+        seed: any integer; the draw uses ``derive_seed(seed, "noise")``.
+        dataset: what is known about the data set, for its class map.
+        **looks: the arrays of :class:`Draw` that the kind reads.
+
+    Raises:
+        NoiseError: something the kind needs is missing or does not fit.
+    """
+    true = _checked(true, num_classes)
+    rng = np.random.default_rng(derive_seed(seed, "noise"))
+    if noise.rated and noise.rate == 0:
+        return NoisyLabels.of(true, true.copy(), num_classes)
+    given = noise.given(Draw(true, num_classes, rng, dataset, **looks))
+    return NoisyLabels.of(true, given, num_classes)
+
+
 def corrupt(
     labels: Ints,
     *,
@@ -104,33 +113,49 @@ def corrupt(
     num_classes: int,
     seed: int,
     rate: float = 0.0,
-    **options: Unpack[Options],
+    dataset: str | None = None,
+    **options: Any,
 ) -> NoisyLabels:
-    """Draw given labels for the true ``labels``. At rate 0 every kind but "human" leaves them.
+    """Draw given labels for the true ``labels``, everything named: :func:`draw_labels` for people.
 
     Args:
         labels: true labels, integers ``[N]`` in ``[0, num_classes)``; not changed.
         kind: one of ``NOISE_KINDS``.
         num_classes: C.
-        seed: any integer; the draw uses ``derive_seed(seed, "noise")``.
+        seed: any integer.
         rate: in [0, 1), what the kind says it means. Not for "human", whose files have theirs.
-        **options: what only some kinds read, :class:`trainable.noise.kinds.Options`.
+        dataset: name of the data set, whose class map "asymmetric" takes.
+        **options: those of the kind's class (``include_true``, ``ring``, …), and the arrays of
+            :class:`trainable.noise.base.Draw` that it reads (``images``, ``features``, …).
 
     Raises:
-        ValueError: an unknown kind, data set or ring.
+        ValueError: an unknown kind, data set or option.
         NoiseError: a rate outside [0, 1), something the kind needs is missing or does not fit.
     """
-    if kind not in KINDS:
-        raise ValueError(unknown("noise kind", kind, KINDS))
-    if not 0 <= rate < 1:
-        raise NoiseError(f"rate = {rate} is not a number in [0, 1)")
-    if kind in ("none", "human") and rate:
-        raise NoiseError(f"rate = {rate} makes no sense with noise kind {kind!r}: leave it out")
-    true = _checked(labels, num_classes)
-    rng = np.random.default_rng(derive_seed(seed, "noise"))
-    draw = Draw(true, kind, rate, num_classes, rng, **options)
-    given = KINDS["none" if rate == 0 and kind != "human" else kind](draw)
-    return NoisyLabels.of(true, given, num_classes)
+    looks = {name: options.pop(name) for name in _LOOKS if name in options}
+    if dataset is not None and dataset not in DATASETS:
+        raise ValueError(unknown("data set", dataset, DATASETS))
+    info = None if dataset is None else DATASETS[dataset]
+    try:
+        noise = make_noise(kind, rate, **options)
+    except ValidationError as error:
+        raise NoiseError(_first(error)) from None
+    if dataset is not None and kind != "human":  # CIFAR-N's kind of file can be anybody's own
+        try:
+            noise.check_fits(dataset, DATASETS[dataset])
+        except ValueError as error:
+            raise NoiseError(str(error)) from None
+    return draw_labels(noise, labels, num_classes=num_classes, seed=seed, dataset=info, **looks)
+
+
+def _first(error: ValidationError) -> str:
+    """What pydantic found first, in one line."""
+    mistake = error.errors(include_url=False)[0]
+    where = ".".join(map(str, mistake["loc"]))
+    if mistake["type"] == "missing":
+        return f"{where} is missing"
+    message = mistake["msg"].removeprefix("Value error, ")
+    return f"{where}: {message}" if where else message
 
 
 def _checked(labels: Ints, num_classes: int) -> Ints:

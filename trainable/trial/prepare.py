@@ -1,18 +1,22 @@
-"""From a data set and its settings to the data of one trial."""
+"""From a data set and its settings to the data of one trial.
+
+In three steps: a stratified subset if one is asked for, noise over all of it, then a split into a
+training part and a hold-out. So the hold-out's labels carry the same noise as the training labels.
+"""
 
 from dataclasses import asdict
 from typing import Any
 
-from trainable.config import DataConfig, NoiseConfig
-from trainable.data import Dataset, Ints, TrialData, subset_index, trial_data
-from trainable.noise import NoisyLabels, corrupt
+from trainable.config import DataConfig, Noise, derive_seed
+from trainable.data import Dataset, Ints, TrialData, split_holdout, subset_index
+from trainable.noise import NoisyLabels, draw_labels
 from trainable.trial.reference_classifier import reference
 
 
 def prepare(
     dataset: Dataset,
     data: DataConfig,
-    noise: NoiseConfig,
+    noise: Noise,
     seed: int,
     given: Ints | None = None,
 ) -> tuple[TrialData, NoisyLabels]:
@@ -35,29 +39,62 @@ def prepare(
         DataError: the files hold fewer examples than asked for.
     """
     subset = subset_index(dataset, data, seed)
+    true = dataset.train_labels[subset]
     if given is None:
-        noisy = corrupt(
-            dataset.train_labels[subset],
+        noisy = draw_labels(
+            noise,
+            true,
             num_classes=dataset.num_classes,
             seed=seed,
-            dataset=dataset.name,
+            dataset=dataset.info,
             index=None if data.train_examples is None else subset,
             **_looks(dataset, subset, data, noise, seed),
-            **asdict(noise),
         )
     else:
-        noisy = NoisyLabels.of(dataset.train_labels[subset], given, dataset.num_classes)
+        noisy = NoisyLabels.of(true, given, dataset.num_classes)
     return trial_data(dataset, data, noisy, seed), noisy
 
 
 def _looks(
-    dataset: Dataset, subset: Ints, data: DataConfig, noise: NoiseConfig, seed: int
+    dataset: Dataset, subset: Ints, data: DataConfig, noise: Noise, seed: int
 ) -> dict[str, Any]:
-    """What the kind of noise looks at beside the labels: ``corrupt``'s arrays by name."""
-    if noise.rate == 0:
+    """The arrays that the kind of noise looks at beside the labels, by name."""
+    if noise.rate == 0 or not noise.looks_at:
         return {}
-    if noise.kind == "instance_dependent":
+    if noise.looks_at == ("images",):
         return {"images": dataset.train_images[subset]}
-    if noise.kind in ("locally_concentrated", "feature_dependent"):
-        return asdict(reference(dataset, data, seed))
-    return {}
+    return asdict(reference(dataset, data, seed))
+
+
+def trial_data(
+    dataset: Dataset, config: DataConfig, noisy_labels: NoisyLabels, seed: int
+) -> TrialData:
+    """Split a data set with its noisy labels into what the trial with ``seed`` reads.
+
+    Args:
+        dataset: the whole data set.
+        config: subset and hold-out.
+        noisy_labels: of the examples in ``subset_index(dataset, config, seed)``, in that order.
+        seed: the trial's; the split is drawn from ``derive_seed(seed, "split")``.
+
+    Raises:
+        ValueError: the labels are not as many as the examples.
+    """
+    subset = subset_index(dataset, config, seed)
+    if len(noisy_labels.labels) != len(subset):
+        raise ValueError(f"{len(noisy_labels.labels)} labels given for {len(subset)} examples")
+    true = dataset.train_labels[subset]
+    train, val = split_holdout(true, config.holdout, derive_seed(seed, "split"))
+    return TrialData(
+        info=dataset.info,
+        images=dataset.train_images,
+        train_index=subset[train],
+        train_given=noisy_labels.labels[train],
+        train_true=true[train],
+        val_index=subset[val],
+        val_given=noisy_labels.labels[val],
+        val_true=true[val],
+        test_images=dataset.test_images,
+        test_labels=dataset.test_labels,
+        transition=noisy_labels.transition,
+    )

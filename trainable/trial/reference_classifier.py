@@ -23,8 +23,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from trainable.config import DataConfig, NoiseConfig, TrialConfig, derive_seed
-from trainable.data import Dataset, Ints, TrialData, subset_index
+from trainable.config import DataConfig, TrialConfig, derive_seed, make_noise
+from trainable.data import DATASETS, Dataset, Ints, TrialData, subset_index
 from trainable.data.files import DataError, cache_folder
 from trainable.folder.storage import Folder
 from trainable.trial.trial_loss import build_trainer
@@ -76,9 +76,9 @@ def reference_config(data: DataConfig, seed: int) -> TrialConfig:
     """The trial that is the reference classifier's training."""
     return TrialConfig.build(
         data=DataConfig(data.name, train_examples=data.train_examples),
-        noise=NoiseConfig("none"),
+        noise=make_noise("none"),
         loss="ce",
-        network="tiny_cnn" if data.name == "digits" else "small_cnn",
+        network=DATASETS[data.name].cpu_network,
         max_epochs=EPOCHS,
         seed=derive_seed(seed, "reference"),
         parameters={"lr": 0.1, "lr_schedule": "one_cycle", "weight_decay": 5e-4},
@@ -97,8 +97,7 @@ def _clean_data(dataset: Dataset, subset: Ints) -> TrialData:
     """All of the subset with its true labels to train on; next to nothing to evaluate on."""
     true = dataset.train_labels[subset]
     return TrialData(
-        dataset=dataset.name,
-        num_classes=dataset.num_classes,
+        info=dataset.info,
         images=dataset.train_images,
         train_index=subset,
         train_given=true,

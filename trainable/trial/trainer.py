@@ -14,9 +14,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from trainable.catalog import DATASETS
 from trainable.config import TrialConfig, derive_seed
-from trainable.data import TrialData, normalisation
+from trainable.data import TrialData
 from trainable.losses import Loss
 from trainable.metrics import EpochMetrics
 from trainable.network.augment import Augmentation, Normalisation
@@ -97,11 +96,11 @@ class Trainer:
         self._val_given = self._on_device(data.val_given)
         self._test_labels = self._on_device(data.test_labels)
         self._augmentation = self._usual_augmentation()
-        self._normalisation = Normalisation(*normalisation(data.dataset), self.device)
+        self._normalisation = Normalisation(data.info.mean, data.info.std, self.device)
 
     def _usual_augmentation(self) -> Augmentation:
         """Crops and flips as the data set's usually are, or none where the config wants none."""
-        info, shape = DATASETS[self.data.dataset], self.data.images.shape[1:]
+        info, shape = self.data.info, self.data.images.shape[1:]
         if not self.config.data.augment:
             return Augmentation(shape, pad=0, flip=False)
         return Augmentation(shape, pad=info.crop_pad, flip=info.flip)

@@ -1,28 +1,33 @@
 """The whole sweep in one figure: test accuracy of every method under every noise setting."""
 
+from collections.abc import Mapping
+
 import pandas as pd
 import plotly.graph_objects as go
 
 from analysis.printed.text import mean_std
 from analysis.report.chart import Chart, axis, by_loss, figure, look, plain
-from analysis.report.style import MUTED, loss_name, noise_name, sentence
+from analysis.report.style import MUTED, loss_name, sentence
 from analysis.wording import percent
 
 ROW_HEIGHT, METHOD_HEIGHT = 26, 15
 
 
-def accuracy_charts(table: pd.DataFrame) -> list[Chart]:
-    """A figure for each data set and network of ``accuracy.accuracy_table``."""
+def accuracy_charts(table: pd.DataFrame, names: Mapping[str, str]) -> list[Chart]:
+    """A figure for each data set and network of ``accuracy.accuracy_table``.
+
+    ``names``: of its noise settings, from ``style.noise_names``.
+    """
     groups = table.groupby(["dataset", "model"], sort=True)
     return [
-        _accuracy(f"{data}, {model}", rows)
+        _accuracy(f"{data}, {model}", rows, names)
         for (data, model), rows in groups
         if rows["test"].notna().any()
     ]
 
 
-def _accuracy(title: str, rows: pd.DataFrame) -> Chart:
-    rows = rows.assign(setting=[sentence(noise_name(noise)) for noise in rows["noise"]])
+def _accuracy(title: str, rows: pd.DataFrame, names: Mapping[str, str]) -> Chart:
+    rows = rows.assign(setting=[sentence(names[noise]) for noise in rows["noise"]])
     own = rows[rows["study"].notna()]
     drawn = own.dropna(subset="test")
     settings = list(dict.fromkeys(drawn["setting"]))

@@ -23,10 +23,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from trainable.catalog import unknown
 from trainable.data.files import DataError
 from trainable.data.own.found import UNKNOWN, Found, Ints, some
 from trainable.folder.storage import Folder
+from trainable.parameters import unknown
 
 FILE = ("file", "file_name", "filename", "path", "image")
 INDEX = ("index",)
