@@ -12,6 +12,9 @@ from pydantic import BaseModel, ValidationError
 from spaces.sweep import SweepSpec
 from trainable.catalog import shown, unknown
 
+LIMITS = ("hours", "gpu_hours", "when_out")
+"""Keys of ``[budget]`` about time."""
+
 
 class SpecError(ValueError):
     """What is wrong with a sweep file: a line per mistake, each saying where and what is valid."""
@@ -86,7 +89,8 @@ def differences(old: SweepSpec, new: SweepSpec) -> list[str]:
     """What differs between two sweeps, a line each, but for what may change between starts.
 
     Resources decide how fast a sweep is, and ``data.root`` and ``labels_file`` where this machine
-    has what it reads, not what it finds; ``[confirm]`` adds to what is there.
+    has what it reads, not what it finds; ``[confirm]`` adds to what is there, and hours say how
+    much of it is run.
     """
     one, two = (_flat(_lasting(spec)) for spec in (old, new))
     keys = [key for key in {**one, **two} if one.get(key) != two.get(key)]
@@ -96,6 +100,8 @@ def differences(old: SweepSpec, new: SweepSpec) -> list[str]:
 def _lasting(spec: SweepSpec) -> dict[str, Any]:
     """The sweep without what may change."""
     table = spec.model_dump(mode="json", exclude={"resources", "confirm"})
+    for key in LIMITS:
+        table["budget"].pop(key, None)
     table["data"].pop("root", None)
     for noise in table["noise"]:
         noise.pop("labels_file", None)

@@ -19,6 +19,8 @@ from trainable.catalog import unknown
 from trainable.config import PRECISIONS
 from trainable.metrics import TEST_METRICS, VALIDATION_METRICS
 
+WHEN_OUT = ("finish", "stop")
+
 
 def known(what: str, valid: Collection[str]) -> AfterValidator:
     """Refuses a name, or a list with a name, that is not ``valid`` when it is checked."""
@@ -42,12 +44,24 @@ class Section(BaseModel):
 
 
 class BudgetSpec(Section):
-    """``[budget]``: ``trials`` per study, epochs per trial, and the rungs between."""
+    """``[budget]``: ``trials`` per study, epochs per trial, and the rungs between.
+
+    ``hours`` of wall-clock, over all starts, and ``gpu_hours`` of all trials: no new trial starts
+    after either. What runs then is finished or stopped, as ``when_out`` says.
+    """
 
     trials: int = Field(default=64, ge=1, le=100_000)
     max_epochs: int | None = Field(default=None, ge=1, le=100_000)
     grace_epochs: int | None = Field(default=None, ge=1)
     reduction_factor: int = Field(default=3, ge=2)
+    hours: float | None = Field(default=None, gt=0, le=1e6)
+    gpu_hours: float | None = Field(default=None, gt=0, le=1e9)
+    when_out: Annotated[str, known("when_out", WHEN_OUT)] = "finish"
+
+    @property
+    def limited(self) -> bool:
+        """Whether time may end the search."""
+        return self.hours is not None or self.gpu_hours is not None
 
     def grace(self, max_epochs: int) -> int:
         """Epochs before which no trial is stopped: 10 unless given, of under 30 a third."""

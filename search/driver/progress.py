@@ -63,7 +63,7 @@ def study_state(study: Study) -> StudyState:
     waiting = len(study.waiting)
     return StudyState(
         name=study.name,
-        planned=study.planned + len(trials) - len(study.searched),
+        planned=len(trials) + study.to_come + study.confirming_to_come,
         completed=count[COMPLETED],
         running=study.running - waiting,
         waiting=waiting,
@@ -95,11 +95,18 @@ class Progress:
     seconds after it and, in time, every minute.
     """
 
-    def __init__(self, sweep: Sweep, console: Console, occupancy: Callable[[int], str]) -> None:
+    def __init__(
+        self,
+        sweep: Sweep,
+        console: Console,
+        occupancy: Callable[[int], str],
+        limit: Callable[[], float] = lambda: math.inf,
+    ) -> None:
         self._sweep = sweep
         self._console = console
         # Of how many running trials a machine is full: "2 of 4 slots".
         self._occupancy = occupancy
+        self._limit = limit
         self._start = time.monotonic()
         # Epochs of earlier starts: this one's speed is told without them.
         self._epochs_before = sum(trial.epochs for trial in sweep.trials)
@@ -231,7 +238,7 @@ class Progress:
         per_trial = sum(ended) / len(ended)
         open_epochs = sum(max(0.0, per_trial - t.epochs) for t in trials if not t.ended)
         to_come = sum(s.planned for s in states) - len(trials)
-        return duration((to_come * per_trial + open_epochs) * elapsed / done)
+        return duration(min(self._limit(), (to_come * per_trial + open_epochs) * elapsed / done))
 
 
 def parameter_text(trial: Trial, sweep: Sweep) -> str:

@@ -108,6 +108,15 @@ def record_start(results: Folder, nodes: list[dict[str, float]]) -> None:
     results.write(PROVENANCE, json.dumps(provenance, indent=2).encode())
 
 
+def starts(results: Folder) -> list[datetime]:
+    """When the sweep was started, in order."""
+    try:
+        provenance = json.loads(results.read(PROVENANCE))
+    except (MissingError, ValueError):
+        return []
+    return [datetime.fromisoformat(start["at"]) for start in provenance["starts"]]
+
+
 def _git(*arguments: str, cwd: Path) -> str:
     done = subprocess.run(
         ["git", *arguments], cwd=cwd, check=True, capture_output=True, text=True, timeout=10

@@ -7,6 +7,7 @@ earlier is the sign that the folder is taken: of two drivers one waits or goes b
 """
 
 import logging
+import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -17,6 +18,7 @@ from rich.text import Text
 from analysis.results import load_results
 from search.cluster import resources
 from search.driver import provenance
+from search.driver.budget import Hours, wall_clock
 from search.driver.housekeeping import Housekeeping
 from search.driver.label_book import LabelBook
 from search.driver.ownership import Ownership, OwnershipLost
@@ -53,26 +55,28 @@ class Wanted:
 
     ``spec`` is the sweep to run, ``there`` what the folder's sweep file says until now, None if
     the sweep is to begin. ``first_points`` are tried first, by study; ``prepare`` adds trials to
-    what is left to run.
+    what is left to run; ``limited``: the hours of ``[budget]`` count.
     """
 
     spec: SweepSpec
     there: SweepSpec | None
     first_points: Points = field(default_factory=dict)
     prepare: Callable[[Sweep], None] = lambda sweep: None
+    limited: bool = True
 
 
 @dataclass(frozen=True)
 class Start:
     """One start of a sweep in a folder that is this driver's: all it needs, nothing written.
 
-    ``sweep`` stands where the folder's rows stop, ``book`` has the given labels, ``recorder``
-    writes what comes.
+    ``sweep`` stands where the folder's rows stop, after ``spent`` seconds of wall-clock; ``book``
+    has the given labels, ``recorder`` writes what comes.
     """
 
     wanted: Wanted
     folder: Folder
     sweep: Sweep
+    spent: float
     book: LabelBook
     recorder: Recorder
     owner: Ownership
@@ -116,14 +120,17 @@ def _read(
         tidy=Housekeeping(folder).tidy,
         confirm=owner.confirm,
     )
+    spent = 0.0
     if wanted.there is not None:
-        restore(sweep, recorder, load_results(folder))
+        results = load_results(folder)
+        restore(sweep, recorder, results)
+        spent = wall_clock(provenance.starts(folder), sorted(results.epochs["recorded_at"]))
     wanted.prepare(sweep)
     again = replicate_seeds(spec.seed, spec.confirm.seeds) if spec.confirm else ()
     for seed in (spec.seed, *again):
         book.add(cell.trial(cell.reference, seed) for cell in spec.cells())
     book.add(trial.config for trial in sweep.trials if not trial.ended)
-    return Start(wanted, folder, sweep, book, recorder, owner, signals, console)
+    return Start(wanted, folder, sweep, spent, book, recorder, owner, signals, console)
 
 
 def _go(start: Start) -> None:
@@ -134,8 +141,15 @@ def _go(start: Start) -> None:
         with resources.joined():
             share = resources.trial_resources(start.wanted.spec.resources)
             resources.check_storage(start.folder)
+            slots = resources.Slots(share, start.wanted.spec.resources)
+            hours = Hours(start.sweep, gpus=share.gpus, slots=slots, spent=start.spent)
             _write(start)
-            _train(start, resources.Slots(share, start.wanted.spec.resources))
+            if start.wanted.limited:
+                hours.check()
+            if not start.sweep.finished:
+                _train(start, slots, hours)
+        if text := hours.used_up():
+            start.console.print(Text(text, style="yellow"), soft_wrap=True)
     with _explained(), start.signals.held():
         start.recorder.close(compact=True)
 
@@ -152,9 +166,10 @@ def _write(start: Start) -> None:
         start.book.write()
 
 
-def _train(start: Start, slots: resources.Slots) -> None:
+def _train(start: Start, slots: resources.Slots, hours: Hours) -> None:
     # What Tune would log (restore me, no metrics found) is untrue here: the folder is the state.
     logging.getLogger("ray.tune").setLevel(logging.CRITICAL)
+    left = hours.left if start.wanted.limited else lambda: math.inf
     if not any(start.sweep.trials):
         _announce(start, slots())
     with _explained():
@@ -162,9 +177,10 @@ def _train(start: Start, slots: resources.Slots) -> None:
         with (
             start.signals.held() as stop_if_asked,
             _saved(start.recorder),
-            Progress(start.sweep, start.console, slots.occupancy) as progress,
+            Progress(start.sweep, start.console, slots.occupancy, left) as progress,
         ):
-            checks = (stop_if_asked, start.owner.check)
+            limit = (hours.check,) if start.wanted.limited else ()
+            checks = (stop_if_asked, start.owner.check, *limit)
             build_tuner(
                 start.sweep,
                 folder=start.folder,
@@ -186,8 +202,9 @@ def _announce(start: Start, slots: int) -> None:
         console.print(Text(one_line(outline(spec, slots))), soft_wrap=True)
         return
     console.print(Text(one_line(made.outline, made.hours)), soft_wrap=True)
-    if made.too_long:
-        console.print(Text(f"note: {made.too_long}", style="yellow"), soft_wrap=True)
+    limits = [note for note in made.notes if note.startswith("budget:")]
+    for note in filter(None, [*limits, made.too_long]):
+        console.print(Text(f"note: {note}", style="yellow"), soft_wrap=True)
 
 
 @contextmanager

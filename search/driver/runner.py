@@ -67,6 +67,8 @@ def replicate(folder: Folder, top: int, seeds: int, console: Console) -> Finishe
     """
 
     def add_replicates(sweep: Sweep) -> None:
+        if sweep.spec.budget.limited:
+            sweep.close("search", "replicated")  # whether its hours were used up or not
         if not all(study.searched_out for study in sweep.studies.values()):
             raise SpecError(f"{folder}: the search is not finished; resume it first")
         best = top_configs(load_results(folder), top)
@@ -76,7 +78,7 @@ def replicate(folder: Folder, top: int, seeds: int, console: Console) -> Finishe
 
     def look() -> Wanted:
         spec = read_spec(folder)
-        return Wanted(spec, spec, read_points(folder), add_replicates)
+        return Wanted(spec, spec, read_points(folder), add_replicates, limited=False)
 
     return run(folder, console, look)
 

@@ -146,15 +146,31 @@ def estimate(spec: SweepSpec, trial: TrialResources, node_types: Sequence[NodeTy
         for cell in spec.cells()
         for t in node_types
     )
+    hours = max(total / epochs_per_second, longest) / 3600
+    trial_hours = total * slots / epochs_per_second / 3600
+    share, limit = _limited(spec, hours, trial_hours * trial.gpus)
     return Plan(
         outline=sketch,
         trial=trial,
         node_types=node_types,
-        trial_hours=total * slots / epochs_per_second / 3600,
-        hours=max(total / epochs_per_second, longest) / 3600,
+        trial_hours=share * trial_hours,
+        hours=share * hours,
         disk_bytes=_disk_bytes(sketch, node_types[0].costs),
-        notes=tuple(_notes(spec, trial, node_types)),
+        notes=(*_notes(spec, trial, node_types), *([limit] if limit else [])),
     )
+
+
+def _limited(spec: SweepSpec, hours: float, gpu_hours: float) -> tuple[float, str]:
+    """The share of the whole sweep that ``[budget]`` leaves time for, and a note if not all."""
+    share, note = 1.0, ""
+    for name, limit, needed in (
+        ("hours", spec.budget.hours, hours),
+        ("gpu_hours", spec.budget.gpu_hours, gpu_hours),
+    ):
+        if limit is not None and limit < share * needed:
+            share = limit / needed
+            note = f"budget: {name} = {limit:g} ends it after about {share:.0%} of these epochs"
+    return share, note
 
 
 def _disk_bytes(sketch: Outline, costs: Mapping[str, Cost]) -> int:

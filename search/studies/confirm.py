@@ -24,10 +24,5 @@ def replicate_seeds(seed: int, count: int) -> range:
     return range(seed + 1, seed + 1 + count)
 
 
-def replicate_id(trial_id: str, seed: int) -> str:
-    """The id of the trial that runs ``trial_id`` again on ``seed``."""
-    return f"{trial_id}-seed{seed}"
-
-
 def _value(trial: Trial, metric: str) -> float:
     return getattr(trial.last, metric) if trial.last else math.nan

@@ -4,17 +4,16 @@ Pure bookkeeping: no Ray, no files, no clock. The running sweep, the replay of a
 the simulation on recorded curves all drive the same object.
 """
 
-import dataclasses
 import itertools
 import math
 from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from search.studies.confirm import leaders, replicate_id, replicate_seeds
+from search.studies.confirm import leaders, replicate_seeds
 from search.studies.samplers import OptunaHistory, is_common, sequence
 from search.studies.stopping import Rule, build_rule, rung_epochs
-from search.studies.trial import ENDED, Status, Trial
+from search.studies.trial import ENDED, Phase, Status, Trial, replicate_id
 from spaces.sweep import BudgetSpec, Cell, ConfirmSpec, SearchSpec
 from trainable.catalog import Value
 from trainable.config import derive_seed
@@ -60,6 +59,8 @@ class Study:
         self._running: set[str] = set()
         self._ended = 0
         self._unconfirmed: deque[tuple[str, int]] | None = None
+        self._closed: set[Phase] = set()
+        self._halted: dict[Phase, str] = {}
         self._seed = derive_seed(self.seed, f"study/{self.name}")
         self._points = self._fixed_points()
         self.planned = self.cell.planned(self.search.sampler, self.budget.trials)
@@ -92,18 +93,27 @@ class Study:
     @property
     def has_work(self) -> bool:
         """Whether :meth:`deal` would give a trial now."""
-        return (
-            bool(self._waiting)
-            or self._has_new
-            or self._promotable() is not None
-            or bool(self._to_confirm())
-        )
+        return bool(self._waiting or self._has_new or self._promotable() or self._to_confirm())
 
     @property
     def finished(self) -> bool:
         """Whether every planned trial has ended, and every replicate that confirms the best."""
         there = self._ended == len(self.trials)
         return there and not self._has_new and not self._to_confirm()
+
+    @property
+    def to_come(self) -> int:
+        """Trials that the search has not started yet and will."""
+        return 0 if "search" in self._closed else self.planned - len(self.searched)
+
+    @property
+    def confirming_to_come(self) -> int:
+        """Replicates of the best that have not started yet and will, as far as is known."""
+        if self.confirm is None or "replicate" in self._closed:
+            return 0
+        if self.searched_out:
+            return len(self._to_confirm())
+        return min(self.confirm.top, self.planned) * self.confirm.seeds
 
     @property
     def searched_out(self) -> bool:
@@ -141,6 +151,19 @@ class Study:
             self._ended -= 1
             self._waiting.append(there)
 
+    def close(self, phase: Phase, reason: str, *, stop: bool = False) -> None:
+        """Start no more trials of a phase: its budget is used up.
+
+        ``stop``: those that run end with their next epoch, those that wait do not start, for that
+        ``reason``; else they go on to their end.
+        """
+        self._closed.add(phase)
+        if stop and phase not in self._halted:
+            self._halted[phase] = reason
+            for trial in [t for t in self._waiting if t.phase == phase]:
+                self._waiting.remove(trial)
+                self._apply(trial, Outcome("stopped", reason))
+
     def settle(self) -> None:
         """End the paused trials that nothing can promote any more."""
         if not self._idle or self._promotable():
@@ -168,6 +191,8 @@ class Study:
         """Take in one epoch of a running trial and say what becomes of it."""
         trial = self.trials[trial_id]
         outcome = self._judge(trial, metrics)
+        if outcome == GOES_ON and trial.phase in self._halted:
+            outcome = Outcome("stopped", self._halted[trial.phase])
         self._apply(trial, outcome)
         return outcome
 
@@ -255,15 +280,7 @@ class Study:
         )
 
     def _replicate(self, trial_id: str, seed: int) -> Trial:
-        source = self.trials[trial_id]
-        replicate = Trial(
-            study=self.name,
-            trial_id=replicate_id(trial_id, seed),
-            number=source.number,
-            config=dataclasses.replace(source.config, seed=seed),
-            phase="replicate",
-            source_trial_id=trial_id,
-        )
+        replicate = self.trials[trial_id].again(seed)
         self.trials[replicate.trial_id] = replicate
         return replicate
 
@@ -274,7 +291,7 @@ class Study:
             seeds = replicate_seeds(self.seed, self.confirm.seeds)
             wanted = [(trial.trial_id, seed) for trial in best for seed in seeds]
             self._unconfirmed = deque(w for w in wanted if replicate_id(*w) not in self.trials)
-        return self._unconfirmed or deque()
+        return deque() if "replicate" in self._closed else self._unconfirmed or deque()
 
     def _judge(self, trial: Trial, metrics: EpochMetrics) -> Outcome:
         judged_before = metrics.epoch <= trial.epochs
@@ -306,7 +323,7 @@ class Study:
 
     @property
     def _has_new(self) -> bool:
-        return len(self.searched) < self.planned
+        return self.to_come > 0
 
     @property
     def _idle(self) -> bool:
@@ -318,7 +335,7 @@ class Study:
         When nothing else is left to do, a leader may go on too, so that every study ends with a
         trial to choose.
         """
-        earned = self.rule.promotable()
+        earned = None if "search" in self._closed else self.rule.promotable()
         if earned is not None or not self._idle:
             return earned
         return self.rule.leader(sum(trial.status == "completed" for trial in self.searched))

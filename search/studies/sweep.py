@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from search.studies.study import Outcome, Study
-from search.studies.trial import Trial
+from search.studies.trial import Phase, Trial
 from spaces.sweep import Cell, SweepSpec
 from trainable.catalog import Value
 from trainable.metrics import EpochMetrics
@@ -68,6 +68,11 @@ class Sweep:
     def fail(self, trial: Trial, error: str) -> None:
         """A trial broke; its study starts it again or gives it up."""
         self.studies[trial.study].fail(trial.trial_id, error)
+
+    def close(self, phase: Phase, reason: str, *, stop: bool = False) -> None:
+        """Start no more trials of a phase in any study: see :meth:`Study.close`."""
+        for study in self.studies.values():
+            study.close(phase, reason, stop=stop)
 
     @property
     def trials(self) -> Iterator[Trial]:

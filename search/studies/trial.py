@@ -1,5 +1,6 @@
 """One trial as the driver sees it."""
 
+import dataclasses
 import math
 from dataclasses import dataclass
 from typing import Literal
@@ -10,6 +11,11 @@ from trainable.metrics import EpochMetrics
 Phase = Literal["search", "replicate"]
 Status = Literal["running", "paused", "completed", "stopped", "diverged", "failed"]
 ENDED: frozenset[Status] = frozenset({"completed", "stopped", "diverged", "failed"})
+
+
+def replicate_id(trial_id: str, seed: int) -> str:
+    """The id of the trial that runs ``trial_id`` again on ``seed``."""
+    return f"{trial_id}-seed{seed}"
 
 
 @dataclass
@@ -47,6 +53,17 @@ class Trial:
     def ended(self) -> bool:
         """Whether its status is final."""
         return self.status in ENDED
+
+    def again(self, seed: int) -> "Trial":
+        """Its replicate on a fresh seed, without early stopping."""
+        return Trial(
+            study=self.study,
+            trial_id=replicate_id(self.trial_id, seed),
+            number=self.number,
+            config=dataclasses.replace(self.config, seed=seed),
+            phase="replicate",
+            source_trial_id=self.trial_id,
+        )
 
     def hear(self, metrics: EpochMetrics) -> None:
         """Take in one epoch; one that comes again after a recovery counts once."""
