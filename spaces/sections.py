@@ -101,10 +101,15 @@ class SearchSpec(Section):
 
 
 class TrainingSpec(Section):
-    """``[training]``: arithmetic of the trainer. ``compile``: torch.compile the network."""
+    """``[training]``: how epochs run. ``compile``: torch.compile the network.
+
+    ``test_every``: epochs from one evaluation on the test set to the next; None: so many that it
+    costs next to nothing.
+    """
 
     precision: Annotated[str, known("precision", PRECISIONS)] = "auto"
     compile: bool = False
+    test_every: int | None = Field(default=None, ge=1)
 
 
 class ResourcesSpec(Section):

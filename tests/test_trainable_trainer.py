@@ -422,7 +422,9 @@ def test_batch_loop_never_waits_for_the_device(loss, options, without_values):
 
 def test_evaluation_never_waits_for_the_device(without_values):
     built = without_values("ce")
-    assert built._score(built.network).shape == (4,)
+    columns = built._evaluate(test=True)
+    assert len(columns) == 6  # loss, accuracy and that of the averaged weights, twice
+    assert {column.device.type for column in columns.values()} == {"meta"}
 
 
 WAITS = {

@@ -29,8 +29,10 @@ class EpochMetrics:
     clipped: float = _column("share of examples whose <p, t> was clipped: no gradient from it")
     val_loss: float = _column("cross-entropy on the hold-out, noisy labels")
     val_accuracy: float = _column("accuracy on the hold-out, noisy labels: selection reads it")
-    test_loss: float = _column("cross-entropy on the test set, true labels")
-    test_accuracy: float = _column("accuracy on the test set, true labels: never selected on")
+    test_loss: float = _column("cross-entropy on the test set, true labels; only where tested")
+    test_accuracy: float = _column(
+        "accuracy on the test set, true labels: never selected on; only where tested"
+    )
     averaged_val_accuracy: float = _column("val_accuracy of the averaged weights")
     averaged_test_accuracy: float = _column("test_accuracy of the averaged weights")
     epoch_seconds: float = _column("wall-clock seconds of the epoch, evaluation included")

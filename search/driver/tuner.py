@@ -25,7 +25,9 @@ from search.driver.progress import Progress
 from search.driver.recorder import Recorder
 from search.studies.sweep import Sweep
 from search.studies.trial import Trial
+from spaces.sweep import SweepSpec
 from trainable.folder.storage import Folder
+from trainable.metrics import TEST_METRICS
 from trainable.trial.ray_trainable import Assignment, TrialTrainable, metrics_of
 
 
@@ -165,7 +167,8 @@ def build_tuner(
 
     def assign(trial: Trial) -> Assignment:
         rungs = tuple(sweep.studies[trial.study].rungs(trial))
-        return _assignment(trial, rungs, folder, slots.trial)
+        every = _test_every(trial, sweep.spec)
+        return _assignment(trial, rungs, every, folder, slots.trial)
 
     def find(trial: TuneTrial) -> Trial:
         return sweep.studies[trial.config["study"]].trials[trial.config["trial_id"]]
@@ -203,8 +206,18 @@ def _configure_tune() -> None:
     os.environ["RAY_AIR_NEW_OUTPUT"] = "0"  # the old output engine is silent when told to be
 
 
+def _test_every(trial: Trial, spec: SweepSpec) -> int | None:
+    """Each epoch where the test set selects, against all advice, and where figures need it."""
+    dense = trial.phase == "replicate" or spec.search.metric in TEST_METRICS
+    return 1 if dense else spec.training.test_every
+
+
 def _assignment(
-    trial: Trial, rungs: tuple[int, ...], folder: Folder, resources: TrialResources
+    trial: Trial,
+    rungs: tuple[int, ...],
+    test_every: int | None,
+    folder: Folder,
+    resources: TrialResources,
 ) -> Assignment:
     return Assignment(
         study=trial.study,
@@ -214,6 +227,7 @@ def _assignment(
         results=folder.location,
         recorded_epochs=trial.epochs,
         rungs=rungs,
+        test_every=test_every,
         threads=resources.threads,
         gpus=resources.gpus,
     )

@@ -10,6 +10,7 @@ import torch
 from trainable.config import TrialConfig
 from trainable.data import TrialData
 from trainable.metrics import EpochMetrics
+from trainable.trial.tested import affordable_interval
 from trainable.trial.trainer import Trainer
 from trainable.trial.trial_loss import build_trainer
 
@@ -25,10 +26,10 @@ _EVALUATED = 512
 class Cost:
     """One workload on one device.
 
-    ``epoch_seconds``: a whole epoch, evaluation included, for a trial that has the device (or its
-    cores) to itself. ``memory_mb``: MiB to plan with for a trial, of GPU memory or, on a CPU, of
-    the process. ``gpu_memory_mb``: what the GPU has; None on a CPU. ``checkpoint_bytes``: size of
-    one checkpoint.
+    ``epoch_seconds``: a whole epoch, evaluation included (of the test set as often as it is
+    affordable), for a trial that has the device (or its cores) to itself. ``memory_mb``: MiB to
+    plan with for a trial, of GPU memory or, on a CPU, of the process. ``gpu_memory_mb``: what the
+    GPU has; None on a CPU. ``checkpoint_bytes``: size of one checkpoint.
     """
 
     device: str
@@ -95,7 +96,7 @@ def _cost(trainer: Trainer, metrics: EpochMetrics, data: TrialData) -> Cost:
     part, device = trainer.data, trainer.device
     trained, evaluated = len(part.train_index), len(part.val_index) + len(part.test_labels)
     evaluation_seconds = metrics.epoch_seconds - trained / metrics.images_per_second
-    whole = len(data.val_index) + len(data.test_labels)
+    whole = len(data.val_index) + len(data.test_labels) / affordable_interval(data)
     state = trainer.state_dict()
     # The loss may keep a state for every training example.
     missing = len(data.train_index) / trained - 1

@@ -7,6 +7,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from trainable.network.networks import Network
+
 
 class WeightAverage:
     """Average over the weights after each step, k steps ago counting decay^k.
@@ -21,7 +23,7 @@ class WeightAverage:
         decay: in [0, 1).
     """
 
-    def __init__(self, network: nn.Module, decay: float) -> None:
+    def __init__(self, network: Network, decay: float) -> None:
         self.network = copy.deepcopy(network).eval().requires_grad_(False)
         self.decay = decay
         self.steps = 0

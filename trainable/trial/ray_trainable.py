@@ -21,6 +21,7 @@ from trainable.network.device import device_name
 from trainable.trial.checkpoints import Checkpoint, CheckpointStore
 from trainable.trial.final_targets import write_targets
 from trainable.trial.prepare import prepare
+from trainable.trial.tested import epochs_with_test
 from trainable.trial.trial_loss import build_trainer
 
 CHECKPOINT_SHARE = 0.02
@@ -33,7 +34,8 @@ class Assignment:
 
     ``labels``: key of the given labels. ``results``: location of the results folder.
     ``recorded_epochs``: epochs the driver has; a checkpoint's epochs beyond it are reported again.
-    ``rungs``: epochs after which a checkpoint is due. ``threads``: CPU threads for torch.
+    ``rungs``: epochs after which a checkpoint is due. ``test_every``: epochs from one evaluation
+    on the test set to the next (``tested.epochs_with_test``). ``threads``: CPU threads for torch.
     ``gpus``: what Ray gave the trial; without any it trains on the CPU, whatever torch sees.
     """
 
@@ -44,6 +46,7 @@ class Assignment:
     results: str
     recorded_epochs: int
     rungs: tuple[int, ...]
+    test_every: int | None
     threads: int
     gpus: float
 
@@ -74,7 +77,7 @@ class TrialTrainable(tune.Trainable):
         """Train one epoch, or report one that a checkpoint has and the driver lacks."""
         if self._unreported:
             return self._result(self._unreported.popleft())
-        metrics = self._trainer.run_epoch()
+        metrics = self._trainer.run_epoch(test=self._trainer.epoch + 1 in self._tested)
         self._curve.append(metrics)
         self._training_seconds += metrics.epoch_seconds
         full = metrics.epoch >= self._config.max_epochs
@@ -97,7 +100,11 @@ class TrialTrainable(tune.Trainable):
         self._config = TrialConfig.from_dict(self._assignment.config)
         torch.set_num_threads(self._assignment.threads)
         device = None if self._assignment.gpus else "cpu"
-        self._trainer = build_trainer(self._config, self._trial_data(), device)
+        data = self._trial_data()
+        self._trainer = build_trainer(self._config, data, device)
+        self._tested = epochs_with_test(
+            self._config, data, self._assignment.rungs, self._assignment.test_every
+        )
         self._results = Folder.open(self._assignment.results)
         self._store = CheckpointStore(
             self._results, self._assignment.trial_id, self._config.fingerprint

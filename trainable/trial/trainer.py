@@ -133,8 +133,8 @@ class Trainer:
         batch_size = EVALUATION_BATCH.get(self.device.type, 256)
         self._evaluator = Evaluator(self._normalisation, self._dtype, batch_size)
 
-    def run_epoch(self) -> EpochMetrics:
-        """Train on every training example once, then evaluate.
+    def run_epoch(self, *, test: bool = True) -> EpochMetrics:
+        """Train on every training example once, then evaluate; on the test set only if ``test``.
 
         A diverged epoch shows in ``train_loss``: NaN or infinite.
 
@@ -150,7 +150,7 @@ class Trainer:
         outcome = self._train(order, epoch)
         trained = self._training_columns(outcome, order)
         train_seconds = time.perf_counter() - training
-        evaluated = self._evaluation_columns()
+        evaluated = read(self._evaluate(test))
         self.epoch = epoch
         return EpochMetrics(
             epoch=epoch,
@@ -223,25 +223,21 @@ class Trainer:
             columns["target_accuracy"] = (targets.argmax(1) == self._true).float().mean()
         return read(columns)
 
-    def _evaluation_columns(self) -> dict[str, float]:
-        val_loss, val_accuracy, test_loss, test_accuracy = self._score(self.network)
-        columns = {
-            "val_loss": val_loss,
-            "val_accuracy": val_accuracy,
-            "test_loss": test_loss,
-            "test_accuracy": test_accuracy,
+    def _evaluate(self, test: bool) -> dict[str, Tensor]:
+        """The columns of the hold-out and, if ``test``, of the test set, still on the device."""
+        held_out: dict[str, tuple[Tensor, ...]] = {
+            "val": (self._images, self._val_given, self._val_rows)
         }
-        if self._average is not None:
-            _, averaged_val, _, averaged_test = self._score(self._average.network)
-            columns["averaged_val_accuracy"] = averaged_val
-            columns["averaged_test_accuracy"] = averaged_test
-        return read(columns)
-
-    def _score(self, network: Any) -> Tensor:
-        """Loss and accuracy on the hold-out, then on the test set, [4]."""
-        score = self._evaluator.score
-        val = score(network, self._images, self._val_given, self._val_rows)
-        return torch.cat([val, score(network, self._test_images, self._test_labels)])
+        if test:
+            held_out["test"] = (self._test_images, self._test_labels)
+        columns: dict[str, Tensor] = {}
+        for name, images in held_out.items():
+            loss, accuracy = self._evaluator.score(self.network, *images)
+            columns |= {f"{name}_loss": loss, f"{name}_accuracy": accuracy}
+            if self._average is not None:
+                _, averaged = self._evaluator.score(self._average.network, *images)
+                columns[f"averaged_{name}_accuracy"] = averaged
+        return columns
 
     def predict(
         self, images: NDArray[np.uint8]

@@ -149,7 +149,7 @@ def learning_charts(curves: pd.DataFrame) -> list[Chart]:
     """Test accuracy over the epochs: the mean over the seeds, one standard deviation around it."""
     return [
         _over_epochs(title, rows, "test_accuracy", "Test accuracy (%)")
-        for title, rows in by_setting(curves)
+        for title, rows in by_setting(curves.dropna(subset="test_accuracy"))
     ]
 
 
