@@ -90,6 +90,9 @@ def test_start_runs_every_trial_to_an_end_with_a_reason(finished):
         assert row["val_accuracy"] == epochs["val_accuracy"].iloc[-1]
         assert row["test_accuracy"] == epochs["test_accuracy"].iloc[-1]
     assert sorted(results.epochs["seq"]) == list(range(len(results.epochs)))
+    # The test set is not looked at between the rungs, 1 and 2, and the end of the budget.
+    untested = results.epochs[results.epochs["test_accuracy"].isna()]
+    assert set(untested["epoch"]) == {3}
 
 
 def test_start_names_the_network_in_the_folder_and_keeps_it_elsewhere(tmp_path, monkeypatch):
@@ -280,11 +283,14 @@ def test_replicate_that_was_interrupted_goes_on_with_the_same_command(
 
 
 def test_replicate_reruns_the_best_on_fresh_seeds_once(tmp_path, console):
-    spec = one_slot("budget.trials=2", "budget.max_epochs=2", "resources.max_concurrent=2")
+    spec = one_slot("budget.trials=2", "resources.max_concurrent=2")
     folder = runner.start(spec, tmp_path, console).folder
     runner.replicate(folder, 1, 2, console)
     results = load_results(folder)
     again = results.trials[results.trials["phase"] == "replicate"]
+    repeated = results.epochs["trial_id"].isin(set(again["trial_id"]))
+    assert results.epochs["test_accuracy"][repeated].notna().all()
+    assert results.epochs["test_accuracy"][~repeated].isna().any()
     assert sorted(again["seed"]) == [1, 1, 2, 2]
     assert set(again["status"]) == {"completed"}
     assert set(again["source_trial_id"]) == set(best_configs(results)["trial_id"])

@@ -48,7 +48,7 @@ def test_affordable_interval_keeps_the_test_set_under_two_percent(data, interval
 
 
 def test_epochs_with_test_are_the_regular_ones_the_rungs_and_the_last_ten():
-    tested = epochs_with_test(config(150), CIFAR, rungs=(10, 30, 90))
+    tested = epochs_with_test(config(150), CIFAR, (10, 30, 90), None)
     assert tested == {*range(4, 151, 4), 10, 30, 90, *range(141, 151)}
 
 
