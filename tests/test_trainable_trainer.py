@@ -2,6 +2,8 @@ import dataclasses
 import io
 import itertools
 import math
+import platform
+import resource
 from collections.abc import Callable
 from contextlib import nullcontext
 from functools import lru_cache
@@ -554,3 +556,18 @@ def test_compiled_trial_learns_what_an_eager_one_does():
     for _ in range(2):
         expected, made = eager.run_epoch(), compiled.run_epoch()
     assert made.train_loss == pytest.approx(expected.train_loss, rel=1e-3)
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="of glibc's malloc")
+def test_step_takes_its_memory_from_the_step_before():
+    built = build_trainer(trial("ce", batch_size=100), tiny_data(), "cpu")
+    batch = next(iter(built.batches(torch.arange(100), epoch=1)))
+    wide = torch.empty(2**25)  # what a step of a larger network allocates: 128 MiB
+    for _ in range(2):
+        built.step(batch)
+        wide = torch.ones_like(wide)
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    for _ in range(3):
+        built.step(batch)
+        wide = torch.ones_like(wide)
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before < 1000  # of 98,304 pages
