@@ -175,11 +175,13 @@ def _draw(errors: "LabelErrors", folder: Folder) -> None:
     from trainable.data import DataError, load_dataset
 
     try:
-        images = load_dataset(errors.data.name, errors.data.root).train_images
+        dataset = load_dataset(errors.data)
     except (DataError, ImportError) as error:
         typer.echo(f"no picture: {error}", err=True)
         return
-    folder.write("doubted.png", contact_sheet(errors, images))
+    folder.write(
+        "doubted.png", contact_sheet(errors, dataset.train_images, dataset.info.class_names)
+    )
 
 
 if __name__ == "__main__":

@@ -102,7 +102,8 @@ def _lasting(spec: SweepSpec) -> dict[str, Any]:
     table = spec.model_dump(mode="json", exclude={"resources", "confirm"})
     for key in LIMITS:
         table["budget"].pop(key, None)
-    table["data"].pop("root", None)
+    for place in ("root", "labels"):
+        table["data"].pop(place, None)
     for noise in table["noise"]:
         noise.pop("labels_file", None)
     return table

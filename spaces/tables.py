@@ -5,12 +5,12 @@ are those of a trial's config, so an option is written down once.
 """
 
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from typing import Annotated, Any, TypeAlias
 
 from pydantic import PlainSerializer, PlainValidator
 
-from trainable.data.sets import DataConfig
+from trainable.data.sets import DataConfig, OwnData, data_class, make_data
 from trainable.noise.base import Noise
 from trainable.noise.kinds import NOISE_KINDS, make_noise
 from trainable.parameters import shown, unknown
@@ -28,8 +28,10 @@ def _read_data(table: Any) -> tuple[DataConfig, ...]:
     names = listed(options.pop("name", "digits"))
     if not names:
         raise ValueError("name = [] needs at least one entry")
-    _only(options, ["name", *list(DataConfig.__dataclass_fields__)[1:]])
-    return tuple(DataConfig(name, **options) for name in names)
+    known = [option.name for name in names for option in fields(data_class(name))]
+    foreign = [option.name for option in fields(OwnData)]
+    _only({key: value for key, value in options.items() if key not in foreign}, known)
+    return tuple(make_data(name, **options) for name in names)
 
 
 def _write_data(data: tuple[DataConfig, ...]) -> dict[str, Any]:

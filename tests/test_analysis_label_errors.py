@@ -120,7 +120,7 @@ def test_contact_sheet_shows_each_doubted_image(tmp_path, shape):
     errors = label_errors(with_targets(tmp_path, TARGETS), STUDY)
     images = np.zeros(shape, np.uint8)
     images[8] = 200
-    sheet = Image.open(io.BytesIO(contact_sheet(errors, images)))
+    sheet = Image.open(io.BytesIO(contact_sheet(errors, images, "0123456789")))
     pixels = np.asarray(sheet)
     assert sheet.format == "PNG"
     assert (pixels[50, 20] == 200).all()
@@ -130,4 +130,6 @@ def test_contact_sheet_shows_each_doubted_image(tmp_path, shape):
 def test_contact_sheet_of_no_doubts_is_a_picture(tmp_path):
     targets = {**TARGETS, "proposed": TARGETS["given"]}
     errors = label_errors(with_targets(tmp_path, targets), STUDY)
-    Image.open(io.BytesIO(contact_sheet(errors, np.zeros((20, 1, 8, 8), np.uint8)))).verify()
+    Image.open(
+        io.BytesIO(contact_sheet(errors, np.zeros((20, 1, 8, 8), np.uint8), "0123456789"))
+    ).verify()

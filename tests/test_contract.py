@@ -28,6 +28,7 @@ from spaces.presets import ALL_OWNERS, PRESETS, REFINED
 from spaces.strategies import EARLY_STOPPING, SAMPLERS
 from spaces.sweep import SweepSpec
 from tests.archives import accept_files, write_cifar10, write_cifar100, write_fashion_mnist
+from tests.own_images import write_arrays
 from tests.simulated import Driver
 from trainable.catalog import DATASETS, LOSSES, NETWORKS, NOISE_KINDS, SCHEDULES, TARGETS, Entry
 from trainable.data import load_dataset
@@ -47,6 +48,7 @@ budget = { trials = 1, max_epochs = 2, grace_epochs = 1, reduction_factor = 2 }
 training.precision = "float32"
 """
 CIFAR = ["data.name=cifar10", "data.train_examples=100"]
+PUBLISHED = [name for name in DATASETS if name != "files"]
 TABLES = {
     "loss": LOSSES,
     "target": REFINED,
@@ -70,6 +72,7 @@ def noise(kind: str, root: Path) -> str:
     """A ``[[noise]]`` table of that kind, in one line."""
     options = {
         "none": "",
+        "given": "",
         "human": f", labels_file = '{root / 'human.pt'}', labels_key = 'worse_label'",
     }
     return f"{{ kind = '{kind}'{options.get(kind, ', rates = [0.3]')} }}"
@@ -78,11 +81,17 @@ def noise(kind: str, root: Path) -> str:
 def naming(table: str, name: str, root: Path = ROOT) -> list[str]:
     """What to set in BASE for a sweep that uses ``name``."""
     data = [f"data.root={root}"]
+    own = ["data.name=files", f"data.root={root / 'own.npz'}", "data.train_labels=clean"]
     return {
         "loss": [f"losses={name}"],
         "target": [f"space.target={name}"],
-        "noise kind": [*CIFAR, *data, f"noise=[{noise(name, root)}]"],
-        "data set": [*data, f"data.name={name}", "data.train_examples=1000"]
+        "noise kind": [
+            *(own if name == "given" else [*CIFAR, *data]),
+            f"noise=[{noise(name, root)}]",
+        ],
+        "data set": own
+        if name == "files"
+        else [*data, f"data.name={name}", "data.train_examples=1000"]
         if name == "cifar100"
         else [*data, f"data.name={name}"],
         # At its narrowest: what a wide network costs is not the question here.
@@ -104,6 +113,13 @@ def root(tmp_path_factory):
     """Every data set as small files in the real formats, with human labels, and an own cache."""
     root = tmp_path_factory.mktemp("data")
     small = write_cifar10(root)
+    write_arrays(
+        root / "own.npz",
+        {
+            "train": (small.train_images, small.train_labels),
+            "test": (small.test_images, small.test_labels),
+        },
+    )
     write_cifar100(root)
     write_fashion_mnist(root)
     worse = np.where(np.arange(500) % 3, small.train_labels, (small.train_labels + 1) % 10)
@@ -160,12 +176,12 @@ def ends(domain: Range | Choice | Fixed) -> tuple[object, ...]:
 def test_member_trains_and_continues_from_a_checkpoint(table, name, root):
     (cell,) = sweep(*naming(table, name, root)).cells()
     config = cell.trial(cell.reference, seed=1)
-    dataset = load_dataset(config.data.name, config.data.root)
+    dataset = load_dataset(config.data)
     data, noisy = prepare(dataset, config.data, config.noise, config.seed)
     data = dataclasses.replace(
         data, test_images=data.test_images[:20], test_labels=data.test_labels[:20]
     )
-    assert noisy.rate > 0 or config.noise.kind == "none"
+    assert noisy.rate > 0 or config.noise.kind in ("none", "given")
     one = build_trainer(config, data)
     first = one.run_epoch()
     saved = io.BytesIO()
@@ -233,12 +249,12 @@ def losses(root: Path) -> list[str]:
 
 
 def noise_kinds(root: Path) -> list[str]:
-    every = ", ".join(noise(kind, root) for kind in NOISE_KINDS)
+    every = ", ".join(noise(kind, root) for kind in NOISE_KINDS if kind != "given")
     return [*CIFAR, f"data.root={root}", f"noise=[{every}]", "search.early_stopping=median"]
 
 
 def data_sets(root: Path) -> list[str]:
-    data = f"data={{ name = {texts(DATASETS)}, root = '{root}' }}"
+    data = f"data={{ name = {texts(PUBLISHED)}, root = '{root}' }}"
     return [data, "search.sampler=qmc", "search.early_stopping=asha_promotion"]
 
 
@@ -255,8 +271,8 @@ def networks(root: Path) -> list[str]:
     [
         (branches, {"param_target": REFINED, "param_lr_schedule": SCHEDULES}),
         (losses, {"loss": LOSSES}),
-        (noise_kinds, {"noise_kind": NOISE_KINDS}),
-        (data_sets, {"dataset": DATASETS}),
+        (noise_kinds, {"noise_kind": NOISE_KINDS.keys() - {"given"}}),
+        (data_sets, {"dataset": PUBLISHED}),
         (networks, {"model": NETWORKS}),
     ],
 )

@@ -66,13 +66,18 @@ def test_cell_trial_is_the_reference_with_values_over_it():
 
 @pytest.mark.parametrize("kind", NOISE_KINDS)
 def test_sweep_takes_every_kind_of_noise(kind):
-    options = {"none": "", "human": 'labels_file = "x.pt"\nlabels_key = "worse_label"'}
+    options = {
+        "none": "",
+        "given": "",
+        "human": 'labels_file = "x.pt"\nlabels_key = "worse_label"',
+    }
     text = options.get(kind, "rates = [0.1, 0.2]")
+    data = 'name = "files"\nroot = "/images"' if kind == "given" else 'name = "cifar10"'
     spec = parse_sweep(
-        f'name = "x"\nlosses = "ce"\ndata.name = "cifar10"\n[[noise]]\nkind = "{kind}"\n{text}'
+        f'name = "x"\nlosses = "ce"\n[data]\n{data}\n[[noise]]\nkind = "{kind}"\n{text}'
     )
     settings = [cell.noise.setting for cell in spec.cells()]
-    assert settings == {"none": ["none"], "human": ["human-worse_label"]}.get(
+    assert settings == {"none": ["none"], "given": ["given"], "human": ["human-worse_label"]}.get(
         kind, [f"{kind}-0.1", f"{kind}-0.2"]
     )
 

@@ -29,7 +29,7 @@ def draw(kind: str, digits: Dataset, **changes: object) -> NoisyLabels:
     return corrupt(digits.train_labels, **{**settings, **changes})
 
 
-DRAWN = [kind for kind in NOISE_KINDS if kind not in ("none", "human")]
+DRAWN = [kind for kind in NOISE_KINDS if kind not in ("none", "given", "human")]
 
 
 @pytest.mark.parametrize("kind", DRAWN)

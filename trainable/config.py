@@ -16,7 +16,7 @@ from trainable.catalog import (
     Value,
     unknown,
 )
-from trainable.data.sets import DataConfig
+from trainable.data.sets import DataConfig, make_data
 from trainable.noise.base import Noise
 from trainable.noise.kinds import make_noise
 from trainable.seeds import derive_seed
@@ -162,7 +162,7 @@ class TrialConfig:
     def from_dict(cls, values: Mapping[str, Any]) -> "TrialConfig":
         """A config from :meth:`as_dict`'s output, lists (from JSON) read as tuples."""
         plain = dict(values)
-        plain["data"] = DataConfig(**plain["data"])
+        plain["data"] = make_data(**plain["data"])
         plain["noise"] = make_noise(**plain["noise"])
         for key in ("loss_parameters", "schedule_parameters"):
             plain[key] = {k: tuple(v) if isinstance(v, list) else v for k, v in plain[key].items()}
@@ -178,6 +178,7 @@ class TrialConfig:
         """
         plain, network = self.as_dict(), NETWORKS[self.network]
         del plain["data"]["root"]
+        plain["data"].pop("labels", None)
         noise = {k: v for k, v in plain["noise"].items() if v is not None and k != "labels_file"}
         plain["noise"] = {**_ALWAYS_HASHED, **noise}
         plain["network_parameters"] = {

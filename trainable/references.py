@@ -4,6 +4,8 @@ The catalogue's defaults are those for CIFAR-10 with symmetric noise; here is wh
 elsewhere. The ``paper`` presets and the first points of a search start from these. No torch.
 """
 
+import math
+
 from trainable.catalog import DATASETS, NOISE_KINDS, Value, unknown
 from trainable.config import complete_loss
 
@@ -30,9 +32,9 @@ def reference_parameters(
 ) -> dict[str, Value]:
     """All parameters of ``loss`` at their reference values; only adam_elr reads ``target``.
 
-    What was set for CIFAR serves every data set of as many classes, but for epochs: truncation
-    starts only where it was tried. Noise kinds other than asymmetric take symmetric's setting.
-    A refined target takes ELR's beta as its beta1 (ours: the paper's choice is not known).
+    What was set for CIFAR serves every data set of about as many classes, but for epochs:
+    truncation starts only where it was tried. Noise kinds other than asymmetric take symmetric's
+    setting. A refined target takes ELR's beta as its beta1 (ours: the paper's is not known).
 
     Raises:
         ValueError: For a name that the catalogue does not have.
@@ -45,7 +47,7 @@ def reference_parameters(
 
 
 def _differing(loss: str, dataset: str, noise_kind: str, target: str) -> dict[str, Value]:
-    classes = DATASETS[dataset].num_classes
+    classes = _nearest(DATASETS[dataset].num_classes)
     beta, lam = _ELR[classes, "asymmetric" if noise_kind == "asymmetric" else "symmetric"]
     if loss == "elr":
         return {"beta": beta, "lam": lam}
@@ -57,3 +59,8 @@ def _differing(loss: str, dataset: str, noise_kind: str, target: str) -> dict[st
         alpha, beta = _SCE[classes]
         return {"alpha": alpha, "beta": beta}
     return {}
+
+
+def _nearest(classes: int) -> int:
+    """The number of classes that has settings, nearest in proportion; 10 for what is not known."""
+    return min((10, 100), key=lambda known: abs(math.log(known / max(classes, 1))))

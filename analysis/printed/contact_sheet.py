@@ -1,5 +1,6 @@
 """A picture of doubted training examples, for a look at what a model makes of the labels."""
 
+from collections.abc import Sequence
 from io import BytesIO
 from typing import TYPE_CHECKING
 
@@ -8,7 +9,6 @@ from numpy.typing import NDArray
 
 from analysis.best import records
 from analysis.frames.label_errors import LabelErrors
-from trainable.catalog import DATASETS
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -19,7 +19,9 @@ TILE, CAPTION, GAP, TITLE = 104, 46, 12, 40
 INK, PAPER, GOOD, BAD = "#1a1a1a", "#ffffff", "#0b5fb0", "#b34700"
 
 
-def contact_sheet(errors: LabelErrors, images: NDArray[np.uint8]) -> bytes:
+def contact_sheet(
+    errors: LabelErrors, images: NDArray[np.uint8], class_names: Sequence[str]
+) -> bytes:
     """A PNG of the most confident doubts: each image, its given label and the proposed one.
 
     Where the truth is known, a third line says whether the proposal is right, blue or orange.
@@ -27,6 +29,7 @@ def contact_sheet(errors: LabelErrors, images: NDArray[np.uint8]) -> bytes:
     Args:
         errors: what was doubted.
         images: all training images of its data set, uint8 ``[N, channels, height, width]``.
+        class_names: by label.
     """
     from PIL import Image, ImageDraw
 
@@ -36,12 +39,11 @@ def contact_sheet(errors: LabelErrors, images: NDArray[np.uint8]) -> bytes:
     draw = ImageDraw.Draw(sheet)
     title = f"{errors.study}: {len(rows)} of {len(errors.doubted)} doubted labels"
     draw.text((GAP, GAP), f"{title}, the most confident first", INK, font_size=16)
-    names = DATASETS[errors.data.name].class_names
     for position, row in enumerate(rows):
         x = GAP + position % COLUMNS * (TILE + GAP)
         y = TITLE + position // COLUMNS * (TILE + CAPTION + GAP)
         sheet.paste(_tile(images[row["index"]]), (x, y))
-        _caption(draw, (x, y + TILE + 2), row, names)
+        _caption(draw, (x, y + TILE + 2), row, class_names)
     sink = BytesIO()
     sheet.save(sink, "PNG")
     return sink.getvalue()
@@ -55,7 +57,7 @@ def _tile(pixels: NDArray[np.uint8]) -> "Image":
 
 
 def _caption(
-    draw: "ImageDraw", place: tuple[int, int], row: dict[str, int], names: tuple[str, ...]
+    draw: "ImageDraw", place: tuple[int, int], row: dict[str, int], names: Sequence[str]
 ) -> None:
     lines = [(f"given {names[row['given']]}", INK), (f"target {names[row['proposed']]}", INK)]
     if "true" in row:

@@ -9,6 +9,7 @@ import pandas as pd
 import tomli_w
 
 from analysis.best import best_configs, records
+from analysis.frames.evidence import holdout
 from analysis.results import Results, ResultsError
 from analysis.wording import percent
 from spaces.overrides import NONE
@@ -41,7 +42,7 @@ def best_sweep(results: Results, study: str | None = None, *, confirmed: bool = 
     table = sweep_table(config, _name(results, name), row["selected_by"])
     return (
         f"# The best configuration of {name}: trial {row['trial_id']},\n"
-        f"# {percent(row['val_accuracy'])}% on the noisy hold-out, "
+        f"# {percent(row['val_accuracy'])}% on the {holdout(results)}, "
         f"{percent(row['test_accuracy'])}% on test after {row['epochs']:.0f} epochs.\n"
         f"{tomli_w.dumps(table)}"
     )

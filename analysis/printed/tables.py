@@ -15,6 +15,7 @@ import pandas as pd
 
 from analysis.best import records, selected_on_test
 from analysis.frames.accuracy import BASELINE, BETTER, ENOUGH_PAIRS, SETTING, accuracy_table
+from analysis.frames.evidence import caveats, holdout
 from analysis.frames.published import REMARKS
 from analysis.printed.text import LEAK, RUNNING, mean_std
 from analysis.results import Results, ResultsError
@@ -76,12 +77,16 @@ def grids(results: Results) -> list[Grid]:
     """A table for each data set and network of the sweep."""
     table = accuracy_table(results)
     marks = [(selected_on_test(results), LEAK), (results.running, RUNNING)]
-    marked = tuple(text for mark, text in marks if mark)
+    marked = (*(text for mark, text in marks if mark), *caveats(results))
     groups = table.groupby(["dataset", "model"], sort=True)
-    return [_grid(f"{dataset}, {model}", group, marked) for (dataset, model), group in groups]
+    chosen_on = holdout(results)
+    return [
+        _grid(f"{dataset}, {model}", group, chosen_on, marked)
+        for (dataset, model), group in groups
+    ]
 
 
-def _grid(title: str, table: pd.DataFrame, marks: tuple[str, ...]) -> Grid:
+def _grid(title: str, table: pd.DataFrame, chosen_on: str, marks: tuple[str, ...]) -> Grid:
     settings = table[SETTING].drop_duplicates()["noise"].tolist()
     own = table[table["study"].notna()]
     printed = table[table["published"].notna()]
@@ -92,7 +97,7 @@ def _grid(title: str, table: pd.DataFrame, marks: tuple[str, ...]) -> Grid:
         measured=_lines(own, settings, _measured),
         differences=_lines(others, settings, _difference),
         published=_lines(printed, settings, _published, star="*"),
-        notes=(*marks, *_notes(own, printed)),
+        notes=(*marks, *_notes(own, printed, chosen_on)),
     )
 
 
@@ -131,9 +136,9 @@ def _published(row: Mapping[str, Any]) -> Cell:
     return Cell(percent(row["published"]) + spread)
 
 
-def _notes(own: pd.DataFrame, printed: pd.DataFrame) -> list[str]:
+def _notes(own: pd.DataFrame, printed: pd.DataFrame, chosen_on: str) -> list[str]:
     notes = ["Mean ± standard deviation (n seeds), at the last epoch, of the configuration"]
-    notes[0] += " chosen on the noisy hold-out."
+    notes[0] += f" chosen on the {chosen_on}."
     if not own["from_replicates"].all():
         notes.append("n = 1 is the search's own winner, not confirmed on fresh seeds.")
     if own["diverged"].any():

@@ -10,6 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from analysis.best import best_configs, parameters, records, selected_on_test, top_configs
+from analysis.frames.evidence import caveats, holdout, test_labels
 from analysis.results import Results, ResultsError, sweep_spec
 from analysis.schema import PARAM, SEARCH
 from analysis.wording import percent
@@ -45,11 +46,13 @@ def print_best(results: Results, out: Console, *, confirmed: bool = False, top: 
     metric = " and ".join(sorted(set(best["selected_by"].dropna()))) or "nothing yet"
     rule = "mean over the replicates" if confirmed else "value at the last epoch"
     print_note(f"chosen by the {rule} of {metric}, on the full budget only", out)
-    print_note("val: noisy hold-out; test: true labels, never used to choose; both in %", out)
+    print_note(f"val: {holdout(results)}; test: {test_labels(results)}; both in %", out)
     print_note("full: search trials that used their full budget, of all", out)
     if best["replicates"].sum() > 0:
         print_note(f"val again: mean of {metric} over fresh seeds", out)
         print_note("test again: mean ± std (n) over fresh seeds", out)
+    for caveat in caveats(results):
+        out.print(Text(f"note: {caveat}", style="yellow"), soft_wrap=True)
     for mark, text in ((selected_on_test(results), LEAK), (results.running, RUNNING)):
         if mark:
             out.print(Text(text, style="bold red"), soft_wrap=True)

@@ -13,12 +13,13 @@ from analysis.best import (
     selected_on_test,
 )
 from analysis.frames.accuracy import BETTER, UNCLEAR, UNSTABLE, WORSE
+from analysis.frames.evidence import caveats
 from analysis.frames.overview import AGAINST
 from analysis.printed.text import LEAK, short, varied_parameters
 from analysis.report.chart import look
 from analysis.report.legend import drawing, line
 from analysis.report.page import Markup, join, paragraph, tag
-from analysis.report.style import loss_name, named, signed, study_titles
+from analysis.report.style import loss_name, named, sentence, signed, study_titles
 from analysis.results import Results
 from analysis.schema import PAUSED, REPLICATE, RUNNING, SEARCH
 from analysis.wording import counted, percent
@@ -51,6 +52,7 @@ def marks(results: Results, best: pd.DataFrame) -> Markup:
     notes = []
     if selected_on_test(results):
         notes.append(tag("p", LEAK, class_="note leak"))
+    notes += [paragraph(sentence(caveat) + ".", "note warn") for caveat in caveats(results)]
     if results.running:
         notes.append(paragraph(_progress(results.trials), "note info"))
     if not best["confirmed"].all():

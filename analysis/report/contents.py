@@ -11,7 +11,13 @@ from analysis.best import best_configs
 from analysis.frames.accuracy import SETTING, accuracy_table
 from analysis.frames.effort import ENOUGH_TRIALS as RANKED
 from analysis.frames.effort import budget, selection_gap
-from analysis.frames.learning import convergence, final_curves, memorization, response_curve
+from analysis.frames.learning import (
+    MEMORIZATION,
+    convergence,
+    final_curves,
+    memorization,
+    response_curve,
+)
 from analysis.frames.studies import (
     ENOUGH_TRIALS,
     TRIALS_PER_PARAMETER,
@@ -119,7 +125,8 @@ def _learning(numbers: Numbers) -> list[Chart]:
 
 
 def _memorization(numbers: Numbers) -> list[Chart]:
-    return learning_figures.memorization_charts(numbers.named(memorization(numbers.results)))
+    table = memorization(numbers.results).dropna(subset=list(MEMORIZATION), how="all")
+    return learning_figures.memorization_charts(numbers.named(table))
 
 
 def _survival(numbers: Numbers) -> list[Chart]:
@@ -176,7 +183,7 @@ PLANS: tuple[_Plan, ...] = (
     _Plan(
         "learning",
         "Learning curves",
-        "The chosen configurations on true test labels. Lines are means over the seeds that did "
+        "The chosen configurations on the test set. Lines are means over the seeds that did "
         "not diverge, bands one standard deviation; a line without a band is one trial.",
         "Filled by the first trial that uses its full budget.",
         _learning,
@@ -186,7 +193,8 @@ PLANS: tuple[_Plan, ...] = (
         "Memorisation of wrong labels",
         "What the network predicts for the images it trains on. High is good for the first two, "
         "low for the third: there it has learned the wrong label by heart.",
-        "Filled by the first trial with wrong labels that uses its full budget.",
+        "Filled by the first trial with wrong labels that uses its full budget, where the true "
+        "labels are known.",
         _memorization,
     ),
     _Plan(

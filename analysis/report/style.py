@@ -8,6 +8,7 @@ import pandas as pd
 
 from analysis.best import selected_on_test
 from analysis.frames.accuracy import SETTING
+from analysis.frames.evidence import holdout
 from analysis.printed.tables import METHODS
 from analysis.results import Results
 from trainable.noise import NOISE_KINDS, make_noise
@@ -102,7 +103,7 @@ def named(table: pd.DataFrame, names: pd.DataFrame) -> pd.DataFrame:
 
 def judged_on(results: Results) -> str:
     """Whose labels trials were stopped and chosen by."""
-    return "test set" if selected_on_test(results) else "noisy hold-out"
+    return "test set" if selected_on_test(results) else holdout(results)
 
 
 def signed(fraction: float) -> str:

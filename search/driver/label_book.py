@@ -17,7 +17,8 @@ import pyarrow.parquet as pq
 
 from analysis.store import ResultsError
 from trainable.config import TrialConfig, labels_name
-from trainable.data import Dataset, Ints, load_dataset, subset_index
+from trainable.data import DataError, Dataset, Ints, load_dataset, subset_index
+from trainable.data.own.pixels import Progress
 from trainable.folder import layout
 from trainable.folder.storage import Folder, MissingError
 from trainable.noise import NoisyLabels
@@ -36,8 +37,10 @@ class LabelBook:
         self.noisy: dict[str, NoisyLabels] = {}  # by the labels' name (labels_name)
         self._of: dict[str, TrialConfig] = {}  # some trial with these labels, by their name
 
-    def add(self, configs: Iterable[TrialConfig]) -> None:
+    def add(self, configs: Iterable[TrialConfig], progress: Progress | None = None) -> None:
         """Load the data set and read or draw the labels of every config; nothing is written.
+
+        ``progress`` is told how far a user's own images are read.
 
         Raises DataError for a data set that cannot be read, NoiseError for noise that it cannot
         have, ResultsError for stored labels that are damaged or of other images.
@@ -45,7 +48,7 @@ class LabelBook:
         for config in configs:
             name, key = config.data.name, labels_name(config)
             if name not in self.datasets:
-                self.datasets[name] = load_dataset(name, config.data.root)
+                self.datasets[name] = load_dataset(config.data, progress=progress)
             if key not in self.noisy:
                 self.noisy[key] = self._read(key, config) or self._draw(key, config)
                 self._of[key] = config
@@ -61,17 +64,29 @@ class LabelBook:
                 table = pa.table({"index": subset, "true": true, "given": noisy.labels})
                 self._write(layout.LABELS, key, table)
                 self._drawn.remove(key)
-            self._write(layout.TRANSITIONS, key, _matrix(noisy))
+            if self.datasets[self._of[key].data.name].truth_known:
+                self._write(layout.TRANSITIONS, key, _matrix(noisy))
             (self._results / layout.LABELS).delete(layout.earlier_transition_name(key))
 
     def describe(self, config: TrialConfig) -> dict[str, Any]:
         """The columns of the trials table that tell about a trial's labels."""
-        noisy = self.noisy[labels_name(config)]
-        return {"realised_rate": noisy.rate, "labels_fingerprint": noisy.fingerprint}
+        noisy, dataset = self.noisy[labels_name(config)], self.datasets[config.data.name]
+        return {
+            "realised_rate": noisy.rate,
+            "labels_fingerprint": noisy.fingerprint,
+            "truth": "known" if dataset.truth_known else "unknown",
+            "validated_on": "clean" if dataset.val_clean else "given",
+            "tested_on": dataset.tested_on,
+        }
 
     def _draw(self, key: str, config: TrialConfig) -> NoisyLabels:
         self._drawn.add(key)
         dataset = self.datasets[config.data.name]
+        if not dataset.truth_known and config.loss_parameters.get("transition") == "true":
+            raise DataError(
+                f'{config.data.root}: forward with transition = "true" needs true labels, and '
+                'nobody knows them: take "estimated"'
+            )
         return prepare(dataset, config.data, config.noise, config.seed)[1]
 
     def _write(self, folder: str, key: str, table: pa.Table) -> None:

@@ -23,6 +23,7 @@ from search.driver.housekeeping import Housekeeping
 from search.driver.label_book import LabelBook
 from search.driver.ownership import Ownership, OwnershipLost
 from search.driver.progress import Progress
+from search.driver.reading import reading
 from search.driver.recorder import Recorder
 from search.driver.restore import restore
 from search.driver.signals import Interrupted, Signals
@@ -127,9 +128,13 @@ def _read(
         spent = wall_clock(provenance.starts(folder), sorted(results.epochs["recorded_at"]))
     wanted.prepare(sweep)
     again = replicate_seeds(spec.seed, spec.confirm.seeds) if spec.confirm else ()
-    for seed in (spec.seed, *again):
-        book.add(cell.trial(cell.reference, seed) for cell in spec.cells())
-    book.add(trial.config for trial in sweep.trials if not trial.ended)
+    with reading(console) as told:
+        for seed in (spec.seed, *again):
+            book.add((cell.trial(cell.reference, seed) for cell in spec.cells()), told)
+        book.add((trial.config for trial in sweep.trials if not trial.ended), told)
+    for dataset in book.datasets.values():
+        for text in dataset.notes:
+            console.print(Text(f"note: {text}", style="yellow"), soft_wrap=True)
     return Start(wanted, folder, sweep, spent, book, recorder, owner, signals, console)
 
 

@@ -13,10 +13,11 @@ from search.cluster.resources import TrialResources
 from search.planning.measure import Cost, measure_all
 from search.planning.network import with_network
 from search.planning.outline import Outline, outline
+from search.planning.understood import understood
 from spaces.load import SpecError
 from spaces.sweep import Cell, SweepSpec
 from trainable.config import TrialConfig, make_noise
-from trainable.data import Dataset, TrialData, load_dataset
+from trainable.data import Dataset, OwnData, TrialData, load_dataset
 from trainable.trial.checkpoints import KEPT, KEPT_MODELS
 from trainable.trial.prepare import prepare
 
@@ -63,7 +64,7 @@ class Plan:
 
     ``trial_hours``: the time of all epochs, added up. ``hours``: wall-clock. Neither has starts,
     preparing data and checkpoints in it. ``disk_bytes``: the most at any moment. ``notes``: what
-    else the figures leave out, and warnings.
+    else the figures leave out, and warnings. ``understood``: what was read of a user's own images.
     """
 
     outline: Outline
@@ -73,6 +74,7 @@ class Plan:
     hours: float
     disk_bytes: int
     notes: Sequence[str] = ()
+    understood: Sequence[tuple[str, str]] = ()
 
     @property
     def too_long(self) -> str:
@@ -104,14 +106,24 @@ def plan(spec: SweepSpec) -> Plan:
     running. Raises SpecError if no node can hold a trial, DataError or NoiseError for data that
     the sweep cannot have.
     """
-    datasets = {data.name: load_dataset(data.name, data.root) for data in spec.data}
+    datasets = {data.name: load_dataset(data) for data in spec.data}
     for cell in spec.cells():
         if cell.noise.kind not in _TRAINS_FIRST:
             prepare(datasets[cell.data.name], cell.data, cell.noise, spec.seed)
     with resources.joined():
         spec, why = with_network(spec)
         made = measured(spec, datasets)
-    return dataclasses.replace(made, notes=[*([why] if why else []), *made.notes])
+    read = [note for dataset in datasets.values() for note in dataset.notes]
+    return dataclasses.replace(
+        made,
+        notes=[*([why] if why else []), *read, *made.notes],
+        understood=[
+            fact
+            for data in spec.data
+            if isinstance(data, OwnData)
+            for fact in understood(datasets[data.name], data)
+        ],
+    )
 
 
 def measured(spec: SweepSpec, datasets: Mapping[str, Dataset]) -> Plan:

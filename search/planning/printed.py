@@ -34,7 +34,7 @@ def print_plan(plan: "Plan", out: Console) -> None:
     table = Table(box=None, show_header=False, pad_edge=False)
     table.add_column(style="bold", no_wrap=True)
     table.add_column(overflow="fold")
-    for name, value in _facts(plan):
+    for name, value in (*plan.understood, *_facts(plan)):
         table.add_row(name, Text(value))
     out.print(table)
     for note in (*plan.notes, *filter(None, [plan.too_long])):

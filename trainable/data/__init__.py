@@ -1,8 +1,9 @@
 """Data sets: what is known about each, how each is read, and the part of one that a trial sees."""
 
-from trainable.data.dataset import Dataset, Images, Ints, TrialData, load_dataset, subset_index
+from trainable.data.dataset import Dataset, Images, Ints, TrialData, subset_index
 from trainable.data.files import DataError
-from trainable.data.sets import DATASETS, DataConfig, DatasetInfo
+from trainable.data.load import load_dataset
+from trainable.data.sets import DATASETS, DataConfig, DatasetInfo, OwnData, make_data
 from trainable.data.splits import split_holdout, stratified_subset
 
 __all__ = [
@@ -13,8 +14,10 @@ __all__ = [
     "DatasetInfo",
     "Images",
     "Ints",
+    "OwnData",
     "TrialData",
     "load_dataset",
+    "make_data",
     "split_holdout",
     "stratified_subset",
     "subset_index",

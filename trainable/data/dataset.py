@@ -5,6 +5,7 @@ Nothing is drawn from a global generator: every function that draws takes a seed
 """
 
 from dataclasses import dataclass
+from typing import Literal, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,8 +13,11 @@ from numpy.typing import NDArray
 from trainable.data.files import DataError
 from trainable.data.sets import DATASETS, DataConfig, DatasetInfo
 from trainable.data.splits import stratified_subset
-from trainable.parameters import unknown
 from trainable.seeds import derive_seed
+
+TestedOn: TypeAlias = Literal["clean", "given", "holdout"]
+"""What accuracies called test are measured on: right labels of a test set, the labels that it has,
+or the hold-out for want of a test set."""
 
 Images = NDArray[np.uint8]
 Ints = NDArray[np.int64]
@@ -21,10 +25,27 @@ Ints = NDArray[np.int64]
 
 @dataclass(frozen=True)
 class Dataset:
-    """A data set with its true labels, as its files hold it, in their order.
+    """A data set with its labels, as its files hold it, in their order.
 
     All arrays are C-contiguous. Images are uint8 ``[N, channels, height, width]``, labels int64
-    ``[N]`` in ``[0, num_classes)``.
+    ``[N]`` in ``[0, num_classes)``. What follows ``test_labels`` is about a user's own files.
+
+    Attributes:
+        name: that of its entry.
+        train_images: with those of a hold-out that is a split of its own at their end.
+        train_labels: the true ones; where nobody knows them the given ones.
+        test_images: for the test; without a test set those of the hold-out, if that is a split of
+            its own, else none.
+        test_labels: as ``tested_on`` says.
+        own: what was read of it; None: the entry says it.
+        given: the labels as they are, ``[N]``; None: noise makes them.
+        truth_known: whether ``train_labels`` are true.
+        val_start: position of the first image of a hold-out that is a split; None: it is drawn.
+        val_clean: whether the labels of that hold-out are stated to be right.
+        tested_on: right labels, the labels given, or, without a test set, the hold-out.
+        names: of the training images, ``[N]``.
+        test_names: of the test images.
+        notes: sentences about what was read.
     """
 
     name: str
@@ -32,11 +53,20 @@ class Dataset:
     train_labels: Ints
     test_images: Images
     test_labels: Ints
+    own: DatasetInfo | None = None
+    given: Ints | None = None
+    truth_known: bool = True
+    val_start: int | None = None
+    val_clean: bool = False
+    tested_on: TestedOn = "clean"
+    names: tuple[str, ...] = ()
+    test_names: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
     @property
     def info(self) -> DatasetInfo:
         """All that is known about the data set."""
-        return DATASETS[self.name]
+        return DATASETS[self.name] if self.own is None else self.own
 
     @property
     def num_classes(self) -> int:
@@ -56,9 +86,14 @@ class TrialData:
       loss sees, ``train_true [n]`` the true ones, read only to measure memorisation. A loss that
       keeps state per example counts them ``0 … n - 1`` in this order.
     * ``val_index [v]``: the hold-out. ``val_given [v]`` carry the same noise, and selection reads
-      these only; ``val_true [v]`` are kept for analysis and must never be selected on.
+      these only; ``val_true [v]`` are kept for analysis and must never be selected on. A user's
+      own hold-out may be stated to have right labels: then both are these.
 
-    ``test_images [M, …]`` and ``test_labels [M]`` are the clean test set. ``transition [C, C]``
+    Where the truth is not known (``truth_known``), true labels are the given ones, and nothing
+    may be measured by them.
+
+    ``test_images [M, …]`` and ``test_labels [M]`` are the test set; without one, the hold-out
+    again. ``transition [C, C]``
     (float64, row = true class, rows sum to 1) is the realised share of each given class over
     training part and hold-out together. ``info`` is what is known about the data set. Positions
     are ascending; all integers are int64.
@@ -75,33 +110,12 @@ class TrialData:
     test_images: Images
     test_labels: Ints
     transition: NDArray[np.float64]
+    truth_known: bool = True
 
     @property
     def num_classes(self) -> int:
         """C."""
         return self.info.num_classes
-
-
-def load_dataset(name: str, root: str | None = None) -> Dataset:
-    """Read a data set, downloading it if its files are missing and the network allows.
-
-    Args:
-        name: one of ``DATASETS``.
-        root: folder of its files. None: ``elr-tune`` in the user's cache folder
-            (``$XDG_CACHE_HOME`` or ``~/.cache``); Fashion-MNIST is then also looked for where
-            Debian's package ``dataset-fashion-mnist`` puts it.
-
-    Raises:
-        ValueError: an unknown name.
-        DataError: files missing and not to be had, or damaged: one line that names them.
-    """
-    if name not in DATASETS:
-        raise ValueError(unknown("data set", name, DATASETS))
-    try:
-        train, test = DATASETS[name].read(root)
-    except OSError as error:
-        raise DataError(f"cannot read {name}: {error}") from error
-    return Dataset(name, *train, *test)
 
 
 def subset_index(dataset: Dataset, config: DataConfig, seed: int) -> Ints:
@@ -113,9 +127,12 @@ def subset_index(dataset: Dataset, config: DataConfig, seed: int) -> Ints:
     available = len(dataset.train_labels)
     if config.train_examples is None:
         return np.arange(available)
+    if dataset.val_start is not None:
+        available = dataset.val_start
     if config.train_examples > available:
         raise DataError(
             f"train_examples = {config.train_examples}, but {dataset.name} has {available}"
         )
     seed = derive_seed(seed, "subset")
-    return stratified_subset(dataset.train_labels, config.train_examples, seed)
+    chosen = stratified_subset(dataset.train_labels[:available], config.train_examples, seed)
+    return np.concatenate([chosen, np.arange(available, len(dataset.train_labels))])

@@ -5,15 +5,15 @@ Nothing in this module needs torch, so a sweep file is checked on any laptop.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from typing import TypeAlias
+from dataclasses import dataclass, field, fields
+from typing import Any, Literal, TypeAlias
 
 from pydantic import ConfigDict
 from pydantic.dataclasses import dataclass as checked_dataclass
 
 from trainable.data import files
 from trainable.data.files import Part
-from trainable.parameters import unknown
+from trainable.parameters import shown, unknown
 
 Reader: TypeAlias = Callable[[str | None], tuple[Part, Part]]
 """From the folder of a data set's files (None: the usual places) to training and test set."""
@@ -24,11 +24,11 @@ STRICT = ConfigDict(extra="forbid", strict=True)
 
 @dataclass(frozen=True)
 class DatasetInfo:
-    """All that is known about a data set.
+    """All that is known about a data set; of a user's own files, once they are read.
 
     Attributes:
         summary: what it is, in a few words.
-        read: its reader.
+        read: its reader; None: the user's own files, which :mod:`trainable.data.own` reads.
         shape: channels, height and width in pixels of every image.
         class_names: in the order of the labels.
         train_examples: of the training set, as published.
@@ -48,13 +48,13 @@ class DatasetInfo:
     """
 
     summary: str
-    read: Reader
-    shape: tuple[int, int, int]
-    class_names: tuple[str, ...]
-    train_examples: int
-    test_examples: int
-    mean: tuple[float, ...]
-    std: tuple[float, ...]
+    read: Reader | None = None
+    shape: tuple[int, int, int] = (0, 0, 0)
+    class_names: tuple[str, ...] = ()
+    train_examples: int = 0
+    test_examples: int = 0
+    mean: tuple[float, ...] = ()
+    std: tuple[float, ...] = ()
     crop_pad: int = 0
     flip: bool = False
     mistaken_for: Mapping[int, int] = field(default_factory=dict)
@@ -188,6 +188,12 @@ DATASETS: dict[str, DatasetInfo] = {
         superclasses={name: tuple(of.split()) for name, of in _SUPERCLASSES.items()},
         milestones=(8 / 15, 12 / 15),
     ),
+    "files": DatasetInfo(
+        summary="your own images: folders, Parquet or arrays, with a labels file or without",
+        epochs=50,
+        multistep_epochs=50,
+        network="resnet18",
+    ),
 }
 """Milestones are ELR's: epochs 40 and 80 of 120, for CIFAR-100 80 and 120 of 150. The class maps
 of ten classes have the shape of CIFAR-10's: five classes move, two of them swap with each other,
@@ -215,7 +221,8 @@ class DataConfig:
             raise ValueError(unknown("data set", self.name, DATASETS))
         if not 0 < self.holdout < 1:
             raise ValueError(f"holdout = {self.holdout} is not a number in (0, 1)")
-        self.check_sizes(DATASETS[self.name])
+        if DATASETS[self.name].train_examples:
+            self.check_sizes(DATASETS[self.name])
 
     def check_sizes(self, info: DatasetInfo) -> None:
         """Raises ValueError if a data set of the size of ``info`` cannot be cut as asked."""
@@ -232,3 +239,60 @@ class DataConfig:
                 f"holdout = {self.holdout} of {examples} examples leaves {held_out} to validate "
                 f"on and {examples - held_out} to train on"
             )
+
+
+Stated: TypeAlias = Literal["clean", "given"]
+"""What a user says of labels: that they are right, or only that they are what they are."""
+
+
+@checked_dataclass(frozen=True, config=STRICT)
+class OwnData(DataConfig):
+    """``[data]`` with ``name = "files"``: a user's own images and labels.
+
+    ``root``: a folder or file, or its URI, that every node sees; ``labels``: a labels file beside
+    it. ``size``: pixels of the shorter side (None: that of the smallest image, at most 64).
+    ``flip`` and ``crop_pad`` (None: an eighth of the shorter side): the augmentation.
+
+    ``train_labels``, ``val_labels`` and ``test_labels`` state what is known about each split's
+    labels. ``train_labels = "clean"``: those of the images' own files are true, so that noise can
+    be drawn over them, and a labels file has the given ones. ``holdout`` is not read where the
+    files have a split named val, valid or validation.
+    """
+
+    name: str = "files"
+    labels: str | None = None
+    size: int | None = None
+    flip: bool = True
+    crop_pad: int | None = None
+    train_labels: Stated = "given"
+    val_labels: Stated = "given"
+    test_labels: Stated = "clean"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.root is None:
+            raise ValueError("root is missing: the folder or file of your images")
+        if self.size is not None and self.size < 8:
+            raise ValueError(f"size = {self.size} is not a whole number of at least 8 pixels")
+        if self.crop_pad is not None and self.crop_pad < 0:
+            raise ValueError(f"crop_pad = {self.crop_pad} is not a whole number of 0 or more")
+
+
+def data_class(name: object) -> type[DataConfig]:
+    """The class whose options a data set has."""
+    return OwnData if name == "files" else DataConfig
+
+
+def make_data(name: str, **options: Any) -> DataConfig:
+    """The settings of the data set of that name, checked by pydantic.
+
+    Raises:
+        ValueError: a name or option that there is not, or a value that makes no sense.
+    """
+    if not isinstance(name, str) or name not in DATASETS:
+        raise ValueError(unknown("data set", name, DATASETS))
+    own = [option.name for option in fields(data_class(name))]
+    for option, value in options.items():
+        if option not in own and value is not None:
+            raise ValueError(f"{option} = {shown(value)} is for data set 'files', not {name!r}")
+    return data_class(name)(name, **{n: v for n, v in options.items() if n in own})

@@ -8,6 +8,7 @@ the weights are inputs).
 import math
 from collections.abc import Callable
 from functools import partial
+from typing import TypeAlias
 
 import torch
 import torch.nn.functional as F  # noqa: N812
@@ -15,9 +16,12 @@ from torch import Tensor, nn
 
 from trainable.catalog import NETWORKS, Value, unknown
 
+Size: TypeAlias = tuple[int, int]
+"""Height and width of the images in pixels."""
+
 
 class Network(nn.Module):
-    """``features``, [B, channels, size, size] -> [B, F], then the linear ``head``, -> [B, C]."""
+    """``features``, [B, channels, H, W] -> [B, F], then the linear ``head``, -> [B, C]."""
 
     def __init__(self, features: nn.Module, num_features: int, num_classes: int) -> None:
         super().__init__()
@@ -92,14 +96,14 @@ class Residual(nn.Module):
 
 
 def build_network(
-    name: str, *, channels: int, size: int, num_classes: int, **parameters: Value
+    name: str, *, channels: int, size: int | Size, num_classes: int, **parameters: Value
 ) -> Network:
     """The network called ``name``, on the CPU, with torch's own random weights.
 
     Args:
         name: one of ``catalog.NETWORKS``.
         channels: of the images, at least 1.
-        size: height and width of the images in pixels, at least 8.
+        size: of the images in pixels, each at least 8: height and width, or one number for both.
         num_classes: at least 2.
         parameters: the network's own, such as ``width``; its defaults where left out.
 
@@ -109,10 +113,11 @@ def build_network(
     """
     if name not in _BUILDERS:
         raise ValueError(unknown("network", name, _BUILDERS))
-    if size < 8:
+    both = (size, size) if isinstance(size, int) else size
+    if min(both) < 8:
         raise ValueError(f"size = {size} is not a whole number of at least 8 pixels")
     complete = NETWORKS[name].complete(name, parameters)
-    features, num_features = _BUILDERS[name](channels, size, **complete)
+    features, num_features = _BUILDERS[name](channels, both, **complete)
     return Network(features, num_features, num_classes)
 
 
@@ -155,12 +160,12 @@ def _conv_pool_bn_relu(inputs: int, outputs: int) -> list[nn.Module]:
     ]
 
 
-def _tiny_cnn(channels: int, size: int) -> tuple[nn.Module, int]:
+def _tiny_cnn(channels: int, size: Size) -> tuple[nn.Module, int]:
     layers = [*_conv_pool_bn_relu(channels, 16), *_conv_pool_bn_relu(16, 32), nn.Flatten()]
-    return nn.Sequential(*layers), 32 * (size // 4) ** 2
+    return nn.Sequential(*layers), 32 * (size[0] // 4) * (size[1] // 4)
 
 
-def _small_cnn(channels: int, size: int) -> tuple[nn.Module, int]:
+def _small_cnn(channels: int, size: Size) -> tuple[nn.Module, int]:
     layers = [
         *_conv_pool_bn_relu(channels, 16),
         *_conv_pool_bn_relu(16, 32),
@@ -171,7 +176,7 @@ def _small_cnn(channels: int, size: int) -> tuple[nn.Module, int]:
     return nn.Sequential(*layers), 120
 
 
-def _resnet9(channels: int, size: int, width: int) -> tuple[nn.Module, int]:
+def _resnet9(channels: int, size: Size, width: int) -> tuple[nn.Module, int]:
     def residual(width: int) -> Residual:
         return Residual(*_conv_bn_relu(width, width), *_conv_bn_relu(width, width))
 
@@ -188,7 +193,7 @@ def _resnet9(channels: int, size: int, width: int) -> tuple[nn.Module, int]:
     return nn.Sequential(*layers), 8 * width
 
 
-def _cnn8(channels: int, size: int) -> tuple[nn.Module, int]:
+def _cnn8(channels: int, size: Size) -> tuple[nn.Module, int]:
     """As its sources have it: biases before the batch norms, and no global pooling."""
     layers: list[nn.Module] = []
     inputs = channels
@@ -198,7 +203,11 @@ def _cnn8(channels: int, size: int) -> tuple[nn.Module, int]:
             layers.append(nn.ReLU(inplace=True))
             inputs = outputs
         layers.append(nn.MaxPool2d(2))
-    hidden = [nn.Linear(196 * (size // 8) ** 2, 256), nn.BatchNorm1d(256), nn.ReLU(inplace=True)]
+    hidden = [
+        nn.Linear(196 * (size[0] // 8) * (size[1] // 8), 256),
+        nn.BatchNorm1d(256),
+        nn.ReLU(inplace=True),
+    ]
     return nn.Sequential(*layers, nn.Flatten(), *hidden), 256
 
 
@@ -221,22 +230,22 @@ def _stages(
 _WIDTHS = (64, 128, 256, 512)
 
 
-def _resnet(depths: tuple[int, ...]) -> Callable[[int, int], tuple[nn.Module, int]]:
-    def build(channels: int, size: int) -> tuple[nn.Module, int]:
+def _resnet(depths: tuple[int, ...]) -> Callable[[int, Size], tuple[nn.Module, int]]:
+    def build(channels: int, size: Size) -> tuple[nn.Module, int]:
         stem, stages = _conv_bn_relu(channels, 64), _stages(BasicBlock, 64, _WIDTHS, depths)
         return nn.Sequential(*stem, *stages, *_global_average()), 512
 
     return build
 
 
-def _preact_resnet18(channels: int, size: int) -> tuple[nn.Module, int]:
+def _preact_resnet18(channels: int, size: Size) -> tuple[nn.Module, int]:
     """As DivideMix, ELR+ and SOP have it: no batch norm at the end, where He et al. have one."""
     block = partial(PreActBlock, activated_skip=True)
     stem, stages = _conv_bn_relu(channels, 64), _stages(block, 64, _WIDTHS, (2, 2, 2, 2))
     return nn.Sequential(*stem, *stages, *_global_average()), 512
 
 
-def _wide_resnet(channels: int, size: int, depth: int, width: int) -> tuple[nn.Module, int]:
+def _wide_resnet(channels: int, size: Size, depth: int, width: int) -> tuple[nn.Module, int]:
     widths, blocks = (16 * width, 32 * width, 64 * width), (depth - 4) // 6
     layers = [_conv3x3(channels, 16), *_stages(PreActBlock, 16, widths, (blocks,) * 3)]
     last = [nn.BatchNorm2d(widths[-1]), nn.ReLU(inplace=True)]

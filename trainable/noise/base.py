@@ -31,6 +31,7 @@ class Draw:
         images: uint8 ``[N, channels, height, width]``.
         features: of a reference classifier, ``[N, F]``.
         probabilities: of a reference classifier, ``[N, C]``.
+        given: labels as they are, int64 ``[N]``; None: only noise makes some.
     """
 
     true: Ints
@@ -41,6 +42,7 @@ class Draw:
     images: NDArray[np.uint8] | None = None
     features: NDArray[np.floating] | None = None
     probabilities: NDArray[np.floating] | None = None
+    given: Ints | None = None
 
     def rows(self, name: str) -> NDArray[Any]:
         """The array ``name``. Raises NoiseError if it is not given with a row for each label."""
@@ -65,6 +67,8 @@ class Noise:
     """What it is, in a few words."""
     rated: ClassVar[bool] = True
     """Whether it has a rate; else the labels themselves decide how many are wrong."""
+    needs_truth: ClassVar[bool] = True
+    """Whether it is drawn over true labels."""
     looks_at: ClassVar[tuple[str, ...]] = ()
     """The arrays of :class:`Draw` that it reads at a rate above 0."""
 

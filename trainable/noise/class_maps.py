@@ -12,7 +12,8 @@ RINGS = ("superclass", "contiguous")
 def class_map(info: DatasetInfo, ring: str = "superclass") -> NDArray[np.int64]:
     """The class that each class of a data set is mistaken for, int64 ``[C]``.
 
-    A class that is never mistaken maps to itself. Where there are superclasses of five, each class
+    A class that is never mistaken maps to itself; where nothing is known, each leads to the next.
+    Where there are superclasses of five, each class
     leads to the next of its ring, the last to the first. The ring "superclass" is the true
     superclass, in alphabetical order; "contiguous" is five consecutive labels, as in the public
     code behind published numbers: labels are in alphabetical order over all superclasses, so only
@@ -22,6 +23,8 @@ def class_map(info: DatasetInfo, ring: str = "superclass") -> NDArray[np.int64]:
     classes = np.arange(info.num_classes)
     if info.superclasses:
         return _rings(superclass_of(info) if ring == "superclass" else classes // 5)
+    if not info.mistaken_for:
+        return np.roll(classes, -1)
     classes[list(info.mistaken_for)] = list(info.mistaken_for.values())
     return classes
 

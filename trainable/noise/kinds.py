@@ -9,6 +9,7 @@ from trainable.noise.instance_dependent import InstanceDependent
 from trainable.noise.synthetic import (
     Asymmetric,
     FeatureDependent,
+    Given,
     LocallyConcentrated,
     NoNoise,
     Symmetric,
@@ -17,6 +18,7 @@ from trainable.parameters import unknown
 
 NOISE_KINDS: dict[str, type[Noise]] = {
     "none": NoNoise,
+    "given": Given,
     "symmetric": Symmetric,
     "asymmetric": Asymmetric,
     "locally_concentrated": LocallyConcentrated,

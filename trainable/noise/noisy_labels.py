@@ -7,6 +7,7 @@ papers differ, so the realised rate and transition matrix are part of the answer
 kind                  what happens                                 realised rate
 ====================  ===========================================  =======================
 none                  nothing                                      0
+given                 nothing: a user's own labels                 the files'
 symmetric             ``round(rate N)`` labels redrawn from all    about rate (C - 1) / C
 symmetric, exclusive  ... from the others (include_true = false)   rate, exactly
 asymmetric            ``round(rate n)`` of each class of the map   rate / 2; CIFAR-100 rate
@@ -34,7 +35,7 @@ from trainable.noise.kinds import make_noise
 from trainable.parameters import unknown
 from trainable.seeds import derive_seed
 
-_LOOKS = ("index", "images", "features", "probabilities")
+_LOOKS = ("index", "images", "features", "probabilities", "given")
 
 
 @dataclass(frozen=True)

@@ -41,6 +41,31 @@ class NoNoise(Noise):
 
 
 @dataclass(frozen=True, config=STRICT)
+class Given(Noise):
+    """The labels of a user's own files, wrong where they are wrong."""
+
+    summary: ClassVar[str] = "your own labels as they are"
+    rated: ClassVar[bool] = False
+    needs_truth: ClassVar[bool] = False
+
+    kind: Literal["given"] = "given"
+
+    def check_fits(self, dataset: str, info: DatasetInfo) -> None:
+        """Published data sets have true labels only."""
+        if info.read is not None:
+            raise ValueError(f"noise kind 'given' is for data set 'files', not {dataset!r}")
+
+    def given(self, draw: Draw) -> Ints:
+        """A copy of what the files have."""
+        return draw.rows("given").copy()
+
+    @property
+    def label(self) -> str:
+        """In words."""
+        return "labels as given"
+
+
+@dataclass(frozen=True, config=STRICT)
 class Symmetric(Noise):
     """Redraw the labels of exactly ``round(rate * N)`` examples, uniformly.
 
@@ -81,7 +106,8 @@ class Asymmetric(Noise):
     "contiguous") decides where there are superclasses. Every class moves by its true labels.
     ``legacy_sequential`` (CIFAR-10) moves the classes one after the other by the labels of the
     moment, as ELR's code does: cats that have become dogs may turn back with the dogs, and only
-    ``rate (1 - rate)`` of the cats end as dogs.
+    ``rate (1 - rate)`` of the cats end as dogs. ``map`` (class name -> class name) takes the place
+    of the data set's class map; classes left out stay.
     """
 
     summary: ClassVar[str] = "a share `rate` of each class of a map moves to one similar class"
@@ -89,11 +115,14 @@ class Asymmetric(Noise):
     kind: Literal["asymmetric"] = "asymmetric"
     ring: str = "superclass"
     legacy_sequential: bool = False
+    map: dict[str, str] | None = None
 
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.ring not in RINGS:
             raise ValueError(unknown("ring", self.ring, RINGS))
+        if self.map is not None and (self.ring != "superclass" or not self.map):
+            raise ValueError("map moves at least one class, and goes without a ring")
 
     def check_fits(self, dataset: str, info: DatasetInfo) -> None:
         """Rings are for superclasses, ELR's order is for ELR's data set."""
@@ -101,12 +130,14 @@ class Asymmetric(Noise):
             raise ValueError(f"ring = {self.ring!r} is for cifar100, not {dataset}")
         if self.legacy_sequential and dataset != "cifar10":
             raise ValueError(f"legacy_sequential is for cifar10, not {dataset}")
+        if info.class_names:
+            self._mapped(info)
 
     def given(self, draw: Draw) -> Ints:
         """See the class."""
         if draw.dataset is None:
             raise NoiseError("noise kind 'asymmetric' needs the data set's name for its class map")
-        mapped = class_map(draw.dataset, self.ring)
+        mapped = self._mapped(draw.dataset)
         if len(mapped) != draw.num_classes:
             raise NoiseError(f"the data set has {len(mapped)} classes, not {draw.num_classes}")
         given = draw.true.copy()
@@ -117,11 +148,25 @@ class Asymmetric(Noise):
             given[moved] = mapped[label]
         return given
 
+    def _mapped(self, info: DatasetInfo) -> Ints:
+        """Where each class leads. Raises NoiseError for a name of ``map`` that is no class."""
+        if self.map is None:
+            return class_map(info, self.ring)
+        number = {name: label for label, name in enumerate(info.class_names)}
+        for name in (*self.map, *self.map.values()):
+            if name not in number:
+                raise NoiseError(unknown("class in map", name, info.class_names))
+        mapped = np.arange(info.num_classes)
+        for name, other in self.map.items():
+            mapped[number[name]] = number[other]
+        return mapped
+
     @property
     def words(self) -> tuple[str, ...]:
         """The ring if it is not the usual one, and ``sequential``."""
         ring = () if self.ring == "superclass" else (self.ring,)
-        return (*ring, *(("sequential",) if self.legacy_sequential else ()))
+        own = () if self.map is None else ("map",)
+        return (*ring, *own, *(("sequential",) if self.legacy_sequential else ()))
 
 
 @dataclass(frozen=True, config=STRICT)

@@ -25,13 +25,13 @@ def write_targets(results: Folder, trial_id: str, trainer: Trainer) -> None:
     targets = trainer.targets()
     if targets is None:
         return
-    data = trainer.data
+    data, known = trainer.data, trainer.data.truth_known
     total = np.maximum(targets.sum(axis=1), np.finfo(np.float32).tiny)
     table = pa.table(
         {
             "index": data.train_index,
             "given": data.train_given,
-            "true": data.train_true,
+            "true": pa.array(data.train_true, mask=np.full(len(data.train_true), not known)),
             "proposed": targets.argmax(axis=1),
             "confidence": targets.max(axis=1) / total,
         }

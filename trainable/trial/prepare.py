@@ -4,12 +4,15 @@ In three steps: a stratified subset if one is asked for, noise over all of it, t
 training part and a hold-out. So the hold-out's labels carry the same noise as the training labels.
 """
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from trainable.config import DataConfig, Noise, derive_seed
 from trainable.data import Dataset, Ints, TrialData, split_holdout, subset_index
-from trainable.noise import NoisyLabels, draw_labels
+from trainable.noise import NoiseError, NoisyLabels, draw_labels
 from trainable.trial.reference_classifier import reference
 
 
@@ -32,7 +35,8 @@ def prepare(
             that a resumed study or another machine sees exactly the labels that were stored.
 
     Returns:
-        What the trial reads, and the noisy labels of the whole subset.
+        What the trial reads, and the noisy labels of the whole subset; their ``rate`` is NaN and
+        the rest of what they say of true labels means nothing where nobody knows these.
 
     Raises:
         NoiseError: noise that this data set cannot have, or given labels that do not fit.
@@ -40,19 +44,36 @@ def prepare(
     """
     subset = subset_index(dataset, data, seed)
     true = dataset.train_labels[subset]
-    if given is None:
-        noisy = draw_labels(
-            noise,
-            true,
-            num_classes=dataset.num_classes,
-            seed=seed,
-            dataset=dataset.info,
-            index=None if data.train_examples is None else subset,
-            **_looks(dataset, subset, data, noise, seed),
+    if noise.needs_truth and not dataset.truth_known:
+        raise NoiseError(
+            f"noise kind {noise.kind!r} is drawn over true labels, and nobody knows those of "
+            f'{data.root}: take kind = "given", or say train_labels = "clean" under [data]'
         )
+    if given is None:
+        noisy = _draw(dataset, subset, data, noise, seed)
     else:
         noisy = NoisyLabels.of(true, given, dataset.num_classes)
+    if dataset.val_start is not None and dataset.val_clean:
+        labels = np.where(subset < dataset.val_start, noisy.labels, true)
+        noisy = NoisyLabels.of(true, labels, dataset.num_classes)
+    if not dataset.truth_known:
+        noisy = replace(noisy, rate=float("nan"))
     return trial_data(dataset, data, noisy, seed), noisy
+
+
+def _draw(
+    dataset: Dataset, subset: Ints, data: DataConfig, noise: Noise, seed: int
+) -> NoisyLabels:
+    return draw_labels(
+        noise,
+        dataset.train_labels[subset],
+        num_classes=dataset.num_classes,
+        seed=seed,
+        dataset=dataset.info,
+        index=None if data.train_examples is None else subset,
+        given=None if dataset.given is None else dataset.given[subset],
+        **_looks(dataset, subset, data, noise, seed),
+    )
 
 
 def _looks(
@@ -83,18 +104,28 @@ def trial_data(
     subset = subset_index(dataset, config, seed)
     if len(noisy_labels.labels) != len(subset):
         raise ValueError(f"{len(noisy_labels.labels)} labels given for {len(subset)} examples")
-    true = dataset.train_labels[subset]
-    train, val = split_holdout(true, config.holdout, derive_seed(seed, "split"))
+    true, given = dataset.train_labels[subset], noisy_labels.labels
+    if dataset.val_start is None:
+        train, val = split_holdout(true, config.holdout, derive_seed(seed, "split"))
+    else:
+        train, val = (np.flatnonzero(part) for part in _parts(subset, dataset.val_start))
+    alone = dataset.tested_on == "holdout"
     return TrialData(
         info=dataset.info,
         images=dataset.train_images,
         train_index=subset[train],
-        train_given=noisy_labels.labels[train],
+        train_given=given[train],
         train_true=true[train],
         val_index=subset[val],
-        val_given=noisy_labels.labels[val],
+        val_given=given[val],
         val_true=true[val],
-        test_images=dataset.test_images,
-        test_labels=dataset.test_labels,
+        test_images=dataset.train_images[subset[val]] if alone else dataset.test_images,
+        test_labels=given[val] if alone else dataset.test_labels,
         transition=noisy_labels.transition,
+        truth_known=dataset.truth_known,
     )
+
+
+def _parts(subset: Ints, val_start: int) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """Which of the examples are for training, and which are a hold-out of its own."""
+    return subset < val_start, subset >= val_start

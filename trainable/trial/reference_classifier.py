@@ -17,7 +17,7 @@ import hashlib
 import io
 import logging
 import zipfile
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -75,7 +75,7 @@ def reference(
 def reference_config(data: DataConfig, seed: int) -> TrialConfig:
     """The trial that is the reference classifier's training."""
     return TrialConfig.build(
-        data=DataConfig(data.name, train_examples=data.train_examples),
+        data=replace(data, holdout=DataConfig.holdout, augment=DataConfig.augment),
         noise=make_noise("none"),
         loss="ce",
         network=DATASETS[data.name].cpu_network,
@@ -105,8 +105,8 @@ def _clean_data(dataset: Dataset, subset: Ints) -> TrialData:
         val_index=subset[:1],
         val_given=true[:1],
         val_true=true[:1],
-        test_images=dataset.test_images[:1],
-        test_labels=dataset.test_labels[:1],
+        test_images=dataset.train_images[:1],
+        test_labels=dataset.train_labels[:1],
         transition=np.eye(dataset.num_classes),
     )
 

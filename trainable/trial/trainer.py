@@ -107,12 +107,12 @@ class Trainer:
 
     def _build_model(self) -> None:
         """Make network and optimiser anew, initialised from the seed."""
-        config, (_, channels, size, _) = self.config, self._images.shape
+        config, (_, channels, *size) = self.config, self._images.shape
         with torch.device("meta"):  # weights that are drawn below need not be drawn here
             network = build_network(
                 config.network,
                 channels=channels,
-                size=size,
+                size=(size[0], size[1]),
                 num_classes=self.data.num_classes,
                 **config.network_parameters,
             )
@@ -214,11 +214,14 @@ class Trainer:
     def _training_columns(self, outcome: Outcome, order: Tensor) -> dict[str, float]:
         true = self._true[order]
         columns = memorization(outcome.predictions, self._given[order], true)
+        known = self.data.truth_known
+        if not known:
+            columns = {"train_accuracy": columns["train_accuracy"]}
         columns["train_loss"] = outcome.losses.mean()
         if outcome.clipped is not None:
             columns["clipped"] = outcome.clipped.float().mean()
         targets = self.loss.targets()
-        if targets is not None:
+        if targets is not None and known:
             # Each example was visited once, so these are the targets its loss saw.
             columns["target_accuracy"] = (targets.argmax(1) == self._true).float().mean()
         return read(columns)
