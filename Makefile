@@ -27,8 +27,11 @@ types: $(READY)
 
 # Set up once, and again whenever the dependencies change.
 $(READY): pyproject.toml
+	@echo "Setting up $(VENV) with torch, Ray and what else pyproject.toml names. With torch for GPUs"
+	@echo "it takes 6.7 GB and, on a usual connection, 5 to 10 minutes; README.md says how to have"
+	@echo "torch for CPUs alone, without the 4 GB of CUDA libraries."
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	$(BIN)/pip install --disable-pip-version-check --editable '.[dev]'
 	touch $(READY)
 
 clean:

@@ -154,7 +154,8 @@ def _end(go: "Callable[[Any], Finished]", folder: Folder) -> None:
     """Run ``go(runner)`` and say how it ended: exit code 0, 1 (failures) or 130 (interrupted)."""
     try:
         with Signals():
-            from search.driver import runner
+            with err.status("loading torch and Ray"):
+                from search.driver import runner
 
             finished = go(runner)
             _say(finished)
@@ -171,13 +172,14 @@ def _end(go: "Callable[[Any], Finished]", folder: Folder) -> None:
 
 
 def _say(finished: "Finished") -> None:
-    from analysis.printed.text import print_best
+    from analysis.printed.text import console, print_best
     from analysis.report.write import write_report
     from analysis.results import load_results
     from search.driver.next_steps import print_next
 
-    print_best(load_results(finished.folder, columns=[]), out)
-    print_next(finished.folder, write_report(finished.folder), out)
+    results = load_results(finished.folder, columns=[])
+    print_best(results, console())
+    print_next(results, write_report(finished.folder), out)
     for trial in finished.failed:
         err.print(Text(f"failed: {trial.trial_id}: {trial.end_reason}"), soft_wrap=True)
 

@@ -7,7 +7,10 @@ import pytest
 from rich.console import Console
 
 from analysis.wording import duration
-from search.driver.progress import Progress, study_state
+from search.driver.forecast import Forecast
+from search.driver.progress import Progress
+from search.driver.states import study_state
+from search.planning.outline import outline
 from search.studies.sweep import Sweep
 from simulated import Driver, curve, spec
 
@@ -23,11 +26,17 @@ def shown(sweep, *, terminal, width=100, height=40):
     console = Console(
         file=io.StringIO(), force_terminal=terminal, width=width, height=height, color_system=None
     )
-    progress = Progress(sweep, console, lambda running: f"{running} running on 8 slots")
+    progress = progress_of(sweep, console)
     progress._drawn = float("-inf")
     with progress:
         progress.tick()
         return console.file.getvalue()
+
+
+def progress_of(sweep, console, slots=8):
+    forecast = Forecast(sweep, dict.fromkeys(sweep.studies, 6.0))
+    occupancy = f"{{}} running on {slots} slots".format
+    return Progress(forecast, console, occupancy, lambda: slots)
 
 
 def lines_of(sweep, **size):
@@ -39,17 +48,37 @@ def lines_of(sweep, **size):
 def test_table_of_twelve_studies_and_1200_trials_fits_a_terminal():
     driver = Driver(Sweep.build(spec(*MANY)), slots=8).run(3000)
     lines = lines_of(driver.sweep)
-    assert len(lines) == 15  # of which two are the totals
     assert all(len(line) <= 100 for line in lines)
     for name, study in driver.sweep.studies.items():
         state = study_state(study)
         assert state.ended > 20
-        (line,) = (line for line in lines if line.startswith(name))
-        numbers = [f"{state.ended}/100", *map(str, (state.running, state.stopped, 0))]
-        assert line.split()[1:5] == numbers
-        assert line.split()[-2:] == [str(state.epochs), str(state.saved)]
+        at = next(n for n, line in enumerate(lines) if line.startswith(name))
+        cells = lines[at].split()
+        numbers = [f"{state.ended}/100", str(state.stopped), "0"]
+        numbers.append(f"{100 * state.best.last.val_accuracy:.2f}")
+        assert cells[1:5] == numbers
+        assert cells[6:] == [f"{epoch}/12" for epoch, _ in state.epochs_of]
+        below = "".join(lines[at + 1 : at + 3])
+        assert all(part in below for part in state.parameters.split())
     ended = sum(study_state(study).ended for study in driver.sweep.studies.values())
     assert lines[-2].startswith(f"{ended}/1200 trials")
+
+
+def test_headers_say_what_the_numbers_are():
+    first, second, *_ = lines_of(Driver(Sweep.build(spec())).run(30).sweep, width=80)
+    assert re.split(r"  +", first.strip()) == ["trials", "stopped", "best:", "clean", "running,"]
+    assert " ".join(second.split()) == "study ended early lost noisy val test at epoch"
+
+
+@pytest.mark.parametrize("width", [80, 120])
+def test_table_shows_every_parameter_of_the_best_under_its_study(width):
+    sweep = Driver(Sweep.build(spec("space.preset=schedules", "budget.trials=4"))).run(30).sweep
+    lines = lines_of(sweep, width=width)
+    assert all(len(line) <= width for line in lines)
+    text = " ".join(lines)
+    for study in sweep.studies.values():
+        for part in study_state(study).parameters.split():
+            assert part in text
 
 
 def test_table_cuts_long_names_and_never_a_count():
@@ -67,9 +96,10 @@ def test_table_cuts_long_names_and_never_a_count():
         sweep.report(trial := sweep.deal(), curve(trial, 12_345))
     lines = lines_of(sweep, width=80)
     assert all(len(line) <= 80 for line in lines)
-    assert sum("0/1000" in line for line in lines) == 8
-    assert sum("12345" in line for line in lines) == 3
-    names = [line.split()[0] for line in lines[1:9]]
+    rows = [line for line in lines if "0/1000" in line]
+    assert len(rows) == 8
+    assert sum("12345/1" in line for line in rows) == 3
+    names = [line.split()[0] for line in rows]
     assert all(name.startswith(("fashion", "cifar")) and name.endswith("elr") for name in names)
 
 
@@ -80,13 +110,50 @@ def test_table_of_more_studies_than_lines_shows_those_that_run():
     for study in list(sweep.studies.values())[:4]:
         for trial in list(study.trials.values()):
             study.report(trial.trial_id, curve(trial, 12))
-    lines = lines_of(sweep, height=11)
-    assert len(lines) == 11  # of which two are the totals
+    lines = lines_of(sweep, height=12)
+    assert len(lines) <= 12
     running = [name for name, study in sweep.studies.items() if study.running]
     assert len(running) == 8
-    assert running[:7] == [line.split()[0] for line in lines[1:8]]
-    assert lines[8] == "and 5 more studies"
-    assert lines[9].startswith("4/1200 trials · 8 running")
+    shown = [line.split()[0] for line in lines[2:] if line.startswith("symm")]
+    assert shown == running[: len(shown)]
+    assert f"and {12 - len(shown)} more studies" in lines
+    assert lines[-2].startswith("4/1200 trials · 8 running")
+
+
+def test_bar_shows_the_epochs_done_of_those_expected():
+    driver = Driver(Sweep.build(spec("search.early_stopping=none"))).run(54)
+    (line,) = (line for line in lines_of(driver.sweep, width=120) if "epochs," in line)
+    done, expected = map(int, re.search(r"(\d+) of about (\d+) epochs", line).groups())
+    assert done == 54
+    assert 100 < expected <= 216
+    assert line.endswith(f"{54 / expected:.0%}")
+
+
+def test_forecast_is_exact_where_nothing_is_stopped():
+    sweep = Sweep.build(spec("search.early_stopping=none", "confirm.seeds=2"))
+    forecast = Forecast(sweep, outline(sweep.spec, slots=2).trial_epochs)
+    driver = Driver(sweep, slots=2)
+    total = (18 + 4) * 12
+    assert forecast.seconds_left(2) is None
+    for _ in range(total - 1):
+        driver.step()
+        assert forecast.epochs_done + forecast.epochs_left == pytest.approx(total)
+        assert forecast.seconds_left(2) >= forecast.epochs_left * 0.5 / 2 - 1e-9
+    driver.run()
+    assert forecast.seconds_left(2) == forecast.epochs_left == 0
+
+
+def test_forecast_of_a_stopped_sweep_is_steady():
+    sweep = Sweep.build(spec("budget.trials=60", "search.sampler=random"))
+    forecast = Forecast(sweep, outline(sweep.spec, slots=2).trial_epochs)
+    driver = Driver(sweep, slots=2)
+    ends = []
+    while driver.step():
+        ends.append(forecast.epochs_done + forecast.epochs_left)
+    total = forecast.epochs_done
+    assert all(0.6 * total < end < 1.6 * total for end in ends)
+    late = ends[len(ends) // 2 :]
+    assert all(0.8 * total < end < 1.25 * total for end in late)
 
 
 def test_trials_without_resources_are_waiting_and_after_a_minute_somebody_is_told(monkeypatch):
@@ -98,7 +165,7 @@ def test_trials_without_resources_are_waiting_and_after_a_minute_somebody_is_tol
     console = Console(file=io.StringIO(), width=200)
     now = [1000.0]
     monkeypatch.setattr("time.monotonic", lambda: now[0])
-    progress = Progress(sweep, console, lambda running: f"{running} running on 8 slots")
+    progress = progress_of(sweep, console)
     for step in (11, 30, 40):
         now[0] += step
         progress.tick()
@@ -121,7 +188,7 @@ def test_lines_come_with_the_first_epoch_then_every_ten_seconds_then_every_minut
     monkeypatch.setattr("time.monotonic", lambda: now[0])
     driver = Driver(Sweep.build(spec()), slots=2)
     console = Console(file=io.StringIO(), width=200)
-    progress = Progress(driver.sweep, console, lambda running: f"{running} running")
+    progress = progress_of(driver.sweep, console)
     said = []
     for second in range(1800):
         now[0] = float(second)
@@ -141,7 +208,9 @@ def test_lines_in_a_pipe_are_plain_and_whole():
     text = shown(driver.sweep, terminal=False, width=20)
     assert "\x1b" not in text
     assert len(text.splitlines()) == 1
-    assert re.search(r"\d+/18 trials · 2 running on 8 slots · \d+ stopped early · 30 epochs", text)
+    assert re.search(
+        r"\d+/18 trials · 2 running on 8 slots · \d+ stopped early · 30 epochs of about", text
+    )
 
 
 def test_study_state_counts_what_happened():

@@ -8,13 +8,14 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
 import ray
 from ray.exceptions import RayError
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+from rich.console import Console
 
 from search import compat
 from spaces.load import SpecError
@@ -53,10 +54,16 @@ def connect(**options: Any) -> None:
 
 
 @contextmanager
-def joined() -> Iterator[None]:
-    """:func:`connect`, and leave Ray again unless it was there before."""
+def joined(console: Console | None = None) -> Iterator[None]:
+    """:func:`connect`, and leave Ray again unless it was there before.
+
+    A terminal says meanwhile what is waited for.
+    """
     ours = not ray.is_initialized()
-    connect()
+    address = os.environ.get("RAY_ADDRESS", "local")
+    what = "starting Ray" if address == "local" else f"joining Ray at {address}"
+    with console.status(what) if console and ours else nullcontext():
+        connect()
     try:
         yield
     finally:

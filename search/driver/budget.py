@@ -6,9 +6,10 @@ from bisect import bisect_left
 from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 
+from search.driver.forecast import epoch_seconds
 from search.studies.study import Study
 from search.studies.sweep import Sweep
-from search.studies.trial import Phase, Trial
+from search.studies.trial import Phase
 from spaces.load import SpecError
 
 CHECK_SECONDS = 1.0
@@ -100,10 +101,10 @@ class Hours:
             finishes = trial.phase == "replicate" or self._finish
             if trial.status == "running" and finishes:
                 epochs += trial.config.max_epochs - trial.epochs
-        return epochs * (_epoch_seconds(study.trials.values()) or self._any_epoch())
+        return epochs * (epoch_seconds(study.trials.values()) or self._any_epoch())
 
     def _any_epoch(self) -> float:
-        return _epoch_seconds(self._sweep.trials)
+        return epoch_seconds(self._sweep.trials)
 
     @property
     def _finish(self) -> bool:
@@ -114,14 +115,6 @@ class Hours:
             self._closed.add(phase)
             reason = f"budget: {name} = {limit:g} used up"
             self._sweep.close(phase, reason, stop=not self._finish)
-
-
-def _epoch_seconds(trials: Iterable[Trial]) -> float:
-    """Mean over the epochs so far; 0 before the first."""
-    seconds, epochs = 0.0, 0
-    for trial in trials:
-        seconds, epochs = seconds + trial.seconds, epochs + trial.epochs
-    return seconds / epochs if epochs else 0.0
 
 
 def wall_clock(starts: Sequence[datetime], arrived: Sequence[datetime]) -> float:

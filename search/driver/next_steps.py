@@ -3,17 +3,23 @@
 from rich.console import Console
 from rich.text import Text
 
+from analysis.best import best_configs
+from analysis.results import Results
 from search.driver.shell import python
-from trainable.folder.storage import Folder
 
 
-def print_next(folder: Folder, report: str, console: Console) -> None:
-    """Print where the results are, and the commands that go on from here."""
+def print_next(results: Results, report: str, console: Console) -> None:
+    """Print where the results are, and the commands that go on from here: those not yet given."""
+    folder = results.folder
     console.print(Text(f"\nresults  {folder}\nreport   {report}\n"), soft_wrap=True)
     place = folder.argument
+    replicates = best_configs(results)["replicates"].fillna(0)
+    again = (f"search replicate {place} --top 1 --seeds 5", "confirm them on fresh seeds")
+    if replicates.all():
+        again = (f"analysis table {place}", "mean ± std beside the published numbers")
     for command, meaning in (
         (f"analysis best {place}", "every parameter of the best"),
-        (f"search replicate {place} --top 1 --seeds 5", "confirm them on fresh seeds"),
+        again,
         (f"search extend {place} --trials 12", "more trials for every study"),
     ):
         console.print(

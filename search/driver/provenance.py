@@ -114,7 +114,7 @@ def starts(results: Folder) -> list[datetime]:
         provenance = json.loads(results.read(layout.PROVENANCE))
     except (MissingError, ValueError):
         return []
-    return [datetime.fromisoformat(start["at"]) for start in provenance["starts"]]
+    return [datetime.fromisoformat(start["at"]) for start in provenance.get("starts", [])]
 
 
 def _git(*arguments: str, cwd: Path) -> str:

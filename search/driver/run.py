@@ -19,6 +19,7 @@ from analysis.results import load_results
 from search.cluster import resources
 from search.driver import provenance
 from search.driver.budget import Hours, wall_clock
+from search.driver.forecast import Forecast
 from search.driver.housekeeping import Housekeeping
 from search.driver.label_book import LabelBook
 from search.driver.ownership import Ownership, OwnershipLost
@@ -29,7 +30,7 @@ from search.driver.restore import restore
 from search.driver.signals import Interrupted, Signals
 from search.driver.tuner import build_tuner
 from search.driver.warm_start import Points, write_points
-from search.planning.outline import outline
+from search.planning.outline import Outline, outline
 from search.planning.plan import measured
 from search.planning.printed import one_line
 from search.studies.confirm import replicate_seeds
@@ -143,7 +144,7 @@ def _go(start: Start) -> None:
     if start.sweep.finished:
         _write(start)
     else:
-        with resources.joined():
+        with resources.joined(start.console):
             share = resources.trial_resources(start.wanted.spec.resources)
             resources.check_storage(start.folder)
             slots = resources.Slots(share, start.wanted.spec.resources)
@@ -175,14 +176,16 @@ def _train(start: Start, slots: resources.Slots, hours: Hours) -> None:
     # What Tune would log (restore me, no metrics found) is untrue here: the folder is the state.
     logging.getLogger("ray.tune").setLevel(logging.CRITICAL)
     left = hours.left if start.wanted.limited else lambda: math.inf
+    sketch = outline(start.wanted.spec, slots())
+    forecast = Forecast(start.sweep, sketch.trial_epochs)
     if not any(start.sweep.trials):
-        _announce(start, slots())
+        _announce(start, sketch)
     with _explained():
         provenance.record_start(start.folder, resources.nodes())
         with (
             start.signals.held() as stop_if_asked,
             _saved(start.recorder),
-            Progress(start.sweep, start.console, slots.occupancy, left) as progress,
+            Progress(forecast, start.console, slots.occupancy, slots, left) as progress,
         ):
             limit = (hours.check,) if start.wanted.limited else ()
             checks = (stop_if_asked, start.owner.check, *limit)
@@ -197,14 +200,14 @@ def _train(start: Start, slots: resources.Slots, hours: Hours) -> None:
             ).fit()
 
 
-def _announce(start: Start, slots: int) -> None:
+def _announce(start: Start, sketch: Outline) -> None:
     """Print what is about to run and how long it will take, measured on a few training steps."""
     spec, console = start.wanted.spec, start.console
     try:
         with console.status("measuring a few training steps"):
             made = measured(spec, start.book.datasets)
     except SpecError:  # the cluster is busy: the trials will wait, and so would the figure
-        console.print(Text(one_line(outline(spec, slots))), soft_wrap=True)
+        console.print(Text(one_line(sketch)), soft_wrap=True)
         return
     console.print(Text(one_line(made.outline, made.hours)), soft_wrap=True)
     limits = [note for note in made.notes if note.startswith("budget:")]

@@ -30,7 +30,8 @@ class Outline:
 
     ``trials`` are searched, then ``confirmations`` run the best of them again. ``epochs`` of both
     are expected under ``early_stopping``, by study; ``full_epochs`` if no trial were stopped;
-    ``slots`` are the trials that run at once.
+    ``slots`` are the trials that run at once. ``trial_epochs`` are those to expect of one search
+    trial, by study.
     """
 
     name: str
@@ -40,6 +41,7 @@ class Outline:
     confirmations: int
     full_epochs: int
     epochs: Mapping[str, int]
+    trial_epochs: Mapping[str, float]
 
     @property
     def expected_epochs(self) -> int:
@@ -64,6 +66,7 @@ def outline(spec: SweepSpec, slots: int) -> Outline:
         confirmations=sum(again.values()),
         full_epochs=sum((n + again[c.study]) * c.max_epochs for c, n, _ in simulated),
         epochs={c.study: epochs + again[c.study] * c.max_epochs for c, _, epochs in simulated},
+        trial_epochs={cell.study: epochs / trials for cell, trials, epochs in simulated},
     )
 
 
