@@ -95,6 +95,19 @@ class Range:
             return self._step(math.floor(fraction * (self._steps + 1)))
         return self.nearest(self.low + fraction * (self.high - self.low))
 
+    def fraction(self, value: Value) -> float:
+        """Where ``value`` lies between low and high, in [0, 1); :meth:`at` gives it back."""
+        low, high, number = self.low, self.high, float(value)  # type: ignore[arg-type]
+        if not high > low:
+            return 0.0
+        if self.log:
+            part = math.log(number / low) / math.log(high / low)
+        elif self.step is not None or self.whole:
+            part = ((number - low) / (self.step or 1) + 0.5) / (self._steps + 1)
+        else:
+            part = (number - low) / (high - low)
+        return min(max(part, 0.0), math.nextafter(1.0, 0.0))
+
     def points(self) -> tuple[Value, ...]:
         """All values, for a grid. Raises ValueError for a continuous range or too many."""
         if self.step is None and not self.whole:
@@ -155,6 +168,10 @@ class Choice:
     def at(self, fraction: float) -> Value:
         """The option that ``fraction`` in [0, 1) falls on."""
         return self.options[int(fraction * len(self.options))]
+
+    def fraction(self, value: Value) -> float:
+        """The middle of the part of [0, 1) that falls on ``value``."""
+        return (self.options.index(value) + 0.5) / len(self.options)
 
     def points(self) -> tuple[Value, ...]:
         """All values, for a grid."""

@@ -24,6 +24,9 @@ class Sampler(Entry):
     - if it ``needs_history`` not, once a study ``(options, *, seed, space)``, to give an iterator
       of points, {parameter: value}.
 
+    - if it looks ``across`` studies, once a sweep ``(options, *, seed, cells, metric)``, to give a
+      ``search.studies.multitask.Surrogate``.
+
     ``common``, ``module:function``, is what draws for the whole sweep where the option ``common``
     is set: called with ``(options, *, seed, names)``, the sweep's seed and the qualified names of
     all parameters that vary, it gives an iterator of fractions in [0, 1) by name.
@@ -31,6 +34,7 @@ class Sampler(Entry):
 
     build: str
     needs_history: bool = True
+    across: bool = False
     common: str = ""
 
 
@@ -68,6 +72,18 @@ SAMPLERS: dict[str, Sampler] = {
             "n_ei_candidates": Parameter(24, "candidates a suggestion", kind=int, low=1),
         },
         build="search.studies.samplers:tpe",
+    ),
+    "multitask": Sampler(
+        "one model over all studies of the sweep: what is good in one is tried in the others",
+        "extremely randomised trees (Geurts et al. 2006) on normal scores",
+        {
+            "optimism": Parameter(
+                1.0, "weight of the trees' spread beside their mean", low=0.0, high=100.0
+            ),
+            "explore": Parameter(0.1, "share of points drawn at random", low=0.0, high=1.0),
+        },
+        build="search.studies.multitask:Surrogate",
+        across=True,
     ),
     "random": Sampler(
         "independent and uniform",
@@ -129,6 +145,11 @@ EARLY_STOPPING: dict[str, EarlyStopping] = {
         "at each rung a trial goes on if it is among the best 1/reduction_factor, or next to them",
         "Li et al. 2020, arXiv 1810.05934; the stopping variant",
         build="search.studies.stopping:Asha",
+    ),
+    "asha_ties": EarlyStopping(
+        "as asha, but a trial within two standard errors of the hold-out of the cutoff goes on",
+        "Li et al. 2020, arXiv 1810.05934; the standard error of a difference of accuracies",
+        build="search.studies.stopping:AshaTies",
     ),
     "asha_promotion": EarlyStopping(
         "at each rung a trial pauses, and goes on when it enters the best 1/reduction_factor",

@@ -2,7 +2,7 @@
 
 import itertools
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, Self
 
@@ -65,6 +65,11 @@ class Cell:
             precision=self.training.precision,
             compile=self.training.compile,
         )
+
+    @property
+    def points(self) -> Sequence[Mapping[str, Value]] | None:
+        """The only points that are left to try; None: every one of the space."""
+        return None
 
     def planned(self, sampler: str, trials: int) -> int:
         """Trials to search of a budget of ``trials``: no more than there are different ones."""

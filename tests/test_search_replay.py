@@ -82,10 +82,10 @@ def test_study_tells_optuna_the_configuration_it_got():
     cell = PoolCell(**vars(CELL), pool=pool)
     study = Study(cell=cell, search=SPEC.search, budget=SPEC.budget, seed=0)
     trials = [study.deal() for _ in range(6)]
-    told = [t.params["lam"] for t in study.history.study.trials]
+    told = [t.params["lam"] for t in study._history.study.trials]
     assert told == [trial.config.parameters["lam"] for trial in trials]
     assert sorted(told) == pytest.approx(np.geomspace(1.0, 10.0, 6))
-    assert {t.params["lr_schedule"] for t in study.history.study.trials} == {"cosine"}
+    assert {t.params["lr_schedule"] for t in study._history.study.trials} == {"cosine"}
 
 
 def test_simulate_gives_every_slot_an_epoch_in_turn():

@@ -21,14 +21,12 @@ def restore(sweep: Sweep, recorder: Recorder, results: Results) -> None:
     table builds on: nothing is ever started over silently.
     """
     rows = {str(row["trial_id"]): _plain(row) for row in results.trials.to_dict("records")}
-    trials: dict[str, list[Trial]] = defaultdict(list)
     for row in rows.values():
         if row["study"] not in sweep.studies:
             raise ResultsError(
                 f"{results.folder}: study {row['study']!r} is not in the sweep file"
             )
-        trials[row["study"]].append(_trial(row))
-    epochs: dict[str, list[tuple[str, int, EpochMetrics]]] = defaultdict(list)
+    epochs: list[tuple[str, int, EpochMetrics]] = []
     seqs: dict[str, list[int]] = defaultdict(list)
     machines: dict[str, dict[str, Any]] = {}
     arrived = _gapless(results.epochs)
@@ -36,7 +34,7 @@ def restore(sweep: Sweep, recorder: Recorder, results: Results) -> None:
         trial_id = str(record["trial_id"])
         if trial_id in rows:
             metrics = EpochMetrics(**{name: record[name] for name in METRIC_COLUMNS})
-            epochs[rows[trial_id]["study"]].append((trial_id, int(record["attempt"]), metrics))
+            epochs.append((trial_id, int(record["attempt"]), metrics))
             seqs[trial_id].append(int(record["seq"]))
             machines[trial_id] = {name: record[name] for name in ("device", "node")}
     for trial_id, row in rows.items():
@@ -45,11 +43,10 @@ def restore(sweep: Sweep, recorder: Recorder, results: Results) -> None:
                 f"{results.folder}: trial {trial_id} has had {row['epochs']} epochs, but only "
                 f"{len(seqs[trial_id])} can be read in order: files under epochs/ are missing"
             )
-    for name, study in sweep.studies.items():
-        try:
-            study.restore(trials[name], epochs[name])
-        except ValueError as error:
-            raise ResultsError(f"{results.folder}: {error}") from None
+    try:
+        sweep.restore(map(_trial, rows.values()), epochs)
+    except ValueError as error:
+        raise ResultsError(f"{results.folder}: {error}") from None
     recorder.restore(rows, seqs, machines, len(arrived))
 
 

@@ -25,14 +25,15 @@ from trainable.config import TrialConfig
 class Pool:
     """The recorded trials of one study, each to be had once.
 
-    ``curves`` are all of them, ``size`` is how many, ``taken`` are those handed out, in order.
+    ``curves`` are all of them, ``size`` is how many, ``taken`` are those handed out, in order,
+    and ``left`` the others.
     """
 
     def __init__(self, space: Space, curves: Sequence[Curve]) -> None:
         self._domains = space.varies
         self._space = space
         self.curves = tuple(curves)
-        self._left = list(curves)
+        self.left = list(curves)
         self.size = len(curves)
         self._places = np.array([self._place(curve.config.parameters) for curve in curves])
         self.taken: list[Curve] = []
@@ -42,7 +43,7 @@ class Pool:
         gaps = np.minimum(np.abs(self._places - self._place(values)), 1.0)
         index = int(np.argmin((gaps**2).sum(axis=1)))
         self._places = np.delete(self._places, index, axis=0)
-        self.taken.append(self._left.pop(index))
+        self.taken.append(self.left.pop(index))
         return self.taken[-1].config
 
     def _place(self, values: Mapping[str, Value]) -> NDArray[np.float64]:
@@ -74,6 +75,11 @@ class PoolCell(Cell):
     def trial(self, values: Mapping[str, Value], seed: int) -> TrialConfig:
         """See :class:`Cell`."""
         return self.pool.take(values)
+
+    @property
+    def points(self) -> Sequence[Mapping[str, Value]]:
+        """See :class:`Cell`: those of the pool that nobody has had."""
+        return [curve.config.parameters for curve in self.pool.left]
 
     def planned(self, sampler: str, trials: int) -> int:
         """See :class:`Cell`: no more trials than the pool has."""

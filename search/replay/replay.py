@@ -17,9 +17,8 @@ from analysis.schema import COMPLETED, STOPPED
 from search.replay.curves import Curve, Curves
 from search.replay.pool import Pool, PoolCell
 from search.studies.simulate import Dealer, simulate
-from search.studies.study import Outcome
 from search.studies.sweep import Sweep
-from search.studies.trial import Trial
+from search.studies.trial import Outcome, Trial
 from spaces.load import SpecError
 from spaces.strategies import EARLY_STOPPING, SAMPLERS
 from spaces.sweep import SweepSpec

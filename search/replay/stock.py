@@ -16,8 +16,7 @@ from ray.tune.search.optuna import OptunaSearch
 from search import compat
 from search.replay.pool import PoolCell
 from search.studies.samplers import correct
-from search.studies.study import GOES_ON, Outcome
-from search.studies.trial import Trial
+from search.studies.trial import GOES_ON, Outcome, Trial
 from spaces.sweep import BudgetSpec
 from trainable.config import derive_seed
 from trainable.metrics import EpochMetrics

@@ -1,5 +1,7 @@
 """Where suggestions come from: fixed sequences of points, or Optuna's samplers.
 
+What learns across studies is in :mod:`search.studies.multitask`.
+
 ``grid`` and ``qmc`` are functions of (seed, number) alone. Optuna's samplers are made anew for
 every suggestion, with a seed from (study, number), and keep nothing in between: a suggestion is a
 function of (seed, study, history, number). The one exception is ``cmaes``, which writes its state
@@ -12,7 +14,7 @@ import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import count
 from pkgutil import resolve_name
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import optuna
@@ -35,6 +37,22 @@ _STATES = {
     "stopped": TrialState.PRUNED,
     "failed": TrialState.FAIL,
 }
+
+
+class History(Protocol):
+    """What is known of one study's trials, and what is suggested from that."""
+
+    def suggest(self, number: int) -> dict[str, Value]:
+        """The point for trial ``number``, which is to be entered next."""
+
+    def enter(self, trial: Trial) -> None:
+        """A trial is dealt: the one suggested last, or one from elsewhere."""
+
+    def report(self, trial: Trial, epoch: int, value: float) -> None:
+        """A trial of the search had an epoch, or has one again after a recovery."""
+
+    def end(self, trial: Trial) -> None:
+        """A trial of the search has ended."""
 
 
 class OptunaHistory:
@@ -82,6 +100,9 @@ class OptunaHistory:
             return
         correct(self._asked, self._space, trial.config.parameters)
         self._asked = None
+
+    def report(self, trial: Trial, epoch: int, value: float) -> None:
+        """A trial had an epoch: Optuna hears of the last one."""
 
     def end(self, trial: Trial) -> None:
         """Take in how a trial ended; a diverged one, or one without a value, was the worst."""
@@ -143,7 +164,7 @@ def sequence(
     if given.get("common"):
         draw = resolve_name(SAMPLERS[name].common)
         points = map(space.at, draw(given, seed=seed, names=shared))
-    elif SAMPLERS[name].needs_history:
+    elif SAMPLERS[name].needs_history or SAMPLERS[name].across:
         return None
     else:
         points = build(given, seed=seed, space=space)

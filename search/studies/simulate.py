@@ -4,8 +4,7 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from typing import Protocol
 
-from search.studies.study import Outcome
-from search.studies.trial import Trial
+from search.studies.trial import Outcome, Trial
 from trainable.metrics import EpochMetrics
 
 

@@ -32,11 +32,12 @@ class Rule:
     """Every trial gets its full budget; the base of the rules that say otherwise.
 
     ``grace``: epochs before which no trial is stopped; ``factor``: of n trials at a rung about
-    ``n / factor`` go on.
+    ``n / factor`` go on; ``held_out``: how many examples a value is measured on.
     """
 
     grace: int = 1
     factor: int = 3
+    held_out: int = 1
 
     def report(self, trial_id: str, epoch: int, value: float, rungs: Mapping[int, int]) -> Verdict:
         """The verdict on a trial that reports ``value`` after ``epoch`` epochs.
@@ -112,6 +113,39 @@ class Asha(Rule):
         if value >= cutoff:
             return CONTINUE
         return Verdict("stop", f"rung {epoch}: {value:.4f} < {cutoff:.4f}")
+
+
+@dataclass(kw_only=True)
+class AshaTies(Asha):
+    """ASHA that stops no trial for a difference that the hold-out cannot see.
+
+    Accuracies p and q on n examples differ by chance with a standard error of at most
+    sqrt((p (1 - p) + q (1 - q)) / n); that of two trials on the same examples is smaller, by how
+    much is not known. A trial within two of these below ASHA's cutoff goes on. Values are means of
+    up to three epochs, so that a lucky one moves no cutoff.
+    """
+
+    errors: float = 2.0
+    """Standard errors within which two trials count as equal."""
+    latest: dict[str, list[float]] = field(default_factory=dict)
+    """By trial, the values of the epochs up to its last."""
+
+    def report(self, trial_id: str, epoch: int, value: float, rungs: Mapping[int, int]) -> Verdict:
+        """See :class:`Rule`."""
+        values = self.latest.setdefault(trial_id, [])
+        values[epoch - 1 :] = [_worst_if_nan(value)]
+        if epoch not in rungs:
+            return CONTINUE
+        mean = statistics.fmean(values[-3:])
+        verdict = super().report(trial_id, epoch, mean, rungs)
+        there = self.rungs[rungs[epoch]].values()
+        cutoff = sorted(there, reverse=True)[len(there) // self.factor] if verdict.reason else mean
+        if mean >= cutoff - self.errors * self._standard_error(mean, cutoff):
+            return CONTINUE
+        return verdict
+
+    def _standard_error(self, one: float, other: float) -> float:
+        return math.sqrt(sum(max(p * (1 - p), 0.0) for p in (one, other)) / self.held_out)
 
 
 @dataclass(kw_only=True)
@@ -272,9 +306,9 @@ def _worst_if_nan(value: float) -> float:
     return -math.inf if math.isnan(value) else value
 
 
-def build_rule(name: str, *, grace: int, factor: int) -> Rule:
+def build_rule(name: str, *, grace: int, factor: int, held_out: int = 1) -> Rule:
     """The rule of that name (``spaces.strategies.EARLY_STOPPING``). Raises ValueError."""
     if name not in EARLY_STOPPING:
         raise ValueError(unknown("early_stopping rule", name, EARLY_STOPPING))
-    rule: Rule = builder(EARLY_STOPPING[name])(grace=grace, factor=factor)
+    rule: Rule = builder(EARLY_STOPPING[name])(grace=grace, factor=factor, held_out=held_out)
     return rule

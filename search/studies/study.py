@@ -11,25 +11,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from search.studies.confirm import leaders, replicate_seeds
-from search.studies.samplers import OptunaHistory, is_common, sequence
+from search.studies.samplers import History, OptunaHistory, is_common, sequence
 from search.studies.stopping import Rule, build_rule, rung_epochs
-from search.studies.trial import ENDED, Phase, Status, Trial, replicate_id
+from search.studies.trial import ENDED, GOES_ON, Outcome, Phase, Trial, replicate_id
 from spaces.sweep import BudgetSpec, Cell, ConfirmSpec, SearchSpec
 from trainable.catalog import Value
 from trainable.config import derive_seed
 from trainable.metrics import EpochMetrics
 from trainable.network.schedules import cycle_ends
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """What a report means for its trial: its status from now on, and why."""
-
-    status: Status = "running"
-    reason: str = ""
-
-
-GOES_ON = Outcome()
 
 
 @dataclass
@@ -38,7 +27,8 @@ class Study:
 
     ``first_points`` are tried before the sampler is asked; ``max_failures`` is how often a trial
     that breaks is started again; ``shared`` are the parameters that any study of the sweep varies,
-    for common draws; ``confirm`` says what runs again once the search is out.
+    for common draws; ``confirm`` says what runs again once the search is out;
+    ``history`` is what suggestions come from, if not Optuna.
     """
 
     cell: Cell
@@ -49,6 +39,7 @@ class Study:
     max_failures: int = 0
     shared: Sequence[str] = ()
     confirm: ConfirmSpec | None = None
+    history: History | None = None
     trials: dict[str, Trial] = field(default_factory=dict, init=False)
     searched: list[Trial] = field(default_factory=list, init=False)
 
@@ -68,8 +59,9 @@ class Study:
             self.search.early_stopping,
             grace=self.budget.grace(self.cell.max_epochs),
             factor=self.budget.reduction_factor,
+            held_out=self.cell.data.held_out,
         )
-        self.history = OptunaHistory(
+        self._history: History = self.history or OptunaHistory(
             self.search, self.cell.space, seed=self._seed, trials=self.planned
         )
 
@@ -220,7 +212,7 @@ class Study:
             if trial.phase == "search":
                 if trial.number != len(self.searched):
                     raise ValueError(f"study {self.name}: trial {len(self.searched)} is missing")
-                self.history.enter(trial)
+                self._history.enter(trial)
                 self.searched.append(trial)
             self.trials[trial.trial_id] = trial
             trial.status, trial.end_reason = "running", ""
@@ -264,9 +256,9 @@ class Study:
         self.turns += 1
         number = len(self.searched)
         fixed = number < len(self._points)
-        values = self._points[number] if fixed else self.history.suggest(number)
+        values = self._points[number] if fixed else self._history.suggest(number)
         trial = self._trial(number, values)
-        self.history.enter(trial)
+        self._history.enter(trial)
         self.trials[trial.trial_id] = trial
         self.searched.append(trial)
         return trial
@@ -297,10 +289,12 @@ class Study:
         judged_before = metrics.epoch <= trial.epochs
         trial.hear(metrics)
         epoch, full = metrics.epoch, trial.config.max_epochs
+        value: float = getattr(metrics, self.search.metric)
+        if trial.phase == "search":
+            self._history.report(trial, epoch, value)
         if not math.isfinite(metrics.train_loss):
             return Outcome("diverged", f"loss is {metrics.train_loss} in epoch {epoch}")
         if trial.phase == "search":
-            value = getattr(metrics, self.search.metric)
             verdict = self.rule.report(trial.trial_id, epoch, value, self.rungs(trial))
             if judged_before:  # it comes again after a recovery, and went on then
                 return GOES_ON
@@ -319,7 +313,7 @@ class Study:
         if not trial.ended or trial.phase != "search":
             return
         self.rule.end(trial.trial_id)
-        self.history.end(trial)
+        self._history.end(trial)
 
     @property
     def _has_new(self) -> bool:

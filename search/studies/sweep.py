@@ -1,10 +1,13 @@
 """All studies of a sweep in one place: deals their trials round-robin."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from search.studies.study import Outcome, Study
-from search.studies.trial import Phase, Trial
+from search.studies.multitask import Surrogate
+from search.studies.study import Study
+from search.studies.trial import Outcome, Phase, Trial
+from spaces.strategies import SAMPLERS, builder
 from spaces.sweep import Cell, SweepSpec
 from trainable.catalog import Value
 from trainable.metrics import EpochMetrics
@@ -20,6 +23,8 @@ class Sweep:
 
     spec: SweepSpec
     studies: Mapping[str, Study]
+    model: Surrogate | None = None
+    """What learns across the studies, if the sampler does."""
 
     @classmethod
     def build(
@@ -35,6 +40,7 @@ class Sweep:
         study. ``cells``: in the place of those of the spec.
         """
         cells = spec.cells() if cells is None else cells
+        model = _model(spec, cells)
         shared = list(dict.fromkeys(name for cell in cells for name in cell.space.varies))
         studies = {
             cell.study: Study(
@@ -45,11 +51,12 @@ class Sweep:
                 first_points=[cell.reference, *(first_points or {}).get(cell.study, ())],
                 max_failures=spec.resources.max_failures,
                 shared=shared,
+                history=model.window(cell) if model else None,
                 confirm=spec.confirm,
             )
             for cell in cells
         }
-        return cls(spec, studies)
+        return cls(spec, studies, model)
 
     def deal(self) -> Trial | None:
         """The next trial to run; None if there is nothing to do now."""
@@ -74,6 +81,26 @@ class Sweep:
         for study in self.studies.values():
             study.close(phase, reason, stop=stop)
 
+    def restore(
+        self, trials: Iterable[Trial], rows: Sequence[tuple[str, int, EpochMetrics]]
+    ) -> None:
+        """Rebuild all studies from their recorded trials and epochs, in their order of arrival.
+
+        See :meth:`Study.restore`. Raises ValueError if a trial is missing.
+        """
+        recorded: dict[str, list[Trial]] = defaultdict(list)
+        study_of: dict[str, str] = {}
+        for trial in trials:
+            recorded[trial.study].append(trial)
+            study_of[trial.trial_id] = trial.study
+        epochs: dict[str, list[tuple[str, int, EpochMetrics]]] = defaultdict(list)
+        for row in rows:
+            epochs[study_of[row[0]]].append(row)
+        for name, study in self.studies.items():
+            study.restore(recorded[name], epochs[name])
+        if self.model:
+            self.model.restore([(trial_id, metrics.epoch) for trial_id, _, metrics in rows])
+
     @property
     def trials(self) -> Iterator[Trial]:
         """All trials dealt so far, study by study."""
@@ -94,3 +121,15 @@ class Sweep:
     def finished(self) -> bool:
         """Whether nothing is left to run."""
         return all(study.finished for study in self.studies.values())
+
+
+def _model(spec: SweepSpec, cells: Sequence[Cell]) -> Surrogate | None:
+    """The model of a sweep whose sampler looks across studies."""
+    name = spec.search.sampler
+    entry = SAMPLERS[name]
+    if not entry.across:
+        return None
+    options = entry.complete(f"sampler {name!r}", spec.search.sampler_options)
+    metric = spec.search.metric
+    model: Surrogate = builder(entry)(options, seed=spec.seed, cells=cells, metric=metric)
+    return model

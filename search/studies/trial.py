@@ -18,6 +18,17 @@ def replicate_id(trial_id: str, seed: int) -> str:
     return f"{trial_id}-seed{seed}"
 
 
+@dataclass(frozen=True)
+class Outcome:
+    """What a report means for its trial: its status from now on, and why."""
+
+    status: Status = "running"
+    reason: str = ""
+
+
+GOES_ON = Outcome()
+
+
 @dataclass
 class Trial:
     """Where a trial stands.

@@ -224,6 +224,11 @@ class DataConfig:
         if DATASETS[self.name].train_examples:
             self.check_sizes(DATASETS[self.name])
 
+    @property
+    def held_out(self) -> int:
+        """Examples of the hold-out."""
+        return round(self.holdout * (self.train_examples or DATASETS[self.name].train_examples))
+
     def check_sizes(self, info: DatasetInfo) -> None:
         """Raises ValueError if a data set of the size of ``info`` cannot be cut as asked."""
         largest = info.train_examples

@@ -1,0 +1,121 @@
+"""What a model over studies sees of a trial: numbers that mean the same in every study."""
+
+import math
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from spaces.domains import Choice
+from spaces.sweep import Cell
+from trainable.catalog import Value
+
+Floats = NDArray[np.float64]
+ABSENT = -1.0
+"""The column of a numeric parameter that a trial lacks; the trees split it off."""
+
+
+class Features:
+    """Points of one study's space, as fractions of its ranges and as columns for the model.
+
+    Fractions [n, parameters] are in the order of ``cell.space.varies``, in [0, 1), NaN where a
+    point lacks the parameter. Columns [n, C] are the same for every study of the sweep: a fraction
+    for each numeric parameter that any of them varies, an indicator for each option, then the
+    study's coordinates: data set, network, loss, kind and rate of its noise. ``choices``
+    [parameters] says which are not numeric.
+    """
+
+    def __init__(self, cell: Cell, cells: Sequence[Cell]) -> None:
+        self.study = cell.study
+        self._space = cell.space
+        self._domains = cell.space.varies
+        self.choices = np.array([isinstance(d, Choice) for d in self._domains.values()], bool)
+        self._numeric = _numeric(cells)
+        self._options = _options(cells)
+        self._coordinates = _coordinates(cell, cells)
+
+    def uniform(self, rng: np.random.Generator, count: int) -> Floats:
+        """Points [count, parameters] from the whole space, with parameters they do not need."""
+        return rng.random((count, len(self._domains)))
+
+    def at(self, fractions: Floats) -> dict[str, Value]:
+        """The point of the space at ``fractions`` [parameters]."""
+        there = np.nan_to_num(fractions, nan=0.0)
+        return self._space.at(dict(zip(self._domains, map(float, there), strict=True)))
+
+    def place(self, values: Mapping[str, Value]) -> Floats:
+        """The fractions [parameters] of a point; the inverse of :meth:`at`."""
+        there, _ = self._space.encode(values)
+        return np.array(
+            [
+                domain.fraction(domain.decode(there[name])) if name in there else math.nan
+                for name, domain in self._domains.items()
+            ],
+            dtype=np.float64,
+        )
+
+    def columns(self, fractions: Floats) -> Floats:
+        """What the model sees of ``fractions`` [n, parameters]: columns [n, C]."""
+        there = dict(zip(self._domains, self._present(fractions).T, strict=True))
+        missing = np.full(len(fractions), math.nan)
+        numeric = [np.nan_to_num(there.get(n, missing), nan=ABSENT) for n in self._numeric]
+        options = []
+        for name, option in self._options:
+            domain = self._domains.get(name)
+            if isinstance(domain, Choice) and option in map(repr, domain.options):
+                index = [repr(o) for o in domain.options].index(option)
+                options.append(np.floor(there[name] * len(domain.options)) == index)
+            else:
+                options.append(np.zeros(len(fractions), bool))
+        coordinates = np.tile(self._coordinates, (len(fractions), 1))
+        return np.column_stack([*numeric, *options, coordinates]).astype(np.float64)
+
+    def _present(self, fractions: Floats) -> Floats:
+        """``fractions`` with NaN for the parameters whose condition does not hold."""
+        present = fractions.copy()
+        place = {name: i for i, name in enumerate(self._domains)}
+        for group in self._space.groups:
+            if not group.condition or group.condition[0] not in place:
+                continue
+            parent, value = group.condition
+            domain = self._domains[parent]
+            if not isinstance(domain, Choice):
+                continue
+            option = np.floor(present[:, place[parent]] * len(domain.options))
+            absent = option != domain.options.index(value)
+            for name in group.domains:
+                if (column := place.get(group.qualified(name))) is not None:
+                    present[absent, column] = math.nan
+        return present
+
+
+def _numeric(cells: Sequence[Cell]) -> list[str]:
+    names = (
+        name
+        for cell in cells
+        for name, domain in cell.space.varies.items()
+        if not isinstance(domain, Choice)
+    )
+    return list(dict.fromkeys(names))
+
+
+def _options(cells: Sequence[Cell]) -> list[tuple[str, str]]:
+    options = (
+        (name, repr(option))
+        for cell in cells
+        for name, domain in cell.space.varies.items()
+        if isinstance(domain, Choice)
+        for option in domain.options
+    )
+    return list(dict.fromkeys(options))
+
+
+def _coordinates(cell: Cell, cells: Sequence[Cell]) -> Floats:
+    """Where a study is in the grid: an indicator for each name, and the rate of its noise."""
+
+    def names(of: Cell) -> tuple[str, ...]:
+        return of.data.name, of.network, of.loss, of.noise.kind
+
+    known = dict.fromkeys((axis, n) for other in cells for axis, n in enumerate(names(other)))
+    mine = set(enumerate(names(cell)))
+    return np.array([*(float(name in mine) for name in known), cell.noise.rate])
