@@ -123,8 +123,8 @@ EPOCH_COLUMNS: tuple[Column, ...] = (
 )
 
 
-def _parameter_columns() -> dict[str, Column]:
-    """A column for every hyperparameter there is; whole numbers and lists keep their form."""
+def parameter_columns() -> dict[str, Column]:
+    """Every possible ``param_*`` column; lists such as milestones are text: ``40 80``."""
     dtypes: dict[type, str] = {float: "float", int: "int", bool: "bool", str: "category"}
     tables = (LOSSES, TARGETS, {"": OPTIMISER}, SCHEDULES, NETWORKS)
     return {
@@ -135,17 +135,13 @@ def _parameter_columns() -> dict[str, Column]:
     }
 
 
-PARAMETER_COLUMNS: dict[str, Column] = _parameter_columns()
-"""Every possible ``param_*`` column. Lists such as milestones are text: ``40 80``."""
-
-
 def trial_schema(names: Iterable[str]) -> pa.Schema:
     """The schema of a trials table whose rows have ``names``. Raises ValueError on others."""
     known = {column.name: column for column in TRIAL_COLUMNS}
-    given = set(names)
-    for name in given - known.keys() - PARAMETER_COLUMNS.keys():
-        raise ValueError(unknown("trial column", name, [*known, *PARAMETER_COLUMNS]))
-    parameters = [column for name, column in PARAMETER_COLUMNS.items() if name in given]
+    possible, given = parameter_columns(), set(names)
+    for name in given - known.keys() - possible.keys():
+        raise ValueError(unknown("trial column", name, [*known, *possible]))
+    parameters = [column for name, column in possible.items() if name in given]
     return arrow_schema([*TRIAL_COLUMNS, *parameters])
 
 
@@ -158,7 +154,7 @@ def categories(names: Iterable[str]) -> list[str]:
     """Those of ``names`` that are categorical in pandas."""
     columns: Mapping[str, Column] = {
         **{column.name: column for column in (*TRIAL_COLUMNS, *EPOCH_COLUMNS)},
-        **PARAMETER_COLUMNS,
+        **parameter_columns(),
     }
     return [name for name in names if name in columns and columns[name].dtype == "category"]
 

@@ -1,10 +1,10 @@
 """What one parameter varies over: a range, a choice, or nothing (a fixed value)."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 from optuna.distributions import (
     BaseDistribution,
@@ -13,10 +13,16 @@ from optuna.distributions import (
     IntDistribution,
 )
 
-from trainable.catalog import Value
+from trainable.catalog import Parameter, Value, shown, unknown
 
 Encoded: TypeAlias = bool | int | float | str | None
 """A value as Optuna stores it: tuples become text."""
+
+NONE = "none"
+"""How a sweep file writes that an optional parameter has no value: TOML has no word for it."""
+
+RANGE_KEYS = ("low", "high", "log", "step")
+DOMAIN_KEYS = (*RANGE_KEYS, "choice")
 
 MAX_STEPS = 1_000_000
 MAX_GRID = 10_000
@@ -189,3 +195,53 @@ Domain: TypeAlias = Range | Choice | Fixed
 
 Pick: TypeAlias = Callable[[str, str, "Range | Choice"], Value]
 """Chooses a value, given the parameter's plain name, its qualified name and its domain."""
+
+
+def parse_domain(name: str, value: Any, parameter: Parameter) -> Domain:
+    """One entry: a fixed value, ``{ low, high, log, step }`` or ``{ choice = […] }``."""
+    if not isinstance(value, Mapping):
+        return Fixed(_value(name, value, parameter))
+    if "choice" in value:
+        _only(name, value, ("choice",))
+        if not isinstance(value["choice"], list | tuple):
+            raise ValueError(f"{name}: choice = {shown(value['choice'])} is not a list")
+        choices = tuple(_value(name, option, parameter) for option in value["choice"])
+        return _single(_named(name, Choice, choices))
+    _only(name, value, RANGE_KEYS)
+    if not {"low", "high"} <= set(value):
+        raise ValueError(f"{name}: a range needs low and high, or write {{ choice = […] }}")
+    if parameter.kind not in (int, float) or parameter.options is not None:
+        raise ValueError(f"{name}: a range makes no sense for {parameter.valid}; use choice = […]")
+    low, high = (parameter.check(f"{name}: {key}", value[key]) for key in ("low", "high"))
+    log, step = value.get("log", False), value.get("step")
+    if not isinstance(log, bool):
+        raise ValueError(f"{name}: log = {shown(log)} is not true or false")
+    if step is not None:
+        step = Parameter(None, "", low=0.0, open_low=True).check(f"{name}: step", step)
+    return _single(_named(name, Range, low, high, log, step, parameter.kind is int))
+
+
+def _value(name: str, value: Any, parameter: Parameter) -> Value:
+    if value == NONE and parameter.optional:
+        return None
+    return parameter.check(name, tuple(value) if isinstance(value, list) else value)
+
+
+def _single(domain: Range | Choice) -> Domain:
+    """What leaves nothing to choose is no dimension of a search."""
+    if isinstance(domain, Choice):
+        return Fixed(domain.options[0]) if len(domain.options) == 1 else domain
+    return Fixed(domain.low) if domain.low == domain.high else domain
+
+
+def _only(name: str, value: Mapping[str, Any], valid: Sequence[str]) -> None:
+    for key in value:
+        if key not in valid:
+            raise ValueError(f"{name}: {unknown('key', key, valid)}")
+
+
+def _named(name: str, kind: type[Choice] | type[Range], *arguments: Any) -> Range | Choice:
+    try:
+        return kind(*arguments)
+    except ValueError as error:
+        raise ValueError(f"{name}: {error}") from None

@@ -15,16 +15,10 @@ wins::
 from collections.abc import Mapping, Sequence
 from typing import Any, TypeAlias
 
-from spaces.domains import Choice, Domain, Fixed, Range
-from spaces.presets import ALL_OWNERS, OPTIMISER_OWNER, PRESETS, Domains, options, owners
-from trainable.catalog import Parameter, Value, shown, unknown
-from trainable.config import ONE_DECAY
+from spaces.domains import DOMAIN_KEYS, Domain, Fixed, parse_domain
+from spaces.presets import OPTIMISER_OWNER, PRESETS, Domains, all_owners, options, owners
+from trainable.catalog import Parameter, shown, unknown
 
-NONE = "none"
-"""How a sweep file writes that an optional parameter has no value: TOML has no word for it."""
-
-_RANGE_KEYS = ("low", "high", "log", "step")
-_DOMAIN_KEYS = {*_RANGE_KEYS, "choice"}
 Owned: TypeAlias = Mapping[str, Mapping[str, Parameter]]
 """Parameters by owner, then by name."""
 
@@ -39,10 +33,11 @@ def parse_space(
     """
     if preset not in PRESETS:
         raise ValueError(unknown("preset", preset, PRESETS))
-    every = {owner: p for loss in losses for owner, p in owners(loss).items()}
-    every |= {network: ALL_OWNERS[network] for network in networks}
-    scoped = {name: value for name, value in table.items() if name in ALL_OWNERS}
-    plain = {name: value for name, value in table.items() if name not in ALL_OWNERS}
+    known = all_owners()
+    every = {owner: e.parameters for loss in losses for owner, e in owners(loss).items()}
+    every |= {network: known[network].parameters for network in networks}
+    scoped = {name: value for name, value in table.items() if name in known}
+    plain = {name: value for name, value in table.items() if name not in known}
     for owner, values in scoped.items():
         if not isinstance(values, Mapping):
             raise ValueError(f"{owner} = {shown(values)} is not a table; write [space.{owner}]")
@@ -68,50 +63,11 @@ def _parse_scoped(owner: str, values: Mapping[str, Any], active: Owned) -> dict[
         raise ValueError(f"[space.{owner}]: no study of this sweep uses {owner!r}")
     for name in values:
         if name not in active[owner]:
-            if (owner, name) == ("adam_literal", "beta2"):
-                raise ValueError(f"{owner}.{name}: {ONE_DECAY}")
             raise ValueError(unknown(f"parameter of {owner}", name, active[owner]))
     return {
         name: parse_domain(f"{owner}.{name}", value, active[owner][name])
         for name, value in values.items()
     }
-
-
-def parse_domain(name: str, value: Any, parameter: Parameter) -> Domain:
-    """One entry: a fixed value, ``{ low, high, log, step }`` or ``{ choice = […] }``."""
-    if not isinstance(value, Mapping):
-        return Fixed(_value(name, value, parameter))
-    if "choice" in value:
-        _only(name, value, ("choice",))
-        if not isinstance(value["choice"], list | tuple):
-            raise ValueError(f"{name}: choice = {shown(value['choice'])} is not a list")
-        choices = tuple(_value(name, option, parameter) for option in value["choice"])
-        return _single(_named(name, Choice, choices))
-    _only(name, value, _RANGE_KEYS)
-    if not {"low", "high"} <= set(value):
-        raise ValueError(f"{name}: a range needs low and high, or write {{ choice = […] }}")
-    if parameter.kind not in (int, float) or parameter.options is not None:
-        raise ValueError(f"{name}: a range makes no sense for {parameter.valid}; use choice = […]")
-    low, high = (parameter.check(f"{name}: {key}", value[key]) for key in ("low", "high"))
-    log, step = value.get("log", False), value.get("step")
-    if not isinstance(log, bool):
-        raise ValueError(f"{name}: log = {shown(log)} is not true or false")
-    if step is not None:
-        step = Parameter(None, "", low=0.0, open_low=True).check(f"{name}: step", step)
-    return _single(_named(name, Range, low, high, log, step, parameter.kind is int))
-
-
-def _value(name: str, value: Any, parameter: Parameter) -> Value:
-    if value == NONE and parameter.optional:
-        return None
-    return parameter.check(name, tuple(value) if isinstance(value, list) else value)
-
-
-def _single(domain: Range | Choice) -> Domain:
-    """What leaves nothing to choose is no dimension of a search."""
-    if isinstance(domain, Choice):
-        return Fixed(domain.options[0]) if len(domain.options) == 1 else domain
-    return Fixed(domain.low) if domain.low == domain.high else domain
 
 
 def _branches(
@@ -127,7 +83,7 @@ def _branches(
         if name not in every[owner]:
             continue
         parameter = every[owner][name]
-        domain = PRESETS[preset].domains.get(owner, {}).get(name, Fixed(parameter.default))
+        domain = PRESETS[preset].domain(owner, name, parameter) or Fixed(parameter.default)
         given = scoped.get(owner, {}).get(name, plain.get(name))
         found |= set(options(domain if given is None else parse_domain(name, given, parameter)))
     return found
@@ -142,27 +98,12 @@ def _owners_of(name: str, value: Any, active: Owned, every: Owned) -> list[str]:
     if found:
         return found
     idle = [owner for owner, parameters in every.items() if name in parameters]
-    if name == "beta2" and "adam_literal" in active:
-        raise ValueError(f"{name}: {ONE_DECAY}")
     if idle:
         raise ValueError(f"{name} belongs to {', '.join(idle)}: this sweep never uses it")
-    owning = [owner for owner, parameters in ALL_OWNERS.items() if name in parameters]
+    owning = [owner for owner, entry in all_owners().items() if name in entry.parameters]
     if owning:
         raise ValueError(f"{name} belongs to {', '.join(owning)}: nothing in this sweep has it")
-    if isinstance(value, Mapping) and not _DOMAIN_KEYS & set(value):
+    if isinstance(value, Mapping) and not set(DOMAIN_KEYS) & set(value):
         raise ValueError(unknown("table [space]", name, active))
     known = dict.fromkeys(n for parameters in active.values() for n in parameters)
     raise ValueError(unknown("parameter", name, known))
-
-
-def _only(name: str, value: Mapping[str, Any], valid: Sequence[str]) -> None:
-    for key in value:
-        if key not in valid:
-            raise ValueError(f"{name}: {unknown('key', key, valid)}")
-
-
-def _named(name: str, kind: type[Choice] | type[Range], *arguments: Any) -> Range | Choice:
-    try:
-        return kind(*arguments)
-    except ValueError as error:
-        raise ValueError(f"{name}: {error}") from None

@@ -8,125 +8,87 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from spaces.domains import Choice, Domain, Fixed, Range
+from spaces.domains import Choice, Domain, Fixed, parse_domain
 from spaces.space import Group, Space
 from trainable.catalog import (
     DATASETS,
     LOSSES,
     NETWORKS,
+    NOISE_KINDS,
     OPTIMISER,
+    REFINED,
     SCHEDULES,
     TARGETS,
+    Entry,
     Parameter,
     Value,
     unknown,
 )
-from trainable.references import reference_parameters
+from trainable.parameters import Setting
 
 OPTIMISER_OWNER = "optimiser"
 Domains = Mapping[str, Mapping[str, Domain]]
 """Domains by owner (loss, target, schedule network or ``optimiser``), then by parameter."""
 
-REFINED: dict[str, Mapping[str, Parameter]] = {
-    name: {n: p for n, p in entry.parameters.items() if (name, n) != ("adam_literal", "beta2")}
-    for name, entry in TARGETS.items()
-    if name in LOSSES["adam_elr"].parameters["target"].options  # type: ignore[operator]
-}
-"""Parameters of adam_elr's targets. adam_literal has one beta: its beta2 could only repeat it."""
-
-ALL_OWNERS: dict[str, Mapping[str, Parameter]] = {
-    **{name: entry.parameters for name, entry in LOSSES.items()},
-    OPTIMISER_OWNER: OPTIMISER.parameters,
-    **REFINED,
-    **{name: entry.parameters for name, entry in SCHEDULES.items()},
-    **{name: entry.parameters for name, entry in NETWORKS.items()},
-}
-"""Everything that has parameters: the tables a sweep file may write under ``[space]``."""
-
-_MOMENTS: dict[str, Domain] = {
-    "beta1": Range(0.5, 0.95),
-    "beta2": Choice((0.9, 0.99, 0.999)),
-    "eps": Range(1e-8, 1e-3, log=True),
-}
-_LAM: dict[str, Domain] = {"lam": Range(0.5, 10.0, log=True)}
-_OPTIMISER: dict[str, Domain] = {
-    "lr": Range(0.005, 0.1, log=True),
-    "weight_decay": Range(1e-4, 5e-3, log=True),
-    "lr_schedule": Choice(("multistep", "cosine_warm_restarts")),
-}
-
-_LOSSES: Domains = {
-    "bootstrap_soft": {"beta": Range(0.5, 0.99)},
-    "bootstrap_hard": {"beta": Range(0.5, 0.99)},
-    "gce": {"q": Range(0.1, 0.95)},
-    "sce": {"alpha": Range(0.01, 10.0, log=True), "beta": Range(0.05, 5.0, log=True)},
-    "elr": {**_LAM, "beta": Range(0.5, 0.99)},
-    "adam_elr": _LAM,
-    "adam": _MOMENTS,
-    "adam_literal": {"beta1": Range(0.5, 0.95), "eps": Range(1e-3, 0.1, log=True)},
-    "adam_scalar": _MOMENTS,
-    "amsgrad": _MOMENTS,
-    "nadam": {"beta1": Range(0.5, 0.95), "look_ahead": Range(0.1, 2.0)},
-    "adabelief": {**_MOMENTS, "eps": Range(1e-3, 0.1, log=True)},
-    "ademamix": {**_MOMENTS, "beta3": Range(0.9, 0.99), "alpha": Range(0.1, 5.0, log=True)},
-    "lion": {"beta1": Range(0.5, 0.95), "beta2": Range(0.5, 0.99)},
-}
-"""What is worth searching of each loss and target; cross-entropy and forward have nothing."""
-
-_SCHEDULES: Domains = {
-    "multistep": {"gamma": Range(0.01, 0.5, log=True)},
-    "cosine": {"eta_min": Range(1e-5, 1e-3, log=True)},
-    "cosine_warm_restarts": {"t_mult": Choice((1, 2)), "eta_min": Range(1e-5, 1e-3, log=True)},
-    "one_cycle": {"warm_up": Range(0.1, 0.5)},
-}
+_OPTIMISER = {OPTIMISER_OWNER: OPTIMISER}
 
 
 @dataclass(frozen=True)
 class Preset:
-    """What varies (``domains``) over the reference settings."""
+    """What varies over the reference settings."""
 
     summary: str
-    domains: Domains = field(default_factory=dict)
+    searched: tuple[Mapping[str, Entry], ...] = ()
+    """The tables whose entries are searched, over what each says is worth it."""
+    all_options: tuple[str, ...] = ()
+    """Parameters that may be any of their options."""
+    fixed: Mapping[str, Value] = field(default_factory=dict)
+
+    def domain(self, owner: str, name: str, parameter: Parameter) -> Domain | None:
+        """What a parameter varies over; None: it stays at its reference value."""
+        if name in self.fixed:
+            return Fixed(self.fixed[name])
+        if name in self.all_options and parameter.options:
+            return Choice(tuple(parameter.options))
+        if parameter.search is None or not any(owner in table for table in self.searched):
+            return None
+        return parse_domain(f"{owner}.{name}", parameter.search, parameter)
 
     def max_epochs(self, dataset: str) -> int:
         """The budget of a trial, for sweep files that give none."""
-        schedule = self.domains.get(OPTIMISER_OWNER, {}).get("lr_schedule")
+        multistep = self.fixed.get("lr_schedule") == "multistep"
         info = DATASETS[dataset]
-        return info.multistep_epochs if schedule == Fixed("multistep") else info.epochs
+        return info.multistep_epochs if multistep else info.epochs
 
+
+_USUAL = (LOSSES, TARGETS, _OPTIMISER)
 
 PRESETS: dict[str, Preset] = {
     "default": Preset(
         "the loss's own parameters, lr, weight decay and the two schedules of the paper",
-        {**_LOSSES, OPTIMISER_OWNER: _OPTIMISER},
+        _USUAL,
     ),
     "targets": Preset(
         "as default, and which target adam_elr has, each with its own parameters",
-        {
-            **_LOSSES,
-            OPTIMISER_OWNER: _OPTIMISER,
-            "adam_elr": {**_LAM, "target": Choice(tuple(REFINED))},
-        },
+        _USUAL,
+        all_options=("target",),
     ),
     "schedules": Preset(
         "as default, but over every schedule, each with its own parameters",
-        {
-            **_LOSSES,
-            **_SCHEDULES,
-            OPTIMISER_OWNER: {**_OPTIMISER, "lr_schedule": Choice(tuple(SCHEDULES))},
-        },
+        (*_USUAL, SCHEDULES),
+        all_options=("lr_schedule",),
     ),
     "loss": Preset(
         "the loss's own parameters only, everything else as in paper_star",
-        _LOSSES,
+        (LOSSES, TARGETS),
     ),
     "paper": Preset(
-        "nothing varies: the paper's settings with MultiStepLR",
-        {OPTIMISER_OWNER: {"lr_schedule": Fixed("multistep")}},
+        "nothing varies: the papers' settings with MultiStepLR",
+        fixed={"lr_schedule": "multistep"},
     ),
     "paper_star": Preset(
-        "nothing varies: the paper's settings with CosineAnnealingWarmRestarts (its star)",
-        {OPTIMISER_OWNER: {"lr_schedule": Fixed("cosine_warm_restarts")}},
+        "nothing varies: the papers' settings with CosineAnnealingWarmRestarts (the star)",
+        fixed={"lr_schedule": "cosine_warm_restarts"},
     ),
 }
 
@@ -134,33 +96,58 @@ PRESETS: dict[str, Preset] = {
 def reference_setting(
     loss: str, dataset: str, noise_kind: str, max_epochs: int, target: str = "adam"
 ) -> dict[str, dict[str, Fixed]]:
-    """The reference value of every parameter, by owner.
+    """The reference value of every parameter that a study may have, by owner.
 
-    The paper's: lr 0.02, momentum 0.9, weight decay 1e-3, batches of 128; GCE's own lr 0.01 and
-    weight decay 1e-4. Milestones are ELR's, [40, 80] of 120 epochs (CIFAR-100: [80, 120] of 150),
-    in proportion to ``max_epochs``, and so is the start of GCE's truncation; T_0 is about 10, so
-    that the budget ends with a cycle (:func:`_cycle`). The weight lam of adam_elr is that for
-    ``target``.
+    That of the loss's references, else of the owner's own, else the default; epochs in proportion
+    to ``max_epochs``, but for T_0, which is about 10, so that the budget ends with a cycle
+    (:func:`_cycle`). The weight lam of adam_elr is that for ``target``. Raises ValueError for a
+    name that the catalogue does not have.
     """
-    milestones = tuple(sorted({_epoch(f, max_epochs) for f in DATASETS[dataset].milestones}))
-    own = reference_parameters(loss, dataset, noise_kind, target)
-    if isinstance(truncate_from := own.get("truncate_from"), int):
-        share = truncate_from / DATASETS[dataset].multistep_epochs
-        own["truncate_from"] = _epoch(share, max_epochs)
-    given: dict[str, Mapping[str, Value]] = {
-        OPTIMISER_OWNER: {"lr": 0.01, "weight_decay": 1e-4} if loss == "gce" else {},
-        "multistep": {"milestones": milestones},
-        "cosine_warm_restarts": {"t_0": _cycle(max_epochs)},
-        **{name: reference_parameters(loss, dataset, noise_kind, name) for name in REFINED},
-        loss: own,
+    for what, name, table in (
+        ("loss", loss, LOSSES),
+        ("data set", dataset, DATASETS),
+        ("noise kind", noise_kind, NOISE_KINDS),
+        ("target", target, TARGETS),
+    ):
+        if name not in table:
+            raise ValueError(unknown(what, name, table))
+    info = DATASETS[dataset]
+    asked = (dataset, _nearest(info.num_classes), noise_kind)
+    milestones = tuple(sorted({_epoch(share, max_epochs) for share in info.milestones}))
+    of_budget: dict[str, dict[str, Setting]] = {
+        "multistep": {"milestones": (milestones, None)},
+        "cosine_warm_restarts": {"t_0": (_cycle(max_epochs), None)},
     }
-    return {
-        owner: {
-            name: Fixed(given.get(owner, {}).get(name, parameter.default))
-            for name, parameter in parameters.items()
+    of_loss = LOSSES[loss].referenced(*asked)
+    setting = {}
+    for owner, entry in owners(loss).items():
+        given = {**entry.referenced(*asked), **of_budget.get(owner, {}), **of_loss}
+        setting[owner] = {
+            name: Fixed(_scaled(*given[name], parameter, max_epochs))
+            if name in given
+            else Fixed(parameter.default)
+            for name, parameter in entry.parameters.items()
         }
-        for owner, parameters in owners(loss).items()
-    }
+    own = setting[loss]
+    if "target" in own:
+        own["target"] = Fixed(target)
+        if isinstance(lam := own["lam"].value, float):
+            own["lam"] = Fixed(TARGETS[target].lam_share * lam)
+    return setting
+
+
+def _nearest(classes: int) -> int:
+    """The number of classes that has settings, nearest in proportion; 10 for what is not known."""
+    return min((10, 100), key=lambda known: abs(math.log(known / max(classes, 1))))
+
+
+def _scaled(value: Value, epochs: int | None, parameter: Parameter, max_epochs: int) -> Value:
+    """A value that is set for a budget of ``epochs``, in proportion to another budget."""
+    if not parameter.in_epochs or epochs is None:
+        return value
+    if isinstance(value, tuple):
+        return tuple(sorted({_epoch(v / epochs, max_epochs) for v in value}))
+    return _epoch(value / epochs, max_epochs) if isinstance(value, int) else value
 
 
 def _epoch(share: float, max_epochs: int) -> int:
@@ -179,12 +166,17 @@ def _cycle(max_epochs: int) -> int:
     return min(range(7, 14), key=lambda length: (-max_epochs % length, abs(length - 10)))
 
 
-def owners(loss: str) -> dict[str, Mapping[str, Parameter]]:
-    """Parameters of everything a study of ``loss`` may use, by owner. Raises ValueError."""
+def all_owners() -> dict[str, Entry]:
+    """Everything that has parameters: the tables a sweep file may write under ``[space]``."""
+    return {**LOSSES, **_OPTIMISER, **REFINED, **SCHEDULES, **NETWORKS}
+
+
+def owners(loss: str) -> dict[str, Entry]:
+    """The entries of everything a study of ``loss`` may use. Raises ValueError."""
     if loss not in LOSSES:
         raise ValueError(unknown("loss", loss, LOSSES))
     targets = REFINED if "target" in LOSSES[loss].parameters else {}
-    return {name: ALL_OWNERS[name] for name in (loss, OPTIMISER_OWNER, *targets, *SCHEDULES)}
+    return {loss: LOSSES[loss], **_OPTIMISER, **targets, **SCHEDULES}
 
 
 def options(domain: Domain) -> tuple[str, ...]:
@@ -210,12 +202,12 @@ def build_space(
     """
     if preset not in PRESETS:
         raise ValueError(unknown("preset", preset, PRESETS))
-    layers = (PRESETS[preset].domains, overrides or {})
+    layers = (_preset_domains(loss, PRESETS[preset]), overrides or {})
     targets = options(_topmost(loss, "target", Fixed("adam"), layers))
     target = "adam" if "adam" in targets else targets[0]
     reference = reference_setting(loss, dataset, noise_kind, max_epochs, target)
-    layers_of = ALL_OWNERS[network]
-    reference[network] = {name: Fixed(parameter.default) for name, parameter in layers_of.items()}
+    sizes = NETWORKS[network].parameters
+    reference[network] = {name: Fixed(parameter.default) for name, parameter in sizes.items()}
     domains = {
         owner: {name: _topmost(owner, name, domain, layers) for name, domain in fixed.items()}
         for owner, fixed in reference.items()
@@ -234,6 +226,17 @@ def build_space(
     }
     space = Space(groups)
     return space, space.nearest(values)
+
+
+def _preset_domains(loss: str, preset: Preset) -> Domains:
+    return {
+        owner: {
+            name: domain
+            for name, parameter in entry.parameters.items()
+            if (domain := preset.domain(owner, name, parameter))
+        }
+        for owner, entry in owners(loss).items()
+    }
 
 
 def _topmost(owner: str, name: str, domain: Domain, layers: tuple[Domains, ...]) -> Domain:

@@ -13,7 +13,7 @@ from pydantic import PlainSerializer, PlainValidator
 from trainable.data.sets import DataConfig, OwnData, data_class, make_data
 from trainable.noise.base import Noise
 from trainable.noise.kinds import NOISE_KINDS, make_noise
-from trainable.parameters import shown, unknown
+from trainable.wording import shown, unknown
 
 
 def listed(value: Any) -> Any:

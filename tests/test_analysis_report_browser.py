@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from analysis.report.style import LOOKS
+from analysis.report.style import looks
 from analysis.report.write import write_report
 from tests.browser import CHROMIUM, chromium
 from tests.recorded import epoch_row, record_sweep, trial_row, write_results
@@ -77,11 +77,11 @@ def test_charts_are_drawn_only_as_they_come_into_view(page, report):
 
 def test_charts_follow_the_colour_scheme_while_the_page_is_open(page, report):
     open_whole(page, report)
-    assert {rgb(LOOKS[loss].light) for loss in ("ce", "elr", "adam_elr")} <= colours(
+    assert {rgb(looks()[loss].light) for loss in ("ce", "elr", "adam_elr")} <= colours(
         page, "learning-0"
     )
     page.resize(1280, 60_000, dark=True)
-    dark = [rgb(LOOKS[loss].dark) for loss in ("ce", "elr", "adam_elr")]
+    dark = [rgb(looks()[loss].dark) for loss in ("ce", "elr", "adam_elr")]
     page.wait(
         "document.querySelector('#learning-0 .js-line').closest('svg')"
         f".innerHTML.includes('{dark[0]}')"

@@ -9,6 +9,7 @@ from optuna.distributions import CategoricalDistribution, FloatDistribution
 from optuna.trial import TrialState, create_trial
 
 from analysis.frames.learning import response_curve
+from analysis.frames.published import Deviation
 from analysis.report.contents import PLANS, Numbers, figure_sections
 from analysis.report.figures import space as space_figures
 from analysis.report.figures.accuracy import accuracy_charts
@@ -19,7 +20,7 @@ from analysis.report.figures.learning import (
     memorization_charts,
     response_charts,
 )
-from analysis.report.style import LOOKS, MUTED, loss_name, named, study_titles
+from analysis.report.style import MUTED, looks, loss_name, named, study_titles
 from analysis.results import load_results
 from spaces.load import dump_sweep, load_sweep
 from tests.recorded import record_sweep, trial_row, write_results
@@ -74,7 +75,7 @@ def test_sections_that_compare_losses_have_a_chart_for_each_setting(sections):
 
 
 def test_a_loss_has_one_colour_in_all_figures(sections):
-    names = {loss_name(loss): look for loss, look in LOOKS.items()}
+    names = {loss_name(loss): look for loss, look in looks().items()}
     seen = set()
     for section in sections.values():
         for chart in section.charts:
@@ -128,7 +129,8 @@ def test_accuracy_draws_means_whiskers_and_what_papers_print():
     (printed,) = traces(chart, "ELR, published")
     assert (printed.x, printed.marker.symbol) == ((80.0,), "square-open")
     assert chart.says.endswith("Open marks are what papers print for the same method.")
-    (chart,) = accuracy_charts(table.assign(differs_in="tiny_cnn instead of resnet34"), NAMES)
+    otherwise = (Deviation("tiny_cnn", "resnet34"),)
+    (chart,) = accuracy_charts(table.assign(differs_in=[otherwise] * 2), NAMES)
     assert chart.says.endswith("for the same method, under another protocol: see below.")
     low, high = chart.plot.layout.xaxis.range
     assert low < 80 < 91 < high
@@ -264,12 +266,10 @@ def test_table_behind_a_long_curve_is_short_and_ends_with_the_last_epoch():
 def test_many_losses_are_summed_up_by_their_ends():
     tables = [
         curve_rows([0], test_accuracy=[0.5, 0.1 * k]).assign(loss=loss)
-        for k, loss in enumerate(LOOKS, start=1)
+        for k, loss in enumerate(looks(), start=1)
     ]
     (chart,) = learning_charts(pd.concat(tables))
-    assert chart.says == (
-        "After the last epoch: from Adam-refined ELR 10.00% to Bootstrap (hard) 80.00%."
-    )
+    assert chart.says == ("After the last epoch: from CE 10.00% to Adam-refined ELR 80.00%.")
 
 
 def test_memorisation_leaves_out_what_is_undefined():
@@ -430,7 +430,7 @@ def test_parallel_places_values_on_their_axes():
     assert chosen.x == pytest.approx((0.5, 0.25, 1.0, 1.0, None))
     assert chosen.y == (0, 1, 2, 3, None)
     assert stopped.x == pytest.approx((0.0, 1.0, 0.0, 0.0, None))
-    assert chosen.line.color == LOOKS["elr"].light
+    assert chosen.line.color == looks()["elr"].light
     assert chart.plot.layout.yaxis.ticktext == ("lam", "beta1", "lr_schedule", "accuracy")
     written = [label.text for label in chart.plot.layout.annotations]
     assert written == ["1", "100", "0.5", "0.9", "a", "b", "c", "60.00%", "80.00%"]

@@ -7,24 +7,24 @@ import pandas as pd
 import plotly.graph_objects as go
 import pytest
 
-from analysis.printed.tables import METHODS
 from analysis.report.legend import SYMBOLS, legend
 from analysis.report.page import Markup, join, paragraph, table, tag
 from analysis.report.style import (
     CARD,
     INK,
-    LOOKS,
     LOST,
     MUTED,
+    PALETTE,
     SPENT,
     dark_colours,
     in_order,
+    looks,
     noise_names,
     signed,
     study_titles,
 )
 from tests.recorded import trial_row
-from trainable.catalog import LOSSES
+from trainable.catalog import LOSSES, LossEntry
 from trainable.noise import make_noise
 
 CSS = files("analysis.report").joinpath("page.css").read_text()
@@ -107,14 +107,21 @@ def contrast(one, two):
 
 
 def test_every_loss_has_a_look_of_its_own():
-    assert set(LOOKS) == set(LOSSES)
-    assert set(LOOKS) < set(METHODS)
+    assert set(looks()) == set(LOSSES)
     for name in ("light", "dark", "dash", "symbol"):
-        assert len({getattr(look, name) for look in LOOKS.values()}) == len(LOOKS)
-    assert len(dark_colours()) == len(LOOKS) + 7
+        assert len({getattr(look, name) for look in PALETTE}) == len(PALETTE)
+    assert len(dark_colours()) == len(PALETTE) + 7
 
 
-@pytest.mark.parametrize("look", [*LOOKS.values(), INK, MUTED, SPENT, LOST])
+def test_losses_past_the_palette_have_looks_of_their_own(monkeypatch):
+    first = looks()
+    for i in range(2 * len(PALETTE)):
+        monkeypatch.setitem(LOSSES, f"own{i}", LossEntry("one more", label=f"own {i}"))
+    assert len(set(looks().values())) == len(LOSSES)
+    assert {loss: look for loss, look in looks().items() if loss in first} == first
+
+
+@pytest.mark.parametrize("look", [*PALETTE, INK, MUTED, SPENT, LOST])
 def test_colours_stand_out_on_both_pages(look):
     assert contrast(look.light, CARD.light) >= 3
     assert contrast(look.dark, CARD.dark) >= 3
@@ -166,4 +173,4 @@ def test_legend_is_left_out_where_a_figure_has_none():
 
 
 def test_legend_can_draw_every_marker_in_use():
-    assert {look.symbol for look in LOOKS.values()} <= set(SYMBOLS)
+    assert {look.symbol for look in PALETTE} <= set(SYMBOLS)

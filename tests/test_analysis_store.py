@@ -8,7 +8,7 @@ import pytest
 
 from analysis import store
 from analysis.results import load_results
-from analysis.schema import EPOCH_COLUMNS, PARAMETER_COLUMNS, TRIAL_COLUMNS, describe
+from analysis.schema import EPOCH_COLUMNS, TRIAL_COLUMNS, describe, parameter_columns
 from analysis.store import ResultsError, ResultsWriter
 from tests.recorded import epoch_row, trial_row, write_results
 from trainable.folder.storage import Folder
@@ -218,9 +218,9 @@ def test_latest_rows_prefers_attempt_then_arrival():
 
 
 def test_schema_documents_every_column():
-    names = [column.name for column in (*TRIAL_COLUMNS, *PARAMETER_COLUMNS.values())]
+    names = [column.name for column in (*TRIAL_COLUMNS, *parameter_columns().values())]
     assert len(set(names)) == len(names)
-    text = describe([*TRIAL_COLUMNS, *EPOCH_COLUMNS, *PARAMETER_COLUMNS.values()])
+    text = describe([*TRIAL_COLUMNS, *EPOCH_COLUMNS, *parameter_columns().values()])
     assert all(f"`{name}`" in text for name in [*names, *METRIC_COLUMNS])
     assert all(column.meaning for column in (*TRIAL_COLUMNS, *EPOCH_COLUMNS))
 

@@ -2,19 +2,13 @@
 
 import ast
 import graphlib
-import re
 import subprocess
 import sys
 import tomllib
 from collections.abc import Iterator
-from functools import cache
 from pathlib import Path
-from pkgutil import resolve_name
 
 import pytest
-
-import search.__main__
-from trainable.folder import layout
 
 ROOT = Path(__file__).parents[1]
 PACKAGES = ("trainable", "spaces", "analysis", "search")
@@ -22,8 +16,8 @@ MODULES = [path for package in PACKAGES for path in sorted((ROOT / package).rglo
 NAMES = [str(path.relative_to(ROOT)) for path in MODULES]
 ROOMS = {
     "trainable": (
-        ("wording", "metrics", "folder", "seeds"), ("parameters",), ("data",), ("noise",),
-        ("catalog",), ("config",), ("references", "targets", "network"), ("losses",), ("trial",),
+        ("wording", "metrics", "folder", "seeds"), ("parameters",), ("data", "entries"),
+        ("noise",), ("catalog",), ("config",), ("targets", "network"), ("losses",), ("trial",),
     ),
     "spaces": (
         ("strategies", "domains", "tables"), ("space", "sections"), ("presets",), ("overrides",),
@@ -40,7 +34,7 @@ ROOMS = {
 """The rooms (folders and flat files) of each package by floor, the ground floor first: a room
 imports from the floors below its own."""
 PURE = (
-    "trainable/parameters.py", "trainable/catalog.py", "trainable/config.py",
+    "trainable/parameters.py", "trainable/entries/", "trainable/catalog.py", "trainable/config.py",
     "trainable/metrics.py", "trainable/seeds.py", "trainable/losses/", "trainable/targets/",
     "spaces/strategies.py", "spaces/domains.py", "spaces/space.py", "spaces/presets.py",
     "spaces/tables.py", "spaces/sections.py", "search/studies/",
@@ -73,18 +67,12 @@ for package in {packages}:
 """
 
 
-@cache
 def tree(path: Path) -> ast.Module:
     return ast.parse(path.read_text(encoding="utf-8"))
 
 
-@cache
-def imports(path: Path) -> tuple[tuple[str, int], ...]:
-    """Every module imported anywhere in a file, and every name from one, with its line."""
-    return tuple(_imports(path))
-
-
-def _imports(path: Path) -> Iterator[tuple[str, int]]:
+def imports(path: Path) -> Iterator[tuple[str, int]]:
+    """Every module imported anywhere in a file, with its line."""
     for node in ast.walk(tree(path)):
         if isinstance(node, ast.Import):
             yield from ((alias.name, node.lineno) for alias in node.names)
@@ -154,22 +142,6 @@ def test_pure_rooms_know_no_ray_no_file_and_no_clock(path):
     assert not impure + opened
 
 
-@pytest.mark.parametrize("path", MODULES, ids=NAMES)
-def test_the_layout_alone_names_the_files_of_a_results_folder(path):
-    """Any text that is or holds such a name, but for docstrings and sentences."""
-    if path.name == "layout.py":
-        return
-    names = {getattr(layout, name) for name in vars(layout) if re.fullmatch("[A-Z][A-Z_]+", name)}
-    files = {name for name in names if "." in name}
-    for node in ast.walk(tree(path)):
-        if isinstance(node, ast.Constant) and isinstance(node.value, str):
-            parts = set(node.value.split("/"))
-            assert not parts & files, f"{path}:{node.lineno}: {node.value!r}"
-        if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Div):
-            inside = {n.value for n in (node.left, node.right) if isinstance(n, ast.Constant)}
-            assert not inside & names, f"{path}:{node.lineno}: {ast.unparse(node)}"
-
-
 def is_call_of(node: ast.AST, name: str) -> bool:
     return isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == name
 
@@ -180,24 +152,6 @@ def test_ray_and_torch_are_imported_where_they_belong(path):
     top = {module.partition(".")[0] for module, _ in imports(path)}
     assert "ray" not in top or name.startswith(RAY_MAY_BE_IN)
     assert not top & {"torch", "torchvision"} or name.startswith(TORCH_MAY_BE_IN)
-
-
-@pytest.mark.parametrize("path", MODULES, ids=NAMES)
-def test_private_names_of_others_are_used_in_one_file(path):
-    """Ray's and Optuna's, that is: torch's come with the version that is tested."""
-    if path == ROOT / "search" / "compat.py":
-        return
-    assert not [n for n, _ in imports(path) if re.search(r"^(ray|optuna)\b.*\._[a-z]", n)]
-    own = {n.attr for n in ast.walk(tree(path)) if isinstance(n, ast.Attribute) and is_self(n)}
-    own |= {n.name for n in ast.walk(tree(path)) if isinstance(n, ast.FunctionDef)}
-    for node in ast.walk(tree(path)):
-        if isinstance(node, ast.Attribute) and re.match("_[a-z]", node.attr) and not is_self(node):
-            known = node.attr in {*own, "_replace"} or ast.unparse(node.value) == "torch"
-            assert known, f"{path}:{node.lineno}: {ast.unparse(node)}"
-
-
-def is_self(node: ast.Attribute) -> bool:
-    return isinstance(node.value, ast.Name) and node.value.id in ("self", "cls")
 
 
 @pytest.mark.parametrize("path", MODULES, ids=NAMES)
@@ -229,11 +183,6 @@ def is_guard(node: ast.stmt) -> bool:
     return isinstance(node, ast.If) and ast.unparse(node.test).startswith(
         ("TYPE_CHECKING", "__name__ ==")
     )
-
-
-def test_the_installed_command_is_that_of_the_search_package():
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    assert resolve_name(project["scripts"]["elr-tune"]) is search.__main__.main
 
 
 def test_every_package_is_installed_and_there_are_no_others():

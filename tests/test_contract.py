@@ -24,13 +24,21 @@ from search.driver import runner
 from search.studies.sweep import Sweep
 from spaces.domains import Choice, Fixed, Range
 from spaces.load import SpecError, parse_sweep
-from spaces.presets import ALL_OWNERS, PRESETS, REFINED
+from spaces.presets import PRESETS, all_owners
 from spaces.strategies import EARLY_STOPPING, SAMPLERS
 from spaces.sweep import SweepSpec
 from tests.archives import accept_files, write_cifar10, write_cifar100, write_fashion_mnist
 from tests.own_images import write_arrays
 from tests.simulated import Driver
-from trainable.catalog import DATASETS, LOSSES, NETWORKS, NOISE_KINDS, SCHEDULES, TARGETS, Entry
+from trainable.catalog import (
+    DATASETS,
+    LOSSES,
+    NETWORKS,
+    NOISE_KINDS,
+    REFINED,
+    SCHEDULES,
+    Entry,
+)
 from trainable.data import load_dataset
 from trainable.trial.prepare import prepare
 from trainable.trial.trial_loss import build_trainer
@@ -136,7 +144,7 @@ def root(tmp_path_factory):
 
 @pytest.mark.parametrize(("table", "name"), MEMBERS)
 def test_member_is_documented(table, name):
-    entry = (TARGETS if table == "target" else TABLES[table])[name]
+    entry = TABLES[table][name]
     assert entry if isinstance(entry, str) else entry.summary
     parameters = entry.parameters if isinstance(entry, Entry) else {}
     assert all(parameter.meaning for parameter in parameters.values())
@@ -157,7 +165,7 @@ def test_member_searches_only_what_it_accepts(table, name):
     for cell in sweep(*naming(table, name)).cells():
         for group in cell.space.groups:
             for parameter_name, domain in group.domains.items():
-                parameter = ALL_OWNERS[group.owner][parameter_name]
+                parameter = all_owners()[group.owner].parameters[parameter_name]
                 for value in ends(domain):
                     assert parameter.check(parameter_name, value) == value
         assert cell.space.nearest(cell.reference) == cell.reference

@@ -21,7 +21,7 @@ import analysis.__main__
 import search.__main__
 from recorded import record_sweep
 from spaces.load import parse_sweep
-from spaces.presets import ALL_OWNERS, PRESETS, REFINED
+from spaces.presets import all_owners, reference_setting
 from spaces.strategies import EARLY_STOPPING, SAMPLERS
 from trainable.catalog import (
     DATASETS,
@@ -29,12 +29,12 @@ from trainable.catalog import (
     NETWORKS,
     NOISE_KINDS,
     OPTIMISER,
+    REFINED,
     SCHEDULES,
     TARGETS,
     Entry,
 )
 from trainable.network.networks import build_network
-from trainable.references import reference_parameters
 
 ROOT = Path(__file__).parents[1]
 PACKAGES = ("trainable", "spaces", "analysis", "search")
@@ -221,7 +221,11 @@ def test_trainable_readme_has_the_reference_settings(
 ) -> None:
     for loss, cells in rows("| loss | cifar10 symmetric |").items():
         given = numbers(cells[column])
-        expected = reference_parameters(loss, dataset, noise_kind)
+        owners = reference_setting(
+            loss, dataset, noise_kind, 150 if dataset == "cifar100" else 120
+        )
+        expected = {name: f.value for own in owners.values() for name, f in own.items()}
+        expected |= {name: fixed.value for name, fixed in owners[loss].items()}
         assert given == {name: expected[name] for name in given}
         assert given
 
@@ -230,9 +234,10 @@ def test_spaces_readme_tells_what_varies_of_every_loss_and_target():
     found = rows("| loss, target |", "spaces/README.md")
     assert found.keys() == LOSSES.keys() | REFINED.keys()
     for name, (varies, stays) in found.items():
-        searched = set(PRESETS["loss"].domains.get(name, {}))
+        parameters = all_owners()[name].parameters
+        searched = {n for n, parameter in parameters.items() if parameter.search}
         assert set(re.findall(r"`(\w+)`", varies)) == searched
-        rest = ALL_OWNERS[name].keys() - searched
+        rest = parameters.keys() - searched
         assert set(re.findall(r"`(\w+)`", stays.partition(" (")[0])) == rest
 
 

@@ -134,9 +134,9 @@ def test_parse_space_knows_what_the_sweep_s_networks_have():
         ({"milestones": []}, "milestones = () is not an increasing list"),
         (
             {"target": "adam_literal", "adam_literal": {"beta2": 0.999}},
-            "adam_literal.beta2: adam_literal takes one decay for both moments: with two, m /",
+            "unknown parameter of adam_literal 'beta2': did you mean 'beta1'?",
         ),
-        ({"target": "adam_literal", "beta2": 0.999}, "beta2: adam_literal takes one decay for"),
+        ({"target": "adam_literal", "beta2": 0.999}, "beta2 belongs to adam, adam_scalar, ams"),
     ],
 )
 def test_parse_space_says_what_is_wrong(table, message):

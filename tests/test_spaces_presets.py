@@ -6,14 +6,22 @@ import pytest
 
 from spaces.domains import Choice, Fixed
 from spaces.presets import (
-    ALL_OWNERS,
     OPTIMISER_OWNER,
     PRESETS,
-    REFINED,
+    all_owners,
     build_space,
+    owners,
     reference_setting,
 )
-from trainable.catalog import DATASETS, LOSSES, NETWORKS, NOISE_KINDS, SCHEDULES, TARGETS
+from trainable.catalog import (
+    DATASETS,
+    LOSSES,
+    NETWORKS,
+    NOISE_KINDS,
+    REFINED,
+    SCHEDULES,
+    TARGETS,
+)
 from trainable.config import DataConfig, TrialConfig, make_noise
 from trainable.network.schedules import learning_rate
 
@@ -88,11 +96,61 @@ def test_paper_presets_have_elr_s_beta_and_lam(dataset, noise, beta, lam):
         assert (refined["beta1"], refined["lam"], refined["target"]) == (beta, lam, "adam")
 
 
-def test_gce_has_its_own_optimiser_and_truncation():
-    point = only_point("gce", "paper", "cifar10", "symmetric")
-    assert (point["lr"], point["weight_decay"]) == (0.01, 1e-4)
-    assert (point["q"], point["k"], point["truncate_from"]) == (0.7, 0.5, 40)
-    assert only_point("gce", "paper", "cifar100", "symmetric")["truncate_from"] == 80
+@pytest.mark.parametrize(
+    ("loss", "dataset", "expected"),
+    [
+        ("gce", "cifar10", {"lr": 0.01, "weight_decay": 1e-4, "gamma": 0.1, "truncate_from": 40}),
+        ("gce", "cifar100", {"lr": 0.01, "gamma": 0.1, "truncate_from": 80}),
+        ("gce", "digits", {"q": 0.7, "k": 0.5, "truncate_from": None}),
+        ("sce", "cifar10", {"lr": 0.01, "weight_decay": 5e-4, "gamma": 0.1, "nesterov": True}),
+        ("sce", "cifar10", {"alpha": 0.1, "beta": 1.0}),
+        ("sce", "cifar100", {"alpha": 6.0, "beta": 0.1, "nesterov": True}),
+        ("forward", "cifar10", {"lr": 0.1, "weight_decay": 1e-4, "gamma": 0.1}),
+        ("forward", "cifar100", {"lr": 0.1, "weight_decay": 1e-3, "gamma": 0.1}),
+        ("bootstrap_soft", "cifar10", {"beta": 0.95, "lr": 0.02, "weight_decay": 1e-3}),
+        ("bootstrap_hard", "cifar100", {"beta": 0.8, "gamma": 0.01, "nesterov": False}),
+        ("elr", "cifar10", {"nesterov": False, "momentum": 0.9, "batch_size": 128}),
+    ],
+)
+def test_paper_preset_trains_every_loss_as_its_source_does(loss, dataset, expected):
+    point = only_point(loss, "paper", dataset, "symmetric")
+    assert {name: point[name] for name in expected} == expected
+    assert point["milestones"] == ((40, 80) if dataset == "cifar10" else (80, 120)) or (
+        dataset == "digits"
+    )
+
+
+def test_every_reference_names_its_source_and_sets_what_there_is():
+    for owner, entry in {**all_owners(), **TARGETS}.items():
+        known = set(entry.parameters)
+        if owner in LOSSES:
+            known |= {name for other in owners(owner).values() for name in other.parameters}
+        for reference in entry.references:
+            assert reference.source
+            assert set(reference.values) <= known, owner
+
+
+@pytest.mark.parametrize("target", REFINED)
+def test_reference_of_a_refined_target_starts_from_elr_s(target):
+    setting = reference_setting("adam_elr", "cifar100", "symmetric", 150, target)
+    assert setting["adam_elr"]["target"] == Fixed(target)
+    assert setting[target]["beta1"] == Fixed(0.9)
+    lam = {"adam_scalar": 7 / 3, "lion": 3.5}.get(target, 7)
+    assert setting["adam_elr"]["lam"].value == pytest.approx(lam)
+
+
+@pytest.mark.parametrize(
+    ("loss", "dataset", "kind", "target"),
+    [
+        ("elrr", "cifar10", "symmetric", "adam"),
+        ("elr", "cifar11", "symmetric", "adam"),
+        ("elr", "cifar10", "symetric", "adam"),
+        ("adam_elr", "cifar10", "symmetric", "adan"),
+    ],
+)
+def test_reference_setting_refuses_unknown_names(loss, dataset, kind, target):
+    with pytest.raises(ValueError, match="did you mean"):
+        reference_setting(loss, dataset, kind, 120, target)
 
 
 @pytest.mark.parametrize(
@@ -223,18 +281,18 @@ def test_no_preset_varies_the_network_but_a_sweep_may(preset, network):
 def test_no_two_parameters_of_a_trial_share_a_name(loss, schedule):
     """A trial's parameters, and the columns of the results, go by their plain names."""
     for target in REFINED if "target" in LOSSES[loss].parameters else ("",):
-        groups = [ALL_OWNERS[owner] for owner in (loss, OPTIMISER_OWNER, schedule)]
-        groups += [ALL_OWNERS[target]] if target else []
-        for network in NETWORKS:
-            names = [name for group in (*groups, ALL_OWNERS[network]) for name in group]
+        groups = [all_owners()[owner] for owner in (loss, OPTIMISER_OWNER, schedule)]
+        groups += [all_owners()[target]] if target else []
+        for network in NETWORKS.values():
+            names = [name for entry in (*groups, network) for name in entry.parameters]
             assert len(names) == len(set(names)), (target, network)
 
 
 def test_owners_and_parameters_never_share_a_name():
-    parameters = {name for owned in ALL_OWNERS.values() for name in owned}
-    assert not parameters & set(ALL_OWNERS)
+    parameters = {name for entry in all_owners().values() for name in entry.parameters}
+    assert not parameters & set(all_owners())
     tables = (LOSSES, REFINED, SCHEDULES, NETWORKS)
-    assert len(ALL_OWNERS) == sum(map(len, tables)) + 1
+    assert len(all_owners()) == sum(map(len, tables)) + 1
 
 
 @pytest.mark.parametrize(

@@ -126,6 +126,8 @@ def test_entry_complete_lays_what_is_given_over_the_defaults():
 def test_tables_say_what_each_member_is():
     for table in (LOSSES, TARGETS, SCHEDULES, NETWORKS):
         assert all(entry.summary for entry in table.values())
+    for table in (LOSSES, TARGETS, SCHEDULES):
+        assert all(callable(entry.builder()) for entry in table.values())
     assert all(NOISE_KINDS.values())
     assert all(info.summary for info in DATASETS.values())
     assert all(LOSSES[name].source for name in LOSSES if name != "ce")

@@ -401,7 +401,7 @@ def without_values(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Trainer]:
     monkeypatch.setattr("trainable.trial.trainer.initialise", lambda network, generator: None)
     monkeypatch.setattr("trainable.network.evaluate.autocast", lambda device, dtype: nullcontext())
     monkeypatch.setattr("trainable.trial.trainer.autocast", lambda device, dtype: nullcontext())
-    monkeypatch.setattr("trainable.losses.losses.Forward.start_epoch", lambda loss, epoch: None)
+    monkeypatch.setattr("trainable.losses.modules.Forward.start_epoch", lambda loss, epoch: None)
     return lambda loss, **options: build_trainer(
         trial(loss, averaging=0.9, **options), tiny_data(), "meta"
     )

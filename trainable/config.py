@@ -25,18 +25,12 @@ __all__ = [
     "DataConfig",
     "Noise",
     "TrialConfig",
-    "check_one_decay",
     "complete_loss",
     "derive_seed",
     "labels_name",
     "loss_owners",
     "make_noise",
 ]
-
-ONE_DECAY = (
-    "adam_literal takes one decay for both moments: with two, m / (sqrt(v) + eps) passes 1 and "
-    "log(1 - <p, t>) is NaN. Leave beta2 out, or take the target adam"
-)
 
 _ALWAYS_HASHED: dict[str, Any] = {
     "include_true": True,
@@ -49,7 +43,7 @@ _ALWAYS_HASHED: dict[str, Any] = {
 PRECISIONS = ("auto", "float32", "bfloat16")
 
 
-_LATER: Mapping[str, Any] = {"network_parameters": {}}
+_LATER: Mapping[str, Any] = {"network_parameters": {}, "nesterov": False}
 """Fields that the first version lacked, with the value that its trials had."""
 
 
@@ -81,6 +75,7 @@ class TrialConfig:
     precision: str = "auto"
     compile: bool = False
     network_parameters: Mapping[str, Value] = field(default_factory=dict)
+    nesterov: bool = False
 
     def __post_init__(self) -> None:
         _network(self.network).complete(self.network, self.network_parameters)
@@ -162,6 +157,10 @@ class TrialConfig:
     def from_dict(cls, values: Mapping[str, Any]) -> "TrialConfig":
         """A config from :meth:`as_dict`'s output, lists (from JSON) read as tuples."""
         plain = dict(values)
+        parameters = dict(plain["loss_parameters"])
+        if parameters.get("target") == "adam_literal":
+            parameters.pop("beta2", None)  # once a parameter that could only repeat beta1
+        plain["loss_parameters"] = parameters
         plain["data"] = make_data(**plain["data"])
         plain["noise"] = make_noise(**plain["noise"])
         for key in ("loss_parameters", "schedule_parameters"):
@@ -191,6 +190,8 @@ class TrialConfig:
         for name, before in _LATER.items():
             if plain[name] == before:
                 del plain[name]
+        if plain["loss_parameters"].get("target") == "adam_literal":
+            plain["loss_parameters"]["beta2"] = None  # as in the first version's fingerprints
         text = json.dumps(plain, sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
@@ -218,16 +219,7 @@ def complete_loss(loss: str, given: Mapping[str, Value]) -> dict[str, Value]:
     """All parameters of ``loss``, its target's among them: ``given`` over the references."""
     owners = loss_owners(loss, given)
     merged = Entry(loss, parameters={k: v for o in owners for k, v in o.parameters.items()})
-    parameters = merged.complete(loss, given)
-    if parameters.get("target") == "adam_literal":
-        check_one_decay(parameters["beta1"], parameters["beta2"])
-    return parameters
-
-
-def check_one_decay(beta1: Value, beta2: Value) -> None:
-    """What the target adam_literal asks of its decays. Raises ValueError with the reason."""
-    if beta2 is not None and beta2 != beta1:
-        raise ValueError(f"beta1 = {beta1} and beta2 = {beta2}: {ONE_DECAY}")
+    return merged.complete(loss, given)
 
 
 def _take(given: dict[str, Value], owners: list[Entry]) -> dict[str, Value]:

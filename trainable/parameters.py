@@ -1,14 +1,19 @@
-"""What a hyperparameter is: its reference value, its valid range, and the entry it belongs to."""
+"""What a hyperparameter is, and the entry that it belongs to: all of one name in one place."""
 
-import difflib
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
-from typing import TypeAlias
+from pkgutil import resolve_name
+from typing import Any, TypeAlias
+
+from trainable.wording import shown, unknown
 
 Value: TypeAlias = bool | int | float | str | tuple[int, ...] | None
 
 NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$"
 """What may become part of a file name: no separator, nothing hidden, not too long."""
+
+Setting: TypeAlias = tuple[Value, int | None]
+"""A value, and the budget in epochs that it is set for, if any."""
 
 LARGEST = 2**53
 """Largest size of a number: up to here floats, and every file format, hold whole ones exactly."""
@@ -16,21 +21,26 @@ LARGEST = 2**53
 
 @dataclass(frozen=True)
 class Parameter:
-    """One hyperparameter: its reference value and what values make sense.
-
-    ``low`` and ``high`` are inclusive unless ``open_low`` / ``open_high``; ``options`` lists the
-    values of a categorical one. ``kind`` is the Python type, ``tuple`` standing for whole numbers.
-    """
+    """One hyperparameter: its default, what values make sense, and which are worth searching."""
 
     default: Value
     meaning: str
     kind: type = float
+    """The Python type; ``tuple`` stands for increasing whole numbers."""
     low: float | None = None
+    """Smallest valid number, itself valid unless ``open_low``; None: no bound."""
     high: float | None = None
     open_low: bool = False
     open_high: bool = False
-    options: tuple[Value, ...] | None = None
+    options: Collection[Value] | None = None
+    """The values of a categorical one: a table of entries stands for the names in it."""
     optional: bool = False
+    """Whether it may have no value (None)."""
+    in_epochs: bool = False
+    """Whether values are epochs of a budget: what a reference sets is scaled to other budgets."""
+    search: Mapping[str, Any] | None = None
+    """What presets search, in the words of a sweep file: ``{"low": 0.5, "high": 0.95}``,
+    ``{"choice": [1, 2]}``; None: nothing."""
 
     @property
     def valid(self) -> str:
@@ -58,7 +68,7 @@ class Parameter:
                 return None
             raise error
         if self.options is not None:
-            if value not in self.options:
+            if value not in tuple(self.options):
                 raise ValueError(unknown(name, value, map(str, self.options)))
             return value
         if self.kind is tuple:
@@ -95,16 +105,49 @@ class Parameter:
 
 
 @dataclass(frozen=True)
-class Entry:
-    """One named member of a table: what it is, where it comes from, what it takes.
+class Reference:
+    """What one source sets, by parameter: of the entry itself, or of what it is trained with."""
 
-    ``revision`` counts what the name has stood for: a trial of an earlier one is another trial.
-    """
+    source: str
+    """Who says so; where another source says otherwise, that too."""
+    values: Mapping[str, Value]
+    dataset: str | None = None
+    """The data set it is set for; None: any."""
+    classes: int | None = None
+    """The number of classes it is set for: what was set for CIFAR-100 serves every data set of
+    about as many; None: any."""
+    noise_kind: str | None = None
+    epochs: int | None = None
+    """The budget that values ``in_epochs`` are epochs of."""
+
+    def holds(self, dataset: str, classes: int, noise_kind: str) -> bool:
+        """Whether it speaks of this data set, of so many classes, with this kind of noise."""
+        asked = ((self.dataset, dataset), (self.classes, classes), (self.noise_kind, noise_kind))
+        return all(own is None or own == given for own, given in asked)
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One name, and all that is to be said about it: whatever lists names walks the entries."""
 
     summary: str
     source: str = ""
     parameters: Mapping[str, Parameter] = field(default_factory=dict)
+    references: tuple[Reference, ...] = ()
+    """What sources set that is not the default. Of two that hold, the later one counts."""
+    build: str = ""
+    """``module:name`` of what makes the member, imported when it is first made: entries are read
+    on machines without torch."""
     revision: int = 1
+    """Counts what the name has stood for: a trial of an earlier one is another trial."""
+
+    def builder(self) -> Callable[..., Any]:
+        """What makes the member. Raises ValueError if ``build`` leads to nothing."""
+        try:
+            found: Callable[..., Any] = resolve_name(self.build)
+        except (ValueError, ImportError, AttributeError) as error:
+            raise ValueError(f"{self.summary!r}: build = {self.build!r}: {error}") from error
+        return found
 
     def complete(self, owner: str, given: Mapping[str, Value]) -> dict[str, Value]:
         """Defaults overlaid with ``given``, each checked. Raises ValueError on a bad one."""
@@ -116,19 +159,11 @@ class Entry:
             for name, parameter in self.parameters.items()
         }
 
-
-def unknown(what: str, name: object, valid: Iterable[str]) -> str:
-    """The message for an unknown name: ``unknown loss 'elrr': did you mean 'elr'? valid: …``."""
-    names = list(valid)
-    near = difflib.get_close_matches(shown(name).strip("'\""), names, n=1)
-    hint = f"did you mean {near[0]!r}? " if near else ""
-    return f"unknown {what} {shown(name)}: {hint}valid: {', '.join(names) or 'none'}"
-
-
-def shown(value: object) -> str:
-    """``value`` as a message shows it: on one line, and cut where it is long."""
-    try:
-        text = repr(value)
-    except ValueError:  # Python does not write out whole numbers of thousands of digits
-        return "a number of thousands of digits"
-    return text if len(text) <= 80 else f"{text[:79]}…"
+    def referenced(self, dataset: str, classes: int, noise_kind: str) -> dict[str, Setting]:
+        """What the sources set for a data set and a kind of noise, by parameter."""
+        return {
+            name: (value, reference.epochs)
+            for reference in self.references
+            if reference.holds(dataset, classes, noise_kind)
+            for name, value in reference.values.items()
+        }

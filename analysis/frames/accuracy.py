@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from analysis.best import STUDY_COLUMNS, chosen_configs, final_trials, records
-from analysis.frames.published import deviations, published
+from analysis.frames.published import Deviation, deviations, published
 from analysis.results import Results, once
 
 SETTING = ["dataset", "model", "noise_kind", "noise_rate", "noise"]
@@ -32,7 +32,8 @@ def accuracy_table(results: Results) -> pd.DataFrame:
     ``difference``, ``difference_low``, ``difference_high`` (test accuracy minus that of elr,
     paired by seed over ``pairs``, with a 95% t interval; NaN with fewer than two pairs) and
     ``verdict`` (:func:`compare`); ``published``, ``published_std``, ``source``, ``protocol`` and
-    ``differs_in``, what was done otherwise here (``published.deviations``). What is published
+    ``differs_in``, what was done otherwise here (a tuple of ``published.Deviation``, None
+    where nothing is published or measured). What is published
     about the same setting for methods that the sweep lacks follows as rows of their own:
     ``study`` NaN.
     """
@@ -42,7 +43,7 @@ def accuracy_table(results: Results) -> pd.DataFrame:
     prints = [_printed(setting) for _, setting in table.drop_duplicates(SETTING).iterrows()]
     printed = pd.concat(prints) if prints else pd.DataFrame(columns=[*SETTING, *_PRINTED])
     table = table.merge(printed, on=[*SETTING, "loss"], how="outer")
-    table["differs_in"] = _differences_to_papers(table, configs)
+    table["differs_in"] = pd.Series(_differences_to_papers(table, configs), dtype=object)
     return table.sort_values([*SETTING, "study", "loss"], ignore_index=True)
 
 
@@ -70,7 +71,9 @@ def _row(config: "pd.Series[Any]", configs: pd.DataFrame, finals: pd.DataFrame) 
     }
 
 
-def _differences_to_papers(table: pd.DataFrame, configs: pd.DataFrame) -> list[str | None]:
+def _differences_to_papers(
+    table: pd.DataFrame, configs: pd.DataFrame
+) -> list[tuple[Deviation, ...] | None]:
     own = {config["study"]: config for config in records(configs)}
     both = table["study"].notna() & table["published"].notna()
     return [

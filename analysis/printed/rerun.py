@@ -12,7 +12,7 @@ from analysis.best import best_configs, records
 from analysis.frames.evidence import holdout
 from analysis.results import Results, ResultsError
 from analysis.wording import percent
-from spaces.overrides import NONE
+from spaces.domains import NONE
 from trainable.catalog import LOSSES, OPTIMISER, unknown
 from trainable.config import Noise, TrialConfig
 from trainable.metrics import TEST_METRICS

@@ -7,7 +7,7 @@ paired by seed, lies above zero.
 
 import io
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,24 +16,17 @@ import pandas as pd
 from analysis.best import records, selected_on_test
 from analysis.frames.accuracy import BASELINE, BETTER, ENOUGH_PAIRS, SETTING, accuracy_table
 from analysis.frames.evidence import caveats, holdout
-from analysis.frames.published import REMARKS
+from analysis.frames.published import OTHER_METHODS, REMARKS, Deviation, in_words
 from analysis.printed.text import LEAK, RUNNING, mean_std
 from analysis.results import Results, ResultsError
 from analysis.wording import percent
-from trainable.catalog import unknown
+from trainable.catalog import LOSSES, unknown
 
-METHODS: dict[str, str] = {
-    "ce": "CE",
-    "bootstrap": "Bootstrap",
-    "bootstrap_soft": "Bootstrap (soft)",
-    "bootstrap_hard": "Bootstrap (hard)",
-    "forward": "Forward",
-    "gce": "GCE",
-    "sce": "SL",
-    "elr": "ELR",
-    "adam_elr": "Adam-refined ELR",
-}
-"""Losses as papers call them, in the papers' order."""
+
+def methods() -> dict[str, str]:
+    """Losses, and what papers print beside them, by their printed names and in papers' order."""
+    labels = {name: entry.label for name, entry in LOSSES.items()}
+    return {"ce": labels["ce"], **OTHER_METHODS, **labels}
 
 
 @dataclass(frozen=True)
@@ -63,7 +56,9 @@ def format_table(results: Results, how: str) -> str:
     """
     if how == "csv":
         buffer = io.StringIO()
-        accuracy_table(results).to_csv(buffer, index=False)
+        table = accuracy_table(results)
+        said = table["differs_in"].map(in_words, na_action="ignore")
+        table.assign(differs_in=said).to_csv(buffer, index=False)
         return buffer.getvalue()
     if how not in FORMATS:
         raise ValueError(unknown("format", how, [*FORMATS, "csv"]))
@@ -107,15 +102,16 @@ def _lines(
     cell: Callable[[Mapping[str, Any]], Cell],
     star: str = "",
 ) -> tuple[tuple[str, tuple[Cell, ...]], ...]:
-    """A line for each method of ``table``, in the order of :data:`METHODS`."""
+    """A line for each method of ``table``, in the order of :func:`methods`."""
     cells = {(row["loss"], row["noise"]): cell(row) for row in records(table)}
-    methods = [name for name in METHODS if name in set(table["loss"])]
+    present = set(table["loss"])
     return tuple(
         (
-            METHODS[method] + (star if method == BASELINE else ""),
+            label + (star if method == BASELINE else ""),
             tuple(cells.get((method, setting), Cell()) for setting in settings),
         )
-        for method in methods
+        for method, label in methods().items()
+        if method in present
     )
 
 
@@ -156,12 +152,11 @@ def _notes(own: pd.DataFrame, printed: pd.DataFrame, chosen_on: str) -> list[str
     return notes
 
 
-def _otherwise(deviations: "pd.Series[str]") -> list[str]:
+def _otherwise(deviations: Iterable[tuple[Deviation, ...]]) -> list[str]:
     """How this sweep's protocol differs from the printed rows', of all methods together."""
-    said = dict.fromkeys(part for text in deviations for part in text.split("; ") if part)
     theirs: dict[str, list[str]] = {}
-    for ours, printed in (part.split(" instead of ") for part in said):
-        theirs.setdefault(ours, []).append(printed)
+    for deviation in dict.fromkeys(one for row in deviations for one in row):
+        theirs.setdefault(deviation.ours, []).append(deviation.printed)
     parts = [f"{ours} instead of {' or '.join(printed)}" for ours, printed in theirs.items()]
     return [f"Another protocol here: {'; '.join(parts)}."] if parts else []
 

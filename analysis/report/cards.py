@@ -15,6 +15,7 @@ from analysis.best import (
 from analysis.frames.accuracy import BETTER, UNCLEAR, UNSTABLE, WORSE
 from analysis.frames.evidence import caveats
 from analysis.frames.overview import AGAINST
+from analysis.frames.published import in_words
 from analysis.printed.text import LEAK, short, varied_parameters
 from analysis.report.chart import look
 from analysis.report.legend import drawing, line
@@ -162,7 +163,7 @@ def _published(row: Mapping[str, Any]) -> Markup:
     spread = "" if pd.isna(row["published_std"]) else f" ± {percent(row['published_std'])}"
     printed = tag("small", f"{loss_name(row['loss'])} there: {percent(row['published'])}%{spread}")
     if row["differs_in"]:
-        return join([f"another protocol: {row['differs_in']}", printed])
+        return join([f"another protocol: {in_words(row['differs_in'])}", printed])
     return join([f"{signed(row['test'] - row['published'])} points", printed])
 
 

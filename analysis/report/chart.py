@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 import plotly.graph_objects as go
 
-from analysis.report.style import INK, LOOKS, Look, in_order
+from analysis.report.style import INK, Look, in_order, looks
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,7 @@ def figure(
 
 def look(loss: str) -> Look:
     """The look of a loss; ink for one that has none of its own."""
-    return LOOKS.get(loss, INK)
+    return looks().get(loss, INK)
 
 
 def by_setting(table: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:

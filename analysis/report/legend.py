@@ -17,6 +17,10 @@ SYMBOLS: dict[str, str] = {
     "x": "M12 1l3 3 3-3 2 2-3 3 3 3-2 2-3-3-3 3-2-2 3-3-3-3z",
     "x-thin": "M12 3l6 6m0-6l-6 6",
     "star": "M15 0l1.6 4.2 4.4.2-3.4 2.8 1.2 4.3-3.8-2.4-3.8 2.4 1.2-4.3L9 4.4l4.4-.2z",
+    "pentagon": "M15 .5l5.2 3.8-2 6.2h-6.4l-2-6.2z",
+    "hexagram": "M15 0l5 9h-10zM15 12l5-9h-10z",
+    "hourglass": "M10.5 1h9l-9 10h9z",
+    "bowtie": "M10 1.5v9l10-9v9z",
 }
 """Outlines of the markers, in a box 30 wide and 12 high."""
 

@@ -2,15 +2,16 @@
 
 import json
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pandas as pd
 
 from analysis.best import selected_on_test
 from analysis.frames.accuracy import SETTING
 from analysis.frames.evidence import holdout
-from analysis.printed.tables import METHODS
+from analysis.printed.tables import methods
 from analysis.results import Results
+from trainable.catalog import LOSSES
 from trainable.noise import NOISE_KINDS, make_noise
 
 
@@ -27,16 +28,21 @@ class Look:
     symbol: str = "circle"
 
 
-LOOKS: dict[str, Look] = {
-    "adam_elr": Look("#d05a00", "#ff9442"),
-    "elr": Look("#0072b2", "#59b4f0", "dash", "square"),
-    "ce": Look("#5c5c5c", "#b4b4b4", "dashdot", "diamond"),
-    "forward": Look("#008a64", "#2fcf9f", "longdash", "triangle-up"),
-    "gce": Look("#b8588c", "#e79ac3", "longdashdot", "cross"),
-    "sce": Look("#2d8fc9", "#9ad6f7", "8px 3px 2px 3px", "x"),
-    "bootstrap_soft": Look("#b07800", "#f2b630", "4px 2px", "triangle-down"),
-    "bootstrap_hard": Look("#857a00", "#f0e442", "2px 2px 8px 2px", "star"),
-}
+PALETTE = (
+    Look("#5c5c5c", "#b4b4b4", "dashdot", "diamond"),
+    Look("#b07800", "#f2b630", "4px 2px", "triangle-down"),
+    Look("#857a00", "#f0e442", "2px 2px 8px 2px", "star"),
+    Look("#008a64", "#2fcf9f", "longdash", "triangle-up"),
+    Look("#b8588c", "#e79ac3", "longdashdot", "cross"),
+    Look("#2d8fc9", "#9ad6f7", "8px 3px 2px 3px", "x"),
+    Look("#0072b2", "#59b4f0", "dash", "square"),
+    Look("#d05a00", "#ff9442"),
+    Look("#7a52c7", "#b99af5", "dot", "pentagon"),
+    Look("#a34a3a", "#ee9a86", "10px 2px", "hexagram"),
+    Look("#3d7a1f", "#8fd06a", "2px 6px", "hourglass"),
+    Look("#6b6fa8", "#a9aee0", "12px 4px 4px 4px", "bowtie"),
+)
+"""In the order of the catalogue's losses, with room for more."""
 INK = Look("#1b1f24", "#eceef1")
 MUTED = Look("#767d87", "#8f96a1")
 FAINT = Look("#c3c8cf", "#4a515b")
@@ -46,20 +52,30 @@ LOST = Look("#b8323c", "#ff7b84")
 CARD = Look("#ffffff", "#171b21")
 
 
+def looks() -> dict[str, Look]:
+    """A look for every loss, in the catalogue's order; past the palette colours come again."""
+    found = {}
+    for place, loss in enumerate(LOSSES):
+        again, own = divmod(place, len(PALETTE))
+        marks = PALETTE[(own + again) % len(PALETTE)]
+        found[loss] = replace(PALETTE[own], dash=marks.dash, symbol=marks.symbol)
+    return found
+
+
 def dark_colours() -> dict[str, str]:
     """What each colour of a figure becomes on a dark page."""
-    looks = (*LOOKS.values(), INK, MUTED, FAINT, SPENT, SAVED, LOST, CARD)
-    return {look.light: look.dark for look in looks}
+    every = (*PALETTE, INK, MUTED, FAINT, SPENT, SAVED, LOST, CARD)
+    return {look.light: look.dark for look in every}
 
 
 def loss_name(loss: str) -> str:
     """A loss as papers call it."""
-    return METHODS.get(loss, loss)
+    return methods().get(loss, loss)
 
 
 def in_order(losses: Iterable[str]) -> list[str]:
     """Different losses in the order of the papers' tables."""
-    names = list(METHODS)
+    names = list(methods())
     return sorted(set(losses), key=lambda loss: names.index(loss) if loss in names else len(names))
 
 

@@ -11,7 +11,7 @@ from trainable.data.files import DataError
 from trainable.data.own import OwnImages, OwnPart, read_own
 from trainable.data.own.pixels import Progress
 from trainable.data.sets import DATASETS, DataConfig, DatasetInfo, OwnData
-from trainable.parameters import unknown
+from trainable.wording import unknown
 
 T = TypeVar("T", bound=np.generic)
 

@@ -13,7 +13,7 @@ from pydantic.dataclasses import dataclass as checked_dataclass
 
 from trainable.data import files
 from trainable.data.files import Part
-from trainable.parameters import shown, unknown
+from trainable.wording import shown, unknown
 
 Reader: TypeAlias = Callable[[str | None], tuple[Part, Part]]
 """From the folder of a data set's files (None: the usual places) to training and test set."""

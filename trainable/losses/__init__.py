@@ -1,5 +1,7 @@
 """Losses for training with noisy labels, one value per example."""
 
-from trainable.losses.losses import LOSSES, Loss, build_loss
+from trainable.catalog import LOSSES
+from trainable.losses.build import build_loss
+from trainable.losses.modules import Loss
 
 __all__ = ["LOSSES", "Loss", "build_loss"]

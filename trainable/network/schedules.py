@@ -1,11 +1,11 @@
 """Learning rate schedules: pure functions of the epoch, free of torch.
 
-``epoch`` counts from 1, and the rate holds for the whole epoch. Each function agrees with torch's
-scheduler of the same name, stepped once after every epoch.
+``epoch`` counts from 1, and the rate holds for the whole epoch; ``done`` counts the epochs before
+it. Each function agrees with torch's scheduler of the same name, stepped once after every epoch.
 """
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 
 from trainable.catalog import SCHEDULES, Value, unknown
 
@@ -25,11 +25,12 @@ def learning_rate(
     Raises:
         ValueError: for an unknown name, or an epoch outside the trial.
     """
-    if name not in _SCHEDULES:
+    if name not in SCHEDULES:
         raise ValueError(unknown("lr_schedule", name, SCHEDULES))
     if not 1 <= epoch <= max_epochs:
         raise ValueError(f"epoch = {epoch} is not a whole number in [1, {max_epochs}]")
-    return _SCHEDULES[name](lr, epoch - 1, max_epochs, **parameters)
+    rate: float = SCHEDULES[name].builder()(lr, epoch - 1, max_epochs, **parameters)
+    return rate
 
 
 def cycle_ends(name: str, parameters: Mapping[str, Value], max_epochs: int) -> tuple[int, ...]:
@@ -37,7 +38,7 @@ def cycle_ends(name: str, parameters: Mapping[str, Value], max_epochs: int) -> t
 
     There the learning rate is lowest, so accuracies of different cycles compare.
     """
-    if name not in _SCHEDULES:
+    if name not in SCHEDULES:
         raise ValueError(unknown("lr_schedule", name, SCHEDULES))
     if name != "cosine_warm_restarts":
         return ()
@@ -50,11 +51,12 @@ def cycle_ends(name: str, parameters: Mapping[str, Value], max_epochs: int) -> t
     return tuple(ends)
 
 
-def _constant(lr: float, done: int, max_epochs: int) -> float:
+def constant(lr: float, done: int, max_epochs: int) -> float:
+    """Lr all the way."""
     return lr
 
 
-def _multistep(
+def multistep(
     lr: float,
     done: int,
     max_epochs: int,
@@ -62,14 +64,16 @@ def _multistep(
     milestones: tuple[int, ...],
     gamma: float,
 ) -> float:
+    """Lr times gamma for each milestone that is over."""
     return lr * gamma ** sum(done >= milestone for milestone in milestones)
 
 
-def _cosine(lr: float, done: int, max_epochs: int, *, eta_min: float) -> float:
+def cosine(lr: float, done: int, max_epochs: int, *, eta_min: float) -> float:
+    """Half a cosine from lr to eta_min over the trial."""
     return _anneal(lr, min(eta_min, lr), done / max_epochs)
 
 
-def _cosine_warm_restarts(
+def cosine_warm_restarts(
     lr: float,
     done: int,
     max_epochs: int,
@@ -78,6 +82,7 @@ def _cosine_warm_restarts(
     t_mult: int,
     eta_min: float,
 ) -> float:
+    """Half a cosine from lr to eta_min over each cycle: t_0 epochs, then t_mult times more."""
     length = t_0
     while done >= length:
         done -= length
@@ -85,7 +90,7 @@ def _cosine_warm_restarts(
     return _anneal(lr, min(eta_min, lr), done / length)
 
 
-def _one_cycle(
+def one_cycle(
     lr: float,
     done: int,
     max_epochs: int,
@@ -94,6 +99,7 @@ def _one_cycle(
     start_factor: float,
     end_factor: float,
 ) -> float:
+    """Half a cosine up to lr over the share warm_up of the trial, then half a cosine down."""
     top = warm_up * max_epochs - 1
     if done <= top and top > 0:
         return _anneal(lr * start_factor, lr, done / top)
@@ -105,13 +111,3 @@ def _one_cycle(
 def _anneal(start: float, end: float, share: float) -> float:
     """Half a cosine from ``start`` (share 0) to ``end`` (share 1)."""
     return end + (start - end) * (1 + math.cos(math.pi * share)) / 2
-
-
-_SCHEDULES: dict[str, Callable[..., float]] = {
-    "constant": _constant,
-    "multistep": _multistep,
-    "cosine": _cosine,
-    "cosine_warm_restarts": _cosine_warm_restarts,
-    "one_cycle": _one_cycle,
-}
-"""(lr, epochs done, max_epochs, **parameters) -> learning rate."""

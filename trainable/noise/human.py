@@ -21,7 +21,8 @@ from pydantic.dataclasses import dataclass
 
 from trainable.data.sets import STRICT, DatasetInfo
 from trainable.noise.base import Draw, Ints, Noise, NoiseError
-from trainable.parameters import NAME, unknown
+from trainable.parameters import NAME
+from trainable.wording import unknown
 
 LABEL_KEYS = (
     "aggre_label",

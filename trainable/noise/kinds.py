@@ -14,7 +14,7 @@ from trainable.noise.synthetic import (
     NoNoise,
     Symmetric,
 )
-from trainable.parameters import unknown
+from trainable.wording import unknown
 
 NOISE_KINDS: dict[str, type[Noise]] = {
     "none": NoNoise,

@@ -32,8 +32,8 @@ from pydantic import ValidationError
 from trainable.data.sets import DATASETS, DatasetInfo
 from trainable.noise.base import Draw, Floats, Ints, Noise, NoiseError
 from trainable.noise.kinds import make_noise
-from trainable.parameters import unknown
 from trainable.seeds import derive_seed
+from trainable.wording import unknown
 
 _LOOKS = ("index", "images", "features", "probabilities", "given")
 

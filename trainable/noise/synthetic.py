@@ -15,7 +15,7 @@ from pydantic.dataclasses import dataclass
 from trainable.data.sets import STRICT, DatasetInfo
 from trainable.noise.base import Draw, Floats, Ints, Noise, NoiseError, choose
 from trainable.noise.class_maps import RINGS, class_map
-from trainable.parameters import unknown
+from trainable.wording import unknown
 
 CLUSTERS_PER_CLASS = 20
 EXAMPLES_PER_CLUSTER = 5

@@ -1,4 +1,17 @@
-"""What every refined target is: moments of an example's predictions, moved at each visit."""
+"""What every refined target is: moments of an example's predictions, moved at each visit.
+
+ELR keeps a running average t of each example's predictions. Call that average momentum, and the
+next question is what optimisers did after momentum; each target here is one answer. In their
+descriptions p is the prediction after ELR's clamp, n the number of visits to the example,
+m_n = beta1 m_(n-1) + (1 - beta1) p_n and v_n = beta2 v_(n-1) + (1 - beta2) p_n^2 (eq. 6 and 7)
+start at zero, x^ is x with Adam's bias correction, and w = sum_c m = 1 - beta1^n.
+
+Eq. 8 as printed, t = m / (sqrt(v) + eps), is not well-posed: elementwise the ratio tends to 1 for
+*every* class of a steady prediction, and where beta1 and beta2 differ it passes 1, so that
+log(1 - <p, t>) is NaN. So every target states its reading. What they share: t >= 0, and <p, t> < 1
+for every p on the simplex; the zero start scales t by a warm-up, w in most (with bias correction
+alone ELR does not train); permuting the classes permutes t; examples not visited do not change.
+"""
 
 from collections.abc import Sequence
 
@@ -15,16 +28,6 @@ def clamped(p: Tensor) -> Tensor:
     return p / p.sum(1, keepdim=True)
 
 
-def hold(module: nn.Module, **values: float) -> None:
-    """Keep hyperparameters as 0-dim tensors that move with ``module``.
-
-    As Python numbers they would be constants of a compiled graph, and every new trial would
-    compile again. They belong to the config, so the module's ``state_dict`` leaves them out.
-    """
-    for name, value in values.items():
-        module.register_buffer(name, torch.tensor(value, dtype=torch.float32), persistent=False)
-
-
 class Target(nn.Module):
     """Target probabilities t of N training examples over C classes, refined at each visit.
 
@@ -37,6 +40,7 @@ class Target(nn.Module):
     moments = 2
     scalars = 0
     state: Tensor
+    """[N, width] float32."""
 
     def __init__(self, num_examples: int, num_classes: int) -> None:
         super().__init__()
@@ -82,29 +86,21 @@ def on_simplex(r: Tensor, weight: Tensor) -> Tensor:
 
 
 class TwoMoments(Target):
-    """What the targets with Adam's second moment share.
+    """A target with Adam's second moment.
 
     beta1, beta2 in [0, 1) decay the moments, eps > 0 is added to sqrt(v^). The last column of the
     state is b = 1 - beta2^n, the weight a zero-started v has gathered in n visits: v^ = v / b.
     """
 
     scalars = 1
-    step1: Tensor
-    step2: Tensor
-    eps: Tensor
-    one: Tensor
 
     def __init__(
         self, num_examples: int, num_classes: int, *, beta1: float, beta2: float, eps: float
     ) -> None:
         super().__init__(num_examples, num_classes)
-        hold(self, step1=1 - beta1, step2=1 - beta2, eps=eps, one=1.0)
+        self.step1, self.step2, self.eps = 1 - beta1, 1 - beta2, eps
 
     def _move_second(self, v: Tensor, x: Tensor, b: Tensor) -> None:
         """One visit: v towards ``x``, and b towards 1, by 1 - beta2."""
         v.lerp_(x, self.step2)
-        b.lerp_(self.one, self.step2)
-
-    def _gated(self, m: Tensor, v_hat: Tensor, weight: Tensor) -> Tensor:
-        """Rows r = m m / (sqrt(v^) + eps) scaled to ``weight``, whatever the scale of m."""
-        return on_simplex(m.square() / (v_hat.sqrt() + self.eps), weight)
+        b.add_(1 - b, alpha=self.step2)

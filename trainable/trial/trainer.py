@@ -125,6 +125,7 @@ class Trainer:
             self.network.parameters(),
             lr=config.lr,
             momentum=config.momentum,
+            nesterov=config.nesterov and config.momentum > 0,  # else the same, which torch refuses
             weight_decay=config.weight_decay,
             fused=self.device.type in ("cpu", "cuda"),
         )

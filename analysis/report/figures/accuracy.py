@@ -58,7 +58,7 @@ def _accuracy(title: str, rows: pd.DataFrame, names: Mapping[str, str]) -> Chart
     if (drawn["n"] == 1).any():
         says += " A mark without whiskers is a single trial."
     if len(printed):
-        otherwise = printed["differs_in"].fillna("").any()
+        otherwise = any(printed["differs_in"].dropna())
         says += " Open marks are what papers print for the same method"
         says += ", under another protocol: see below." if otherwise else "."
     height = 90 + len(settings) * (ROW_HEIGHT + METHOD_HEIGHT * drawn["loss"].nunique())

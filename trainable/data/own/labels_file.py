@@ -26,7 +26,7 @@ import pyarrow.parquet as pq
 from trainable.data.files import DataError
 from trainable.data.own.found import UNKNOWN, Found, Ints, some
 from trainable.folder.storage import Folder
-from trainable.parameters import unknown
+from trainable.wording import unknown
 
 FILE = ("file", "file_name", "filename", "path", "image")
 INDEX = ("index",)

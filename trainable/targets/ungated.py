@@ -1,0 +1,134 @@
+"""Targets without a gate: a mean of the predictions, scaled or ahead, or its likeliest class.
+
+Symbols as in :mod:`trainable.targets.base`. All but ELR's own are our readings.
+"""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from trainable.targets.base import Target, TwoMoments, clamped, on_simplex
+
+
+class Ema(Target):
+    """ELR's target: t_n = beta t_(n-1) + (1 - beta) p_n, t_0 = 0.
+
+    Source: Liu et al. 2020, arXiv 2007.00151. beta in [0, 1), there searched in {.5, .7, .9, .99};
+    at 0 the target is the prediction itself and the method collapses.
+    """
+
+    moments = 1
+
+    def __init__(self, num_examples: int, num_classes: int, *, beta: float) -> None:
+        super().__init__(num_examples, num_classes)
+        self.step = 1 - beta
+
+    def _advance(self, p: Tensor, groups: Sequence[Tensor]) -> None:
+        groups[0].lerp_(p, self.step)
+
+    def _read(self, groups: Sequence[Tensor]) -> Tensor:
+        return groups[0]
+
+
+class AdamLiteral(Target):
+    """Eq. 8 as printed, where that is well-posed: t = m / (sqrt(v) + eps), beta1 = beta2 = beta.
+
+    Without bias correction m^2 <= (1 - beta^n) v then, so t <= sqrt(1 - beta^n) / (1 + eps) < 1
+    and <p, t> < 1. A constant p gives (1 - beta^n) p / (sqrt(1 - beta^n) p + eps), which is near 1
+    for every class with p >> eps: the ratio says how steady a prediction was, not how large, and
+    only eps keeps the difference between classes. Hence eps >= 1e-3, and 1e-2 as our reference.
+    lam and beta interact: lam 3 goes with beta .7, lam 7 with .9. There is no second decay: with
+    two, m / (sqrt(v) + eps) passes 1 and log(1 - <p, t>) is NaN.
+    """
+
+    def __init__(self, num_examples: int, num_classes: int, *, beta1: float, eps: float) -> None:
+        super().__init__(num_examples, num_classes)
+        self.step = 1 - beta1
+        self.eps = eps
+
+    def _advance(self, p: Tensor, groups: Sequence[Tensor]) -> None:
+        m, v = groups
+        m.lerp_(p, self.step)
+        v.lerp_(p.square(), self.step)
+
+    def _read(self, groups: Sequence[Tensor]) -> Tensor:
+        m, v = groups
+        return m / (v.sqrt() + self.eps)
+
+
+class AdamScalar(TwoMoments):
+    """One second moment an example: t = w m^ / max(sqrt(v^) + eps, |m^|), v of |p|^2.
+
+    Ours. A scalar leaves the direction of ELR's target and stretches it to about unit length, so a
+    steady prediction at least doubles ELR's gradient: a third of ELR's lam suits it. Where
+    predictions have sharpened, |m^| passes sqrt(v^) and <p, t> would pass 1; the maximum is our
+    guard: |t| <= w, hence <p, t> < 1.
+    """
+
+    moments = 1
+    scalars = 2
+
+    def _advance(self, p: Tensor, groups: Sequence[Tensor]) -> None:
+        m, v, b = groups
+        m.lerp_(p, self.step1)
+        self._move_second(v, p.square().sum(1, keepdim=True), b)
+
+    def _read(self, groups: Sequence[Tensor]) -> Tensor:
+        m, v, b = groups
+        length = torch.linalg.vector_norm(m, dim=1, keepdim=True) / m.sum(1, keepdim=True)
+        return m / torch.maximum((v / b).sqrt() + self.eps, length)
+
+
+class Nadam(Target):
+    """Look-ahead: t = w a / sum(a), a = max(0, m^ + g (1 - beta1) (p - m^)).
+
+    After Dozat 2016, the numerator only; g is ``look_ahead``. g 1 is one step more of the average
+    with the newest prediction; g (1 - beta1) > 1 goes past it and may leave the simplex, hence the
+    maximum. g 0, and a constant p, give ELR's target.
+    """
+
+    def __init__(
+        self, num_examples: int, num_classes: int, *, beta1: float, look_ahead: float
+    ) -> None:
+        super().__init__(num_examples, num_classes)
+        self.step = 1 - beta1
+        self.gain = look_ahead * (1 - beta1)
+
+    def _advance(self, p: Tensor, groups: Sequence[Tensor]) -> None:
+        m, last = groups
+        m.lerp_(p, self.step)
+        last.copy_(p)
+
+    def _read(self, groups: Sequence[Tensor]) -> Tensor:
+        m, last = groups
+        weight = m.sum(1, keepdim=True)
+        return on_simplex((m / weight).lerp(last, self.gain).clamp(min=0), weight)
+
+
+class Lion(Target):
+    """The likeliest class alone: t = sum(c) onehot(argmax c), c = beta1 m + (1 - beta1) p.
+
+    After Chen et al. 2023, arXiv 2302.06675, whose step is sign(c); m, of decay beta2, moves after
+    c. The sign of probabilities is 1 for every class and says nothing. But sign(c) is also the
+    point of the unit cube that agrees best with c, and of the simplex that point is a vertex: the
+    class of the largest c (ties share). The vertex is clamped as p is, so <p, t> < 1. m starts at
+    zero and is not corrected, as there: sum(c) = 1 - beta1 beta2^(n-1) is the warm-up. So long a
+    target wants a smaller lam, about half of ELR's.
+    """
+
+    def __init__(self, num_examples: int, num_classes: int, *, beta1: float, beta2: float) -> None:
+        super().__init__(num_examples, num_classes)
+        self.step1 = 1 - beta1
+        self.step2 = 1 - beta2
+
+    def _advance(self, p: Tensor, groups: Sequence[Tensor]) -> None:
+        m, c = groups
+        c.copy_(m.lerp(p, self.step1))
+        m.lerp_(p, self.step2)
+
+    def _read(self, groups: Sequence[Tensor]) -> Tensor:
+        c = groups[1]
+        likeliest = (c == c.amax(1, keepdim=True)).to(c.dtype)
+        vertex = clamped(likeliest / likeliest.sum(1, keepdim=True))
+        return vertex * c.sum(1, keepdim=True)
