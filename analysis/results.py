@@ -32,14 +32,12 @@ from analysis.schema import (
 from analysis.store import (
     EPOCH_KEY,
     EPOCH_SCHEMA,
-    EPOCHS,
-    TRIALS,
-    TRIALS_FILE,
     ResultsError,
     latest_rows,
 )
 from spaces.sweep import SweepSpec
 from trainable.catalog import unknown
+from trainable.folder import layout
 from trainable.folder.storage import Folder, MissingError
 
 __all__ = ["Results", "ResultsError", "ResultsWarning", "load_results", "once"]
@@ -47,7 +45,6 @@ __all__ = ["Results", "ResultsError", "ResultsWarning", "load_results", "once"]
 P = ParamSpec("P")
 T = TypeVar("T")
 
-SPEC_FILE, PROVENANCE_FILE = "sweep.toml", "provenance.json"
 TRIAL_KEY = ("trial_id", "study", "number", "phase", "status")
 EPOCH_INDEX = ("study", "trial_id", "epoch")
 Part: TypeAlias = tuple[int, int]
@@ -108,12 +105,12 @@ def once(
 def sweep_spec(results: Results) -> SweepSpec:
     """The sweep file, checked. Raises ResultsError if it is missing or damaged."""
     if not results.spec:
-        raise ResultsError(f"{results.folder} has no {SPEC_FILE}, which has the search space")
+        raise ResultsError(f"{results.folder} has no {layout.SWEEP}, which has the search space")
     try:
         return SweepSpec.model_validate(results.spec)
     except ValidationError as error:
         reason = error.errors()[0]["msg"]
-        raise ResultsError(f"{results.folder}/{SPEC_FILE} is damaged: {reason}") from None
+        raise ResultsError(f"{results.folder}/{layout.SWEEP} is damaged: {reason}") from None
 
 
 def load_results(
@@ -137,11 +134,11 @@ def load_results(
         StorageError: the storage cannot be read.
     """
     folder = Folder.open(path)
-    if not folder.exists(TRIALS) and not folder.exists(SPEC_FILE):
+    if not folder.exists(layout.TRIALS) and not folder.exists(layout.SWEEP):
         raise ResultsError(_not_results(folder))
     for name in set(columns or ()) - {column.name for column in EPOCH_COLUMNS}:
         raise ResultsError(unknown("epoch column", name, [c.name for c in EPOCH_COLUMNS]))
-    recorded = store.recorded_studies(folder)
+    recorded = layout.recorded_studies(folder)
     trials = _load_trials(folder, bool(recorded), strict)
     known = sorted({*trials["study"], *recorded})
     for name in set(studies or ()) - set(known):
@@ -152,25 +149,26 @@ def load_results(
         folder=folder,
         trials=trials,
         epochs=_load_epochs(folder, chosen, columns, strict, trials["trial_id"].to_list()),
-        spec=_load_text(folder, SPEC_FILE, tomllib.loads, strict),
-        provenance=_load_text(folder, PROVENANCE_FILE, json.loads, strict),
+        spec=_load_text(folder, layout.SWEEP, tomllib.loads, strict),
+        provenance=_load_text(folder, layout.PROVENANCE, json.loads, strict),
     )
 
 
 def _not_results(folder: Folder) -> str:
-    inside = [name for name in folder.names() if (folder / name).exists(SPEC_FILE)]
+    inside = [name for name in folder.names() if (folder / name).exists(layout.SWEEP)]
     if inside:
         return f"{folder} is not the results of one sweep, but holds some: {', '.join(inside)}"
-    return f"{folder} holds no results: neither {SPEC_FILE} nor {TRIALS}/ is there"
+    return f"{folder} holds no results: neither {layout.SWEEP} nor {layout.TRIALS}/ is there"
 
 
 def _load_trials(folder: Folder, has_epochs: bool, strict: bool) -> pd.DataFrame:
     schema = arrow_schema([*TRIAL_COLUMNS, *parameter_columns().values()])
     table = schema.empty_table()
-    if (folder / TRIALS).exists(TRIALS_FILE):
-        table = _read(folder / TRIALS, TRIALS_FILE, schema, TRIAL_KEY, strict)
+    if (folder / layout.TRIALS).exists(layout.TRIALS_TABLE):
+        table = _read(folder / layout.TRIALS, layout.TRIALS_TABLE, schema, TRIAL_KEY, strict)
     elif has_epochs:
-        text = f"{folder} holds epochs, but no table of trials: {TRIALS}/{TRIALS_FILE} is missing"
+        missing = f"{layout.TRIALS}/{layout.TRIALS_TABLE} is missing"
+        text = f"{folder} holds epochs, but no table of trials: {missing}"
         _refuse(ResultsError(text), strict)
     return cast(pd.DataFrame, table.to_pandas())
 
@@ -218,10 +216,10 @@ def _settled_parts(
     They are listed together, so that no study is ahead of another. One whose parts a running
     sweep merges before they are read is listed and read again, alone.
     """
-    places = [folder / EPOCHS / store.partition(study) for study in studies]
+    places = [folder / layout.EPOCHS / layout.partition(study) for study in studies]
 
     def read(index: int, part: Part) -> pa.Table:
-        table = _read(places[index], store.part_name(*part), schema, EPOCH_KEY, strict)
+        table = _read(places[index], layout.part_name(*part), schema, EPOCH_KEY, strict)
         return _with_study(table, studies, index)
 
     with ThreadPoolExecutor(_READERS) as files, ThreadPoolExecutor(_READERS) as threads:
@@ -250,7 +248,7 @@ def _settled(
 
 
 def _listing(place: Folder) -> set[Part]:
-    return set(store.part_keys(place))
+    return set(layout.part_keys(place))
 
 
 def _read(

@@ -10,12 +10,10 @@ reader meets rows twice; after a recovery, epochs come again. Both are settled b
 """
 
 import json
-import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from io import BytesIO
 from typing import Any
-from urllib.parse import quote, unquote
 
 import numpy as np
 import pyarrow as pa
@@ -24,10 +22,9 @@ import pyarrow.parquet as pq
 
 from analysis.schema import EPOCH_COLUMNS, PARAM, arrow_schema, trial_schema
 from trainable.catalog import unknown
+from trainable.folder import layout
 from trainable.folder.storage import Folder, MissingError
 
-TRIALS, EPOCHS, TRIALS_FILE = "trials", "epochs", "trials.parquet"
-STUDY_PREFIX = "study="
 PARTS_PER_LEVEL = 32
 COMPACTED_LEVEL = 9
 """Level of the one part that the end of a sweep leaves; merging does not reach it before."""
@@ -40,7 +37,6 @@ EPOCH_SCHEMA = pa.schema(
     for field in arrow_schema(column for column in EPOCH_COLUMNS if column.name != "study")
 )
 EPOCH_KEY = ("trial_id", "epoch", "attempt", "seq")
-_PART = re.compile(r"part-(\d+)-(\d+)\.parquet")
 
 
 class ResultsError(ValueError):
@@ -55,18 +51,18 @@ class ResultsWriter:
     """
 
     def __init__(self, folder: Folder) -> None:
-        self._trials = folder / TRIALS
-        self._epochs = folder / EPOCHS
+        self._trials = folder / layout.TRIALS
+        self._epochs = folder / layout.EPOCHS
         self._parts: dict[str, set[tuple[int, int]]] = {}
         self._fresh: dict[str, dict[tuple[int, int], pa.Table]] = {}
         self._ended: dict[str, Mapping[str, Any]] = {}
         self._ended_table = trial_schema(()).empty_table()
         for place in (folder, self._trials, self._epochs):
             place.remove_leftovers()
-        for study in recorded_studies(folder):
-            place = self._epochs / partition(study)
+        for study in layout.recorded_studies(folder):
+            place = self._epochs / layout.partition(study)
             place.remove_leftovers()
-            self._parts[study] = set(part_keys(place))
+            self._parts[study] = set(layout.part_keys(place))
 
     def write_trials(self, rows: Sequence[Mapping[str, Any]]) -> None:
         """Replace the trials table: one row a trial, keys from ``schema.TRIAL_COLUMNS``.
@@ -77,7 +73,7 @@ class ResultsWriter:
         """
         schema = trial_schema(name for row in rows for name in row)
         table = pa.concat_tables([self._ended_trials(rows, schema), _table(_open(rows), schema)])
-        self._trials.write(TRIALS_FILE, _parquet(table, ()))
+        self._trials.write(layout.TRIALS_TABLE, _parquet(table, ()))
 
     def append_epochs(self, study: str, rows: Sequence[Mapping[str, Any]]) -> None:
         """Add rows, keys from ``schema.EPOCH_COLUMNS`` (``study`` itself may be left out)."""
@@ -99,9 +95,9 @@ class ResultsWriter:
     def truncate(self, seq: int) -> None:
         """Drop the rows that arrived as number ``seq`` or later, in every study."""
         for study, known in self._parts.items():
-            folder = self._epochs / partition(study)
+            folder = self._epochs / layout.partition(study)
             for level, number in sorted(known):
-                name = part_name(level, number)
+                name = layout.part_name(level, number)
                 table = read_table(folder, name, EPOCH_SCHEMA, EPOCH_KEY)
                 kept = table.filter(pc.less(table["seq"], seq))
                 if len(kept) < len(table):
@@ -129,50 +125,27 @@ class ResultsWriter:
                 return
 
     def _replace(self, study: str, keys: Sequence[tuple[int, int]], level: int) -> None:
-        folder = self._epochs / partition(study)
+        folder = self._epochs / layout.partition(study)
         fresh = self._fresh.pop(study, {})
         table = pa.concat_tables(
             fresh[key]
             if key in fresh
-            else read_table(folder, part_name(*key), EPOCH_SCHEMA, EPOCH_KEY)
+            else read_table(folder, layout.part_name(*key), EPOCH_SCHEMA, EPOCH_KEY)
             for key in keys
         )
         self._write_part(study, level, table.take(latest_rows(table)))
         for key in keys:
-            folder.delete(part_name(*key))
+            folder.delete(layout.part_name(*key))
             self._parts[study].discard(key)
 
     def _write_part(self, study: str, level: int, table: pa.Table) -> None:
         known = self._parts.setdefault(study, set())
         number = max((number for _, number in known), default=-1) + 1
-        name = part_name(level, number)
-        (self._epochs / partition(study)).write(name, _parquet(table, REPEATED))
+        name = layout.part_name(level, number)
+        (self._epochs / layout.partition(study)).write(name, _parquet(table, REPEATED))
         known.add((level, number))
         if level == 0:
             self._fresh.setdefault(study, {})[level, number] = table
-
-
-def partition(study: str) -> str:
-    """The folder of a study's epochs, named so that pandas and others read it as a column."""
-    return STUDY_PREFIX + quote(study, safe="")
-
-
-def recorded_studies(folder: Folder) -> list[str]:
-    """Studies that have recorded epochs, sorted."""
-    names = (folder / EPOCHS).names()
-    prefix = STUDY_PREFIX
-    return sorted(unquote(n.removeprefix(prefix)) for n in names if n.startswith(prefix))
-
-
-def part_name(level: int, number: int) -> str:
-    """File name of a part; ``number`` is unique and increasing in a study."""
-    return f"part-{level}-{number:08d}.parquet"
-
-
-def part_keys(folder: Folder) -> list[tuple[int, int]]:
-    """(level, number) of the parts in a study's folder, sorted."""
-    matches = [_PART.fullmatch(name) for name in folder.names()]
-    return sorted((int(match[1]), int(match[2])) for match in matches if match)
 
 
 def read_table(folder: Folder, name: str, schema: pa.Schema, key: Sequence[str]) -> pa.Table:

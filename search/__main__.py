@@ -20,7 +20,7 @@ from search.driver.signals import Interrupted, Signals
 from spaces.load import SpecError, load_sweep, shipped
 from spaces.presets import PRESETS
 from trainable.data.files import DataError
-from trainable.folder.patience import SWEEP_FILE
+from trainable.folder import layout
 from trainable.folder.storage import Folder, StorageError
 from trainable.noise import NoiseError
 
@@ -161,7 +161,7 @@ def _end(go: "Callable[[Any], Finished]", folder: Folder) -> None:
             _say(finished)
     except (Interrupted, KeyboardInterrupt) as interruption:
         err.print(Text(str(interruption) or "interrupted; no trial was running"), soft_wrap=True)
-        if folder.exists(SWEEP_FILE):
+        if layout.is_there(folder):
             command = f"{python()} -m search resume {folder.argument}"
             err.print(Text(f"Go on with:\n  {command}"), soft_wrap=True)
         else:

@@ -9,12 +9,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from analysis import store
 from analysis.results import ResultsError, load_results
 from recorded import epoch_row, trial_row, write_results
+from trainable.folder import layout
 
 STUDY = "symmetric-0.4-elr"
-PART = f"epochs/{store.partition(STUDY)}/{store.part_name(0, 0)}"
+PART = f"epochs/{layout.partition(STUDY)}/{layout.part_name(0, 0)}"
 TRIALS = "trials/trials.parquet"
 
 a_quarter = settings(max_examples=250, deadline=None, database=None, derandomize=True)

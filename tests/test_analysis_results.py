@@ -10,6 +10,7 @@ from analysis.results import ResultsError, ResultsWarning, load_results
 from analysis.schema import EPOCH_COLUMNS, TRIAL_COLUMNS
 from analysis.store import ResultsWriter
 from tests.recorded import epoch_row, trial_row, write_results
+from trainable.folder import layout
 from trainable.folder.storage import Folder, StorageError
 
 ELR, CE = "symmetric-0.4-elr", "symmetric-0.4-ce"
@@ -193,7 +194,7 @@ def test_only_a_study_merged_while_it_is_read_is_read_again(folder, monkeypatch)
     def read_and_merge(place, name):
         read.append(f"{place}/{name}")
         content = original(place, name)
-        if store.partition(ELR) in str(place) and rows:
+        if layout.partition(ELR) in str(place) and rows:
             writer.append_epochs(ELR, [rows.pop()])
         return content
 
@@ -201,23 +202,23 @@ def test_only_a_study_merged_while_it_is_read_is_read_again(folder, monkeypatch)
     epochs = load_results(folder).epochs
     assert epochs["val_accuracy"].tolist() == [0.5, 0.1, 0.25, 0.3, 0.4]
     assert not list(folder.glob(f"epochs/*{ELR}/part-0-*"))
-    assert len([name for name in read if store.partition(CE) in name]) == 1
+    assert len([name for name in read if layout.partition(CE) in name]) == 1
 
 
 def test_a_listing_that_missed_a_merged_part_is_noticed(folder, monkeypatch):
     before = load_results(folder).epochs
     ResultsWriter(Folder.open(folder)).compact()
     listings = iter([[], []])
-    original = store.part_keys
-    monkeypatch.setattr(store, "part_keys", lambda place: next(listings, original(place)))
+    original = layout.part_keys
+    monkeypatch.setattr(layout, "part_keys", lambda place: next(listings, original(place)))
     pd.testing.assert_frame_equal(load_results(folder).epochs, before)
 
 
 def test_a_study_that_never_settles_is_an_error_after_half_a_minute(folder, monkeypatch):
-    original = store.part_keys
-    unsettled = store.partition(ELR)
+    original = layout.part_keys
+    unsettled = layout.partition(ELR)
     monkeypatch.setattr(
-        store, "part_keys", lambda at: [*original(at), *[(0, 9)] * (unsettled in str(at))]
+        layout, "part_keys", lambda at: [*original(at), *[(0, 9)] * (unsettled in str(at))]
     )
     pauses = []
     monkeypatch.setattr(results_module.time, "sleep", pauses.append)

@@ -2,6 +2,7 @@
 
 import ast
 import graphlib
+import re
 import subprocess
 import sys
 import tomllib
@@ -9,6 +10,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+from trainable.folder import layout
 
 ROOT = Path(__file__).parents[1]
 PACKAGES = ("trainable", "spaces", "analysis", "search")
@@ -140,6 +143,22 @@ def test_pure_rooms_know_no_ray_no_file_and_no_clock(path):
     impure += [(n, line) for n, line in imports(path) if n.startswith("trainable.folder")]
     opened = [node.lineno for node in ast.walk(tree(path)) if is_call_of(node, "open")]
     assert not impure + opened
+
+
+@pytest.mark.parametrize("path", MODULES, ids=NAMES)
+def test_the_layout_alone_names_the_files_of_a_results_folder(path):
+    """Any text that is or holds such a name, but for docstrings and sentences."""
+    if path.name == "layout.py":
+        return
+    names = {getattr(layout, name) for name in vars(layout) if re.fullmatch("[A-Z][A-Z_]+", name)}
+    files = {name for name in names if "." in name}
+    for node in ast.walk(tree(path)):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str):
+            parts = set(node.value.split("/"))
+            assert not parts & files, f"{path}:{node.lineno}: {node.value!r}"
+        if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Div):
+            inside = {n.value for n in (node.left, node.right) if isinstance(n, ast.Constant)}
+            assert not inside & names, f"{path}:{node.lineno}: {ast.unparse(node)}"
 
 
 def is_call_of(node: ast.AST, name: str) -> bool:

@@ -19,7 +19,7 @@ from spaces.load import SpecError, parse_sweep
 from spaces.sweep import SweepSpec
 from trainable.config import DataConfig, TrialConfig, make_noise
 from trainable.data import load_dataset
-from trainable.folder.patience import SWEEP_FILE
+from trainable.folder import layout
 from trainable.folder.storage import Folder
 from trainable.trial.checkpoints import Checkpoint, CheckpointStore
 from trainable.trial.prepare import prepare
@@ -237,7 +237,7 @@ def test_measure_knows_a_checkpoint_s_size_without_training_an_epoch(tmp_path, d
     trainer = build_trainer(config(loss), digits, device="cpu")
     trainer.run_epoch()
     folder = Folder.open(tmp_path)
-    folder.write(SWEEP_FILE, b"")
+    folder.write(layout.SWEEP, b"")
     store = CheckpointStore(folder, "trial", "fingerprint")
     store.save(Checkpoint(trainer.state_dict(), []))
     (saved,) = (tmp_path / "checkpoints" / "trial").iterdir()

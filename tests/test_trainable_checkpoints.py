@@ -5,7 +5,7 @@ import io
 import pytest
 import torch
 
-from trainable.folder import patience
+from trainable.folder import layout
 from trainable.folder.storage import Folder, StorageError
 from trainable.metrics import EpochMetrics
 from trainable.trial import checkpoints
@@ -15,7 +15,7 @@ from trainable.trial.checkpoints import Checkpoint, CheckpointError, CheckpointS
 @pytest.fixture
 def results(tmp_path):
     folder = Folder.open(tmp_path)
-    folder.write(patience.SWEEP_FILE, b"")
+    folder.write(layout.SWEEP, b"")
     return folder
 
 

@@ -16,10 +16,9 @@ from analysis.store import read_beside
 from analysis.wording import percent
 from trainable.catalog import unknown
 from trainable.config import DataConfig, TrialConfig
+from trainable.folder import layout
 from trainable.folder.storage import Folder
 
-TARGETS = "targets"
-OUTPUT = "label_errors"
 COLUMNS = ("index", "given", "true", "proposed", "confidence")
 
 
@@ -73,7 +72,7 @@ def label_errors(results: Results, study: str) -> LabelErrors:
     if study not in names:
         raise ResultsError(unknown("study", study, names))
     trial_id, config = _winner(results, study)
-    targets = _read_targets(results.folder / TARGETS, trial_id)
+    targets = _read_targets(results.folder / layout.TARGETS, trial_id)
     doubted = targets[targets["proposed"] != targets["given"]]
     doubted = doubted.sort_values(["confidence", "index"], ascending=[False, True])
     wrong = precision = recall = corrected = math.nan
@@ -99,7 +98,7 @@ def label_errors(results: Results, study: str) -> LabelErrors:
 
 def write_label_errors(errors: LabelErrors, results: Results) -> Folder:
     """Write the doubted examples as ``doubted.parquet`` and ``doubted.csv``; returns where."""
-    folder = results.folder / OUTPUT / quote(errors.study, safe="")
+    folder = results.folder / layout.LABEL_ERRORS / quote(errors.study, safe="")
     sink = BytesIO()
     pq.write_table(pa.Table.from_pandas(errors.doubted, preserve_index=False), sink)
     folder.write("doubted.parquet", sink.getvalue())
@@ -121,7 +120,7 @@ def _winner(results: Results, study: str) -> tuple[str, TrialConfig]:
 
 
 def _read_targets(folder: Folder, trial_id: str) -> pd.DataFrame:
-    name = f"{trial_id}.parquet"
+    name = layout.table_name(trial_id)
     absent = (
         f"trial {trial_id} left no targets (only losses with a target have some, once they used "
         "their full budget)"

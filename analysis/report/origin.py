@@ -7,9 +7,10 @@ import pandas as pd
 
 from analysis.report.page import Markup, join, paragraph, scrolling, table, tag
 from analysis.report.style import named, study_titles
-from analysis.results import SPEC_FILE, Results
+from analysis.results import Results
 from analysis.schema import DIVERGED, FAILED
 from analysis.wording import percent
+from trainable.folder import layout
 
 LISTED = 30
 """Broken trials that are listed at most."""
@@ -99,9 +100,9 @@ def _labels(results: Results) -> Markup:
 
 
 def _spec(results: Results) -> Markup:
-    if not results.folder.exists(SPEC_FILE):
+    if not results.folder.exists(layout.SWEEP):
         return Markup()
-    text = results.folder.read(SPEC_FILE).decode()
+    text = results.folder.read(layout.SWEEP).decode()
     return tag(
         "details",
         tag("summary", "The sweep file"),

@@ -7,9 +7,9 @@ from pathlib import Path
 from analysis.report.build import build_report
 from analysis.results import Results, ResultsError, load_results, sweep_spec
 from analysis.schema import SEARCH
+from trainable.folder import layout
 from trainable.folder.storage import Folder, StorageError
 
-REPORT = "report.html"
 PATIENCE = 10
 """Failed turns, one after the other, that end watching."""
 
@@ -77,6 +77,6 @@ def has_ended(results: Results) -> bool:
 
 def _write(results: Results, out: Path | None) -> str:
     folder = results.folder if out is None else Folder.open(out.parent)
-    name = REPORT if out is None else out.name
+    name = layout.REPORT if out is None else out.name
     folder.write(name, build_report(results).encode())
     return f"{folder}/{name}"

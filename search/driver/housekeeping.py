@@ -7,9 +7,9 @@ from typing import Any
 from analysis.rule import may_win, selection_key
 from analysis.schema import PAUSED, REPLICATE
 from search.studies.trial import ENDED
+from trainable.folder import layout
 from trainable.folder.storage import Folder
-from trainable.trial.checkpoints import CHECKPOINTS, KEPT_MODELS
-from trainable.trial.final_targets import TARGETS
+from trainable.trial.checkpoints import KEPT_MODELS
 
 _JUDGED = ("status", "epochs", "max_epochs", "selection_value")
 
@@ -23,8 +23,8 @@ class Housekeeping:
     """
 
     def __init__(self, results: Folder) -> None:
-        self._checkpoints = results / CHECKPOINTS
-        self._targets = results / TARGETS
+        self._checkpoints = results / layout.CHECKPOINTS
+        self._targets = results / layout.TARGETS
         # Trials of which nothing is left: a storage is not asked again.
         self._gone: set[str] = set()
         # (trial, epochs) of which one checkpoint is left.
@@ -39,7 +39,7 @@ class Housekeeping:
                 self._leave_last(trial_id, row["epochs"])
             elif ended and trial_id not in self._gone:
                 self._checkpoints.delete(trial_id)
-                self._targets.delete(f"{trial_id}.parquet")
+                self._targets.delete(layout.table_name(trial_id))
                 self._gone.add(trial_id)
 
     def _leave_last(self, trial_id: str, epochs: int) -> None:

@@ -12,9 +12,9 @@ from typing import Any
 
 from search.studies.trial import Trial
 from spaces.sweep import SweepSpec
+from trainable.folder import layout
 from trainable.folder.storage import Folder, MissingError
 
-PROVENANCE = "provenance.json"
 _PACKAGES = ("elr-tune", "torch", "torchvision", "ray", "optuna", "numpy", "pyarrow", "pandas")
 
 
@@ -90,7 +90,7 @@ def describe(trial: Trial, spec: SweepSpec) -> dict[str, Any]:
 def record_start(results: Folder, nodes: list[dict[str, float]]) -> None:
     """Add this start to ``provenance.json``."""
     try:
-        provenance = json.loads(results.read(PROVENANCE))
+        provenance = json.loads(results.read(layout.PROVENANCE))
     except (MissingError, ValueError):
         provenance = {"starts": []}
     provenance["starts"].append(
@@ -105,7 +105,7 @@ def record_start(results: Folder, nodes: list[dict[str, float]]) -> None:
             ],
         }
     )
-    results.write(PROVENANCE, json.dumps(provenance, indent=2).encode())
+    results.write(layout.PROVENANCE, json.dumps(provenance, indent=2).encode())
 
 
 def starts(results: Folder) -> list[datetime]:

@@ -26,6 +26,7 @@ from search.driver.recorder import Recorder
 from search.studies.sweep import Sweep
 from search.studies.trial import Trial
 from spaces.sweep import SweepSpec
+from trainable.folder import layout
 from trainable.folder.storage import Folder
 from trainable.metrics import TEST_METRICS
 from trainable.trial.ray_trainable import Assignment, TrialTrainable, metrics_of
@@ -185,7 +186,7 @@ def build_tuner(
         ),
         run_config=tune.RunConfig(
             name=time.strftime("%Y-%m-%d_%H-%M-%S"),
-            storage_path=(folder / "tune").location,
+            storage_path=(folder / layout.TUNE).location,
             checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
             failure_config=tune.FailureConfig(max_failures=0),
             callbacks=[

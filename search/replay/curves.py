@@ -24,7 +24,7 @@ from analysis.schema import COMPLETED, DIVERGED, SEARCH, STOPPED
 from spaces.load import SpecError, differences, dump_sweep, parse_sweep
 from spaces.sweep import SweepSpec
 from trainable.config import TrialConfig
-from trainable.folder.patience import SWEEP_FILE
+from trainable.folder import layout
 from trainable.folder.storage import Folder
 
 SCHEMA = pa.schema(
@@ -37,7 +37,7 @@ SCHEMA = pa.schema(
         ("test", pa.list_(pa.float64())),
     ]
 )
-_SPEC_KEY = b"sweep.toml"
+_SPEC_KEY = layout.SWEEP.encode()
 
 
 @dataclass(frozen=True)
@@ -130,7 +130,7 @@ def _from_file(path: str) -> Curves:
 
 
 def _from_folder(folder: Folder) -> Curves:
-    spec = parse_sweep(folder.read(SWEEP_FILE).decode(), where=f"{folder}/{SWEEP_FILE}")
+    spec = parse_sweep(folder.read(layout.SWEEP).decode(), where=f"{folder}/{layout.SWEEP}")
     metric = spec.search.metric
     test = metric.replace("val_", "test_")
     results = load_results(folder, columns=[metric, test])

@@ -23,7 +23,7 @@ from search.planning.outline import made_up
 from search.studies.simulate import simulate
 from search.studies.sweep import Sweep
 from spaces.load import parse_sweep
-from trainable.folder.patience import SWEEP_FILE
+from trainable.folder import layout
 from trainable.folder.storage import Folder
 
 SPEC = """
@@ -74,7 +74,7 @@ def cost(trials: int, folder: Path) -> list[str]:
     """One row of the table: costs while the last epochs of ``trials`` trials come in."""
     spec = parse_sweep(SPEC, [f"budget.trials={trials // STUDIES}"])
     place = Folder.open(folder / str(trials))
-    place.write(SWEEP_FILE, b"")
+    place.write(layout.SWEEP, b"")
     sweep = Sweep.build(spec)
     watched = Watched(sweep, place)
     seconds: list[float] = []

@@ -50,7 +50,7 @@ def partition(study: str) -> str:
     return _STUDY + quote(study, safe="")
 
 
-def study_names(results: Folder) -> list[str]:
+def recorded_studies(results: Folder) -> list[str]:
     """Studies that have recorded epochs, sorted."""
     names = (results / EPOCHS).names()
     return sorted(unquote(n.removeprefix(_STUDY)) for n in names if n.startswith(_STUDY))

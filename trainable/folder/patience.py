@@ -5,11 +5,11 @@ import time
 from collections.abc import Callable
 from typing import TypeVar
 
+from trainable.folder import layout
 from trainable.folder.storage import Folder, StorageError
 
 T = TypeVar("T")
 
-SWEEP_FILE = "sweep.toml"
 PATIENCE_SECONDS = 60.0
 _FINAL = {
     *(errno.ENOSPC, errno.EDQUOT, errno.EFBIG),
@@ -28,7 +28,7 @@ def patiently(results: Folder, action: Callable[[], T], *, seconds: float = PATI
     deadline, pause = time.monotonic() + seconds, 0.25
     while True:
         try:
-            if not results.exists(SWEEP_FILE):
+            if not layout.is_there(results):
                 raise StorageError(f"{results} is gone")
             return action()
         except StorageError as error:

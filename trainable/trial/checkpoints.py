@@ -8,7 +8,6 @@ before it serves.
 """
 
 import io
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from functools import partial
@@ -16,16 +15,15 @@ from typing import Any
 
 import torch
 
+from trainable.folder import layout
 from trainable.folder.patience import patiently
 from trainable.folder.storage import Folder
 from trainable.metrics import EpochMetrics
 
-CHECKPOINTS = "checkpoints"
 KEPT = 2
 """Checkpoints of a running trial: the newest, and the one before it."""
 KEPT_MODELS = 3
 """Final models of each study: those of its best trials."""
-_NAME = re.compile(r"epoch-(\d+)\.pt")
 
 
 class CheckpointError(ValueError):
@@ -50,7 +48,7 @@ class CheckpointStore:
 
     def __init__(self, results: Folder, trial_id: str, fingerprint: str) -> None:
         self._results = results
-        self._folder = results / CHECKPOINTS / trial_id
+        self._folder = results / layout.CHECKPOINTS / trial_id
         self.notes: list[str] = []
         self._fingerprint = fingerprint
 
@@ -63,7 +61,7 @@ class CheckpointStore:
             "state": checkpoint.state,
         }
         torch.save(content, buffer)
-        name = f"epoch-{len(checkpoint.curve):05d}.pt"
+        name = layout.checkpoint_name(len(checkpoint.curve))
         patiently(self._results, lambda: self._folder.write(name, buffer.getvalue()))
         for old in patiently(self._results, self._names)[:-KEPT]:
             self._delete(old)
@@ -108,7 +106,7 @@ class CheckpointStore:
         patiently(self._results, lambda: self._folder.delete(name))
 
     def _names(self) -> list[str]:
-        return [name for name in self._folder.names() if _NAME.fullmatch(name)]
+        return layout.checkpoint_names(self._folder)
 
 
 def _out_of_memory(error: Exception) -> bool:

@@ -9,11 +9,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from trainable.folder import layout
 from trainable.folder.patience import patiently
 from trainable.folder.storage import Folder
 from trainable.trial.trainer import Trainer
-
-TARGETS = "targets"
 
 
 def write_targets(results: Folder, trial_id: str, trainer: Trainer) -> None:
@@ -38,5 +37,5 @@ def write_targets(results: Folder, trial_id: str, trainer: Trainer) -> None:
     )
     sink = io.BytesIO()
     pq.write_table(table, sink, compression="zstd")
-    name = f"{trial_id}.parquet"
-    patiently(results, lambda: (results / TARGETS).write(name, sink.getvalue()))
+    name = layout.table_name(trial_id)
+    patiently(results, lambda: (results / layout.TARGETS).write(name, sink.getvalue()))
