@@ -7,10 +7,13 @@ import subprocess
 import sys
 import tomllib
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
+from pkgutil import resolve_name
 
 import pytest
 
+import search.__main__
 from trainable.folder import layout
 
 ROOT = Path(__file__).parents[1]
@@ -70,12 +73,18 @@ for package in {packages}:
 """
 
 
+@cache
 def tree(path: Path) -> ast.Module:
     return ast.parse(path.read_text(encoding="utf-8"))
 
 
-def imports(path: Path) -> Iterator[tuple[str, int]]:
-    """Every module imported anywhere in a file, with its line."""
+@cache
+def imports(path: Path) -> tuple[tuple[str, int], ...]:
+    """Every module imported anywhere in a file, and every name from one, with its line."""
+    return tuple(_imports(path))
+
+
+def _imports(path: Path) -> Iterator[tuple[str, int]]:
     for node in ast.walk(tree(path)):
         if isinstance(node, ast.Import):
             yield from ((alias.name, node.lineno) for alias in node.names)
@@ -174,6 +183,24 @@ def test_ray_and_torch_are_imported_where_they_belong(path):
 
 
 @pytest.mark.parametrize("path", MODULES, ids=NAMES)
+def test_private_names_of_others_are_used_in_one_file(path):
+    """Ray's and Optuna's, that is: torch's come with the version that is tested."""
+    if path == ROOT / "search" / "compat.py":
+        return
+    assert not [n for n, _ in imports(path) if re.search(r"^(ray|optuna)\b.*\._[a-z]", n)]
+    own = {n.attr for n in ast.walk(tree(path)) if isinstance(n, ast.Attribute) and is_self(n)}
+    own |= {n.name for n in ast.walk(tree(path)) if isinstance(n, ast.FunctionDef)}
+    for node in ast.walk(tree(path)):
+        if isinstance(node, ast.Attribute) and re.match("_[a-z]", node.attr) and not is_self(node):
+            known = node.attr in {*own, "_replace"} or ast.unparse(node.value) == "torch"
+            assert known, f"{path}:{node.lineno}: {ast.unparse(node)}"
+
+
+def is_self(node: ast.Attribute) -> bool:
+    return isinstance(node.value, ast.Name) and node.value.id in ("self", "cls")
+
+
+@pytest.mark.parametrize("path", MODULES, ids=NAMES)
 def test_modules_and_functions_are_short(path):
     assert len(path.read_text(encoding="utf-8").splitlines()) <= 350
     functions = [n for n in ast.walk(tree(path)) if isinstance(n, ast.FunctionDef)]
@@ -202,6 +229,11 @@ def is_guard(node: ast.stmt) -> bool:
     return isinstance(node, ast.If) and ast.unparse(node.test).startswith(
         ("TYPE_CHECKING", "__name__ ==")
     )
+
+
+def test_the_installed_command_is_that_of_the_search_package():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    assert resolve_name(project["scripts"]["elr-tune"]) is search.__main__.main
 
 
 def test_every_package_is_installed_and_there_are_no_others():

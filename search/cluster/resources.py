@@ -13,12 +13,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import ray
-from ray._private import ray_constants
-from ray._private import utils as ray_utils
 from ray.exceptions import RayError
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 from rich.console import Console
 
+from search import compat
 from spaces.load import SpecError
 from spaces.sweep import ResourcesSpec
 from trainable.folder.layout import OWNER
@@ -41,9 +40,7 @@ def connect(**options: Any) -> None:
     if address in ("", "local"):
         # Without an address Ray would join what `ray start` has left here, or wait for it in vain.
         settings["address"] = "local"
-        # Ray's default on macOS and Windows; on Linux it has no public switch for it, and its
-        # servers would listen on every interface.
-        ray_constants.ENABLE_RAY_CLUSTER = False
+        compat.listen_on_loopback()
         settings["include_dashboard"] = False
     try:
         with _sigterm_kept():
@@ -86,12 +83,10 @@ def _sigterm_kept() -> Iterator[None]:
     if ours in (signal.SIG_DFL, None) or threading.current_thread() != threading.main_thread():
         yield
         return
-    set_theirs = ray_utils.set_sigterm_handler
-    ray_utils.set_sigterm_handler = lambda handler: None
     try:
-        yield
+        with compat.no_sigterm_handler():
+            yield
     finally:
-        ray_utils.set_sigterm_handler = set_theirs
         signal.signal(signal.SIGTERM, ours)  # in the place of the native one
         if hasattr(signal, "alarm"):  # not on Windows
             signal.alarm(0)  # a signal came meanwhile: no abort

@@ -13,6 +13,7 @@ import optuna
 from ray.tune.schedulers import ASHAScheduler
 from ray.tune.search.optuna import OptunaSearch
 
+from search import compat
 from search.replay.pool import PoolCell
 from search.studies.samplers import correct
 from search.studies.trial import GOES_ON, Outcome, Trial
@@ -68,7 +69,7 @@ class StockStudy:
         trial_id = f"{self.dealt:04d}"
         self._searcher.suggest(trial_id)
         config = self._cell.trial(self._suggested, seed=0)
-        correct(self._searcher._ot_trials[trial_id], self._cell.space, config.parameters)
+        correct(compat.asked_for(self._searcher, trial_id), self._cell.space, config.parameters)
         trial = Trial(self._cell.study, trial_id, self.dealt, config, attempt=1)
         self._scheduler.on_trial_add(None, SimpleNamespace(trial_id=trial_id))
         self.dealt += 1

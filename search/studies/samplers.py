@@ -21,6 +21,7 @@ import optuna
 from optuna.samplers import BaseSampler, CmaEsSampler, GPSampler, RandomSampler, TPESampler
 from optuna.trial import TrialState, create_trial
 
+from search import compat
 from search.studies.trial import Trial
 from spaces.space import Space
 from spaces.strategies import SAMPLERS, builder
@@ -112,10 +113,7 @@ class OptunaHistory:
             state, least = _worst(self._search.sampler)
             self.study.tell(trial.number, values=least, state=state)
         else:
-            trial_id = self._storage.get_trial_id_from_study_id_trial_number(
-                self.study._study_id, trial.number
-            )
-            self._storage.set_trial_intermediate_value(trial_id, trial.epochs, value)
+            compat.set_value(self.study, self._storage, trial.number, trial.epochs, value)
             state = _STATES[trial.status]
             full = value if state is TrialState.COMPLETE else None
             self.study.tell(trial.number, values=full, state=state)
@@ -135,7 +133,7 @@ def correct(asked: optuna.Trial, space: Space, values: Mapping[str, Value]) -> N
     parameters, distributions = space.encode(values)
     for name, distribution in distributions.items():
         internal = distribution.to_internal_repr(parameters[name])
-        asked.storage.set_trial_param(asked._trial_id, name, internal, distribution)
+        compat.set_parameter(asked, name, internal, distribution)
 
 
 def build_sampler(

@@ -1,0 +1,56 @@
+"""Every private name of Ray's and Optuna's that is used: a new version of theirs breaks one file.
+
+Ray is imported inside, as studies use the names of Optuna's without it.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import optuna
+from optuna.distributions import BaseDistribution
+
+
+def listen_on_loopback() -> None:
+    """Have a Ray that starts here listen on loopback only.
+
+    That is its default on macOS and Windows; on Linux it has no public switch for it, and its
+    servers would listen on every interface.
+    """
+    from ray._private import ray_constants
+
+    ray_constants.ENABLE_RAY_CLUSTER = False
+
+
+@contextmanager
+def no_sigterm_handler() -> Iterator[None]:
+    """Let Ray set no handler of SIGTERM in Python; that of its native library stays its own."""
+    from ray._private import utils
+
+    set_theirs = utils.set_sigterm_handler
+    utils.set_sigterm_handler = lambda handler: None
+    try:
+        yield
+    finally:
+        utils.set_sigterm_handler = set_theirs
+
+
+def set_parameter(
+    asked: optuna.Trial, name: str, internal: float, distribution: BaseDistribution
+) -> None:
+    """Put a value in the place of the one that a running trial was suggested."""
+    asked.storage.set_trial_param(asked._trial_id, name, internal, distribution)
+
+
+def set_value(
+    study: optuna.Study, storage: optuna.storages.BaseStorage, number: int, step: int, value: float
+) -> None:
+    """Record what trial ``number`` reached at ``step``, whoever asked for it."""
+    found = storage.get_trial_id_from_study_id_trial_number(study._study_id, number)
+    storage.set_trial_intermediate_value(found, step, value)
+
+
+def asked_for(searcher: Any, trial_id: str) -> optuna.Trial:
+    """The trial that Ray's OptunaSearch asked Optuna for."""
+    trial: optuna.Trial = searcher._ot_trials[trial_id]
+    return trial
