@@ -111,7 +111,7 @@ def record_start(results: Folder, nodes: list[dict[str, float]]) -> None:
 def starts(results: Folder) -> list[datetime]:
     """When the sweep was started, in order."""
     try:
-        provenance = json.loads(results.read(PROVENANCE))
+        provenance = json.loads(results.read(layout.PROVENANCE))
     except (MissingError, ValueError):
         return []
     return [datetime.fromisoformat(start["at"]) for start in provenance.get("starts", [])]
