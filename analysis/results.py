@@ -4,7 +4,7 @@ import json
 import time
 import tomllib
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -37,15 +37,16 @@ from analysis.store import (
 )
 from spaces.sweep import SweepSpec
 from trainable.catalog import unknown
+from trainable.config import TrialConfig
 from trainable.folder import layout
 from trainable.folder.storage import Folder, MissingError
 
-__all__ = ["Results", "ResultsError", "ResultsWarning", "load_results", "once"]
+__all__ = ["Results", "ResultsError", "ResultsWarning", "load_results", "once", "recorded_config"]
 
 P = ParamSpec("P")
 T = TypeVar("T")
 
-TRIAL_KEY = ("trial_id", "study", "number", "phase", "status")
+TRIAL_KEY = ("trial_id", "study", "number", "phase", "status", "attempt", "epochs", "config")
 EPOCH_INDEX = ("study", "trial_id", "epoch")
 Part: TypeAlias = tuple[int, int]
 """(level, number) of one part of a study."""
@@ -99,6 +100,14 @@ def once(
         return cast(T, value.copy()) if isinstance(value, pd.DataFrame) else cast(T, value)
 
     return cast(Callable[Concatenate[Results, P], T], computed)
+
+
+def recorded_config(folder: Folder, row: Mapping[str, Any]) -> TrialConfig:
+    """The config in a row of the trials table. Raises ResultsError that names the trial."""
+    try:
+        return TrialConfig.from_json(row["config"])
+    except ValueError as error:
+        raise ResultsError(f"{folder}: the config of trial {row['trial_id']}: {error}") from None
 
 
 @once
@@ -166,11 +175,22 @@ def _load_trials(folder: Folder, has_epochs: bool, strict: bool) -> pd.DataFrame
     table = schema.empty_table()
     if (folder / layout.TRIALS).exists(layout.TRIALS_TABLE):
         table = _read(folder / layout.TRIALS, layout.TRIALS_TABLE, schema, TRIAL_KEY, strict)
+        table = _once_each(folder, table, strict)
     elif has_epochs:
         missing = f"{layout.TRIALS}/{layout.TRIALS_TABLE} is missing"
         text = f"{folder} holds epochs, but no table of trials: {missing}"
         _refuse(ResultsError(text), strict)
     return cast(pd.DataFrame, table.to_pandas())
+
+
+def _once_each(folder: Folder, table: pa.Table, strict: bool) -> pa.Table:
+    """The trials table, where each trial has one row."""
+    ids = table["trial_id"].to_pandas()
+    twice = ids.duplicated()
+    if twice.any():
+        where = f"{folder}/{layout.TRIALS}/{layout.TRIALS_TABLE}"
+        _refuse(ResultsError(f"{where} has trial {ids[twice].iloc[0]} twice"), strict)
+    return table.filter(pa.array(~twice))
 
 
 def _typed_trials(trials: pd.DataFrame, studies: list[str]) -> pd.DataFrame:

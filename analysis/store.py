@@ -12,7 +12,6 @@ reader meets rows twice; after a recovery, epochs come again. Both are settled b
 import json
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from io import BytesIO
 from typing import Any
 
 import numpy as np
@@ -20,9 +19,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from analysis.schema import EPOCH_COLUMNS, PARAM, arrow_schema, trial_schema
+from analysis.schema import EPOCH_COLUMNS, PARAM, arrow_schema, parameter_columns, trial_schema
 from trainable.catalog import unknown
 from trainable.folder import layout
+from trainable.folder.parquet import DAMAGED, opened, packed
 from trainable.folder.storage import Folder, MissingError
 
 PARTS_PER_LEVEL = 32
@@ -37,6 +37,8 @@ EPOCH_SCHEMA = pa.schema(
     for field in arrow_schema(column for column in EPOCH_COLUMNS if column.name != "study")
 )
 EPOCH_KEY = ("trial_id", "epoch", "attempt", "seq")
+_JUDGED = ("train_loss", "val_accuracy")
+"""What every epoch has been judged by, in every version: without them a trial would diverge."""
 
 
 class ResultsError(ValueError):
@@ -51,12 +53,18 @@ class ResultsWriter:
     """
 
     def __init__(self, folder: Folder) -> None:
+        # folders of the two tables
         self._trials = folder / layout.TRIALS
         self._epochs = folder / layout.EPOCHS
+        # (level, number) of the parts that each study has
         self._parts: dict[str, set[tuple[int, int]]] = {}
+        # parts written since the last merge, by study: they need not be read to be merged
         self._fresh: dict[str, dict[tuple[int, int], pa.Table]] = {}
+        # rows of trials that have ended, and the table that they make
         self._ended: dict[str, Mapping[str, Any]] = {}
         self._ended_table = trial_schema(()).empty_table()
+        # trial_id, and the columns of the trials table that this version does not know
+        self._others = _other_columns(self._trials)
         for place in (folder, self._trials, self._epochs):
             place.remove_leftovers()
         for study in layout.recorded_studies(folder):
@@ -73,6 +81,10 @@ class ResultsWriter:
         """
         schema = trial_schema(name for row in rows for name in row)
         table = pa.concat_tables([self._ended_trials(rows, schema), _table(_open(rows), schema)])
+        for column in self._others.column_names[1:]:
+            if column not in table.column_names:
+                places = pc.index_in(table["trial_id"], self._others["trial_id"])
+                table = table.append_column(column, self._others[column].take(places))
         self._trials.write(layout.TRIALS_TABLE, _parquet(table, ()))
 
     def append_epochs(self, study: str, rows: Sequence[Mapping[str, Any]]) -> None:
@@ -98,7 +110,7 @@ class ResultsWriter:
             folder = self._epochs / layout.partition(study)
             for level, number in sorted(known):
                 name = layout.part_name(level, number)
-                table = read_table(folder, name, EPOCH_SCHEMA, EPOCH_KEY)
+                table = read_table(folder, name, EPOCH_SCHEMA, EPOCH_KEY, others=True)
                 kept = table.filter(pc.less(table["seq"], seq))
                 if len(kept) < len(table):
                     folder.write(name, _parquet(kept, REPEATED))
@@ -127,12 +139,13 @@ class ResultsWriter:
     def _replace(self, study: str, keys: Sequence[tuple[int, int]], level: int) -> None:
         folder = self._epochs / layout.partition(study)
         fresh = self._fresh.pop(study, {})
-        table = pa.concat_tables(
+        tables = [
             fresh[key]
             if key in fresh
-            else read_table(folder, layout.part_name(*key), EPOCH_SCHEMA, EPOCH_KEY)
+            else read_table(folder, layout.part_name(*key), EPOCH_SCHEMA, EPOCH_KEY, others=True)
             for key in keys
-        )
+        ]
+        table = pa.concat_tables(tables, promote_options="default")
         self._write_part(study, level, table.take(latest_rows(table)))
         for key in keys:
             folder.delete(layout.part_name(*key))
@@ -148,21 +161,24 @@ class ResultsWriter:
             self._fresh.setdefault(study, {})[level, number] = table
 
 
-def read_table(folder: Folder, name: str, schema: pa.Schema, key: Sequence[str]) -> pa.Table:
+def read_table(
+    folder: Folder, name: str, schema: pa.Schema, key: Sequence[str], *, others: bool = False
+) -> pa.Table:
     """One file as a table with the columns of ``schema``, null where an older file has none.
 
-    Of ``param_*`` columns, only those that the file has.
+    Of ``param_*`` columns, only those that the file has. ``others``: after them the columns that
+    the schema does not have, which a later version may have written.
 
     Raises MissingError if it is not there, ResultsError with its path if it is damaged, or if a
     column of ``key`` is missing or empty in some row.
     """
     data = folder.read(name)
     try:
-        table = _fitted(pq.ParquetFile(pa.BufferReader(data)), schema, key)
+        table = _fitted(opened(data), schema, key, others)
         table.validate(full=True)
     except _ForeignError as error:
         raise ResultsError(f"{folder}/{name} is no table of results: {error}") from None
-    except (pa.ArrowException, OSError, ValueError) as error:
+    except DAMAGED as error:
         raise _damaged(folder, name, error) from error
     return table
 
@@ -170,11 +186,11 @@ def read_table(folder: Folder, name: str, schema: pa.Schema, key: Sequence[str])
 def read_beside(folder: Folder, name: str, absent: str) -> pa.Table:
     """A file that lies beside the results. Raises ResultsError: damaged, or ``absent`` if gone."""
     try:
-        table = pq.ParquetFile(pa.BufferReader(folder.read(name))).read()
+        table = opened(folder.read(name)).read()
         table.validate(full=True)
     except MissingError:
         raise ResultsError(f"{folder}/{name} is not there: {absent}") from None
-    except (pa.ArrowException, OSError, ValueError) as error:
+    except DAMAGED as error:
         raise _damaged(folder, name, error) from error
     return table
 
@@ -188,16 +204,18 @@ class _ForeignError(Exception):
     """Sound Parquet, but not what this package writes."""
 
 
-def _fitted(file: pq.ParquetFile, schema: pa.Schema, key: Sequence[str]) -> pa.Table:
-    """The columns of ``schema`` in a file."""
+def _fitted(file: pq.ParquetFile, schema: pa.Schema, key: Sequence[str], others: bool) -> pa.Table:
+    """The columns of ``schema`` in a file, and its others."""
     names = file.schema_arrow.names
     for column in {n for n in names if names.count(n) > 1}:
         raise _ForeignError(f"{column!r} twice in it")
-    for column in key:
+    for column in (*key, *(name for name in _JUDGED if name in schema.names)):
         if column not in names:
             raise _ForeignError(f"no {column!r} in it")
     schema = pa.schema(f for f in schema if f.name in names or not f.name.startswith(PARAM))
-    table = file.read([n for n in schema.names if n in names], use_threads=False)
+    rest = [n for n in names if n not in schema.names] if others else []
+    whole = file.read([*(n for n in schema.names if n in names), *rest], use_threads=False)
+    table = whole.drop_columns(rest)
     for field in schema:
         if field.name not in names:
             table = table.append_column(field, pa.nulls(len(table), field.type))
@@ -206,6 +224,8 @@ def _fitted(file: pq.ParquetFile, schema: pa.Schema, key: Sequence[str]) -> pa.T
     for column in key:
         if table[column].null_count:
             raise _ForeignError(f"rows without {column!r} in it")
+    for column in rest:
+        table = table.append_column(whole.field(column), whole[column])
     return table
 
 
@@ -243,6 +263,16 @@ def _table(rows: Iterable[Mapping[str, Any]], schema: pa.Schema) -> pa.Table:
     )
 
 
+def _other_columns(trials: Folder) -> pa.Table:
+    """trial_id and what else an earlier table of trials has that the schema does not."""
+    key = pa.schema([("trial_id", pa.string())])
+    if not trials.exists(layout.TRIALS_TABLE):
+        return key.empty_table()
+    table = read_table(trials, layout.TRIALS_TABLE, key, ("trial_id",), others=True)
+    known = {*trial_schema(()).names, *parameter_columns()} - {"trial_id"}
+    return table.drop_columns([name for name in table.column_names if name in known])
+
+
 def _open(rows: Iterable[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
     return [row for row in rows if row.get("ended_at") is None]
 
@@ -256,6 +286,4 @@ def _plain(value: Any) -> Any:
 
 
 def _parquet(table: pa.Table, dictionary: Sequence[str]) -> bytes:
-    sink = BytesIO()
-    pq.write_table(table, sink, use_dictionary=list(dictionary) or False)
-    return sink.getvalue()
+    return packed(table, use_dictionary=list(dictionary) or False)

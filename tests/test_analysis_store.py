@@ -8,7 +8,7 @@ import pytest
 
 from analysis import store
 from analysis.results import load_results
-from analysis.schema import EPOCH_COLUMNS, TRIAL_COLUMNS, describe, parameter_columns
+from analysis.schema import EPOCH_COLUMNS, TRIAL_COLUMNS, describe, parameter_columns, trial_schema
 from analysis.store import ResultsError, ResultsWriter
 from tests.recorded import epoch_row, trial_row, write_results
 from trainable.folder.storage import Folder
@@ -229,3 +229,24 @@ def test_readme_documents_the_columns():
     text = (Path(__file__).parents[1] / "analysis" / "README.md").read_text()
     assert describe(TRIAL_COLUMNS) in text
     assert describe(EPOCH_COLUMNS) in text
+
+
+def test_no_flipped_bit_loads_as_another_table(tmp_path):
+    """Every table that loads is the one that was written; all else is said to be damaged."""
+    write_results(tmp_path, [trial_row(number=n, param_lam=n / 7) for n in range(5)])
+    folder, key = Folder.open(tmp_path / "trials"), ("trial_id",)
+    schema = trial_schema(["param_lam"])
+    whole = folder.read("trials.parquet")
+    written = store.read_table(folder, "trials.parquet", schema, key)
+    damaged = 0
+    for position in range(0, len(whole), 61):
+        data = bytearray(whole)
+        data[position] ^= 1 << position % 8
+        folder.write("trials.parquet", bytes(data))
+        try:
+            table = store.read_table(folder, "trials.parquet", schema, key)
+        except ResultsError:
+            damaged += 1
+        else:
+            assert table.equals(written)
+    assert damaged > len(whole) / 61 / 4

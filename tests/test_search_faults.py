@@ -194,6 +194,40 @@ def test_full_disk_stops_with_a_clear_error_and_damages_nothing(
     assert_equal(tables(runner.start(one_slot(), tmp_path, console).folder), uninterrupted)
 
 
+@pytest.fixture
+def small_disk(tmp_path):
+    """Mounts a disk of its own, of so many kilobytes; the last one is the one that is there."""
+    mounted = []
+
+    def mount(place: Path, kilobytes: int) -> None:
+        place.mkdir(parents=True, exist_ok=True)
+        command = ["mount", "-t", "tmpfs", "-o", f"size={kilobytes}k", "tmpfs", str(place)]
+        if subprocess.run(command, capture_output=True, check=False).returncode:
+            pytest.skip("needs the right to mount a file system")
+        mounted.append(place)
+
+    yield mount
+    for place in reversed(mounted):
+        subprocess.run(["umount", str(place)], check=True)
+
+
+def test_disk_too_small_for_checkpoints_stops_the_sweep_and_fails_no_trial(
+    uninterrupted, tmp_path, console, small_disk
+):
+    """The tables lie on a disk with room, the checkpoints on one without."""
+    spec = one_slot()
+    folder = Folder.open(tmp_path / "small")
+    folder.write("sweep.toml", dump_sweep(spec).encode())
+    small_disk(tmp_path / "small" / "checkpoints", 20)
+    with pytest.raises(runner.Interrupted, match="No space left on device"):
+        runner.start(spec, tmp_path, console)
+    assert set(load_results(folder).trials["status"]) == {"running"}
+    small_disk(tmp_path / "small" / "checkpoints", 10_000)
+    done = runner.start(spec, tmp_path, console)
+    assert not done.failed
+    assert_equal(tables(folder), uninterrupted)
+
+
 def test_storage_that_is_away_for_ten_seconds_is_waited_for(
     monkeypatch, uninterrupted, tmp_path, console
 ):

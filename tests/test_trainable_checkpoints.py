@@ -50,10 +50,12 @@ def test_store_keeps_the_last_two_and_loads_the_newest(results, store):
     for epochs in (1, 2, 3):
         store.save(checkpoint(epochs))
     assert names(results) == ["epoch-00002.pt", "epoch-00003.pt"]
-    found = store.load()
-    assert [metrics.epoch for metrics in found.curve] == [1, 2, 3]
-    assert found.curve[0].lr == 0.1
-    assert torch.equal(found.state["weight"], torch.full((3,), 3.0))
+    states = []
+    curve = store.load(states.append)
+    assert [metrics.epoch for metrics in curve] == [1, 2, 3]
+    assert curve[0].lr == 0.1
+    (state,) = states
+    assert torch.equal(state["weight"], torch.full((3,), 3.0))
     assert store.notes == []
 
 
@@ -62,7 +64,7 @@ def test_damaged_checkpoint_is_removed_and_the_one_before_it_serves(results, sto
     for epochs in (1, 2):
         store.save(checkpoint(epochs))
     place(results).write("epoch-00002.pt", place(results).read("epoch-00002.pt")[:size])
-    assert len(store.load().curve) == 1
+    assert len(store.load()) == 1
     assert names(results) == ["epoch-00001.pt"]
     (note,) = store.notes
     assert note.startswith("checkpoint epoch-00002.pt is damaged (")
@@ -104,7 +106,7 @@ def test_checkpoint_survives_a_lack_of_memory(results, store, monkeypatch, error
         patch.setattr(checkpoints.torch, "load", fail)
         with pytest.raises(type(error)):
             store.load()
-    assert len(store.load().curve) == 2
+    assert len(store.load()) == 2
 
 
 @pytest.mark.parametrize("method", ["write", "read", "names", "delete"])
@@ -121,6 +123,51 @@ def test_storage_that_is_away_for_a_moment_is_waited_for(results, store, monkeyp
 
     monkeypatch.setattr(Folder, method, away_once)
     store.save(checkpoint(3))
-    assert len(store.load().curve) == 3
+    assert len(store.load()) == 3
     assert failed == [method]
     assert names(results) == ["epoch-00002.pt", "epoch-00003.pt"]
+
+
+def test_no_flipped_bit_loads_as_another_checkpoint(results, store):
+    """Every content that loads is the one that was written; all else counts as damaged."""
+    store.save(checkpoint(1))
+    whole = place(results).read("epoch-00001.pt")
+    damaged = 0
+    for position in range(0, len(whole), 29):
+        data = bytearray(whole)
+        data[position] ^= 1 << position % 8
+        place(results).write("epoch-00001.pt", bytes(data))
+        states = []
+        curve = store.load(states.append)
+        if curve is None:
+            damaged += 1
+            continue
+        assert repr(curve) == repr(checkpoint(1).curve)
+        assert torch.equal(states[0]["weight"], torch.ones(3))
+        assert states[0]["epoch"] == 1
+    assert damaged > len(whole) / 29 / 4
+
+
+def test_checkpoint_that_cannot_be_used_is_removed_and_the_one_before_it_serves(results, store):
+    for epochs in (1, 2):
+        store.save(checkpoint(epochs))
+    network = torch.nn.Linear(3, 1, bias=False)
+
+    def resume(state):
+        if state["epoch"] == 2:
+            network.load_state_dict({"weight": torch.zeros(2, 2)})
+
+    assert len(store.load(resume)) == 1
+    assert names(results) == ["epoch-00001.pt"]
+    assert "epoch-00002.pt is damaged (RuntimeError: Error(s) in loading" in store.notes[0]
+
+
+def test_what_a_killed_writer_left_is_removed_when_the_trial_starts_again(
+    results, store, tmp_path
+):
+    store.save(checkpoint(1))
+    leftover = tmp_path / "checkpoints" / "trial" / ".epoch-00002.pt.0a1b2c3d.tmp"
+    leftover.write_bytes(b"half a checkpoint")
+    CheckpointStore(results, "trial", "config")
+    assert not leftover.exists()
+    assert names(results) == ["epoch-00001.pt"]

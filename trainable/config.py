@@ -167,6 +167,18 @@ class TrialConfig:
             plain[key] = {k: tuple(v) if isinstance(v, list) else v for k, v in plain[key].items()}
         return cls(**plain)
 
+    @classmethod
+    def from_json(cls, text: str | None) -> "TrialConfig":
+        """A config from :meth:`as_dict`'s output as JSON, as results keep it.
+
+        Raises ValueError, in one line, for what is no config of this version.
+        """
+        try:
+            return cls.from_dict(json.loads(text or ""))
+        except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+            lines = f"{type(error).__name__}: {error}".splitlines()
+            raise ValueError(f"not a config that this version reads ({lines[0]:.200})") from None
+
     @property
     def fingerprint(self) -> str:
         """16 hex digits that differ whenever anything in the config differs but where files lie.

@@ -1,6 +1,5 @@
 """Which training labels a trained model doubts: its final target against the given label."""
 
-import json
 import math
 from dataclasses import dataclass
 from io import BytesIO
@@ -11,7 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from analysis.best import chosen_configs, records
-from analysis.results import Results, ResultsError
+from analysis.results import Results, ResultsError, recorded_config
 from analysis.store import read_beside
 from analysis.wording import percent
 from trainable.catalog import unknown
@@ -113,7 +112,7 @@ def _share(part: float, whole: int) -> float:
 def _winner(results: Results, study: str) -> tuple[str, TrialConfig]:
     chosen = chosen_configs(results)
     for row in records(chosen[chosen["study"] == study]):
-        return row["trial_id"], TrialConfig.from_dict(json.loads(row["config"]))
+        return row["trial_id"], recorded_config(results.folder, row)
     if study not in set(results.trials["study"]):
         raise ResultsError(f"study {study} has epochs, but no row in the table of trials")
     raise ResultsError(f"study {study} has no trial that used its full budget")

@@ -1,6 +1,5 @@
 """The recorded studies as Optuna studies: for its importances, its plots and its dashboard."""
 
-import json
 import math
 import tempfile
 from collections.abc import Iterator
@@ -14,10 +13,9 @@ from optuna.storages.journal import JournalFileBackend
 from optuna.trial import FrozenTrial, TrialState
 
 from analysis.best import records, selected_on_test
-from analysis.results import Results, ResultsError, once, sweep_spec
+from analysis.results import Results, ResultsError, once, recorded_config, sweep_spec
 from analysis.schema import COMPLETED, DIVERGED, FAILED, PAUSED, RUNNING, SEARCH, STOPPED
 from spaces.space import Space
-from trainable.config import TrialConfig
 
 STATES: dict[str, TrialState] = {
     COMPLETED: TrialState.COMPLETE,
@@ -133,7 +131,7 @@ def _curves(results: Results) -> dict[str, dict[int, float]]:
 def _frozen(
     results: Results, row: dict[str, Any], space: Space, curve: dict[int, float]
 ) -> FrozenTrial:
-    config = TrialConfig.from_dict(json.loads(row["config"]))
+    config = recorded_config(results.folder, row)
     try:
         parameters, distributions = space.encode(config.parameters)
     except KeyError as error:

@@ -1,13 +1,11 @@
 """The realised transition matrix of a study's labels, as the sweep recorded it."""
 
-import json
-
 import pandas as pd
 
-from analysis.results import Results, ResultsError
+from analysis.results import Results, ResultsError, recorded_config
 from analysis.store import read_beside
 from trainable.catalog import unknown
-from trainable.config import TrialConfig, labels_name
+from trainable.config import labels_name
 from trainable.folder import layout
 
 
@@ -32,11 +30,11 @@ def transition_matrix(results: Results, study: str, seed: int | None = None) -> 
     if study not in names:
         raise ResultsError(unknown("study", study, names))
     wanted = trials["phase"] == "search" if seed is None else trials["seed"] == seed
-    configs = trials.loc[(trials["study"] == study) & wanted, "config"]
-    if configs.empty:
+    rows = trials[(trials["study"] == study) & wanted].to_dict("records")
+    if not rows:
         lacking = "of the search" if seed is None else f"with seed {seed}"
         raise ResultsError(f"study {study} has no trial {lacking}")
-    config = TrialConfig.from_dict(json.loads(configs.iloc[0]))
+    config = recorded_config(results.folder, rows[0])
     absent = "it is written when a sweep starts or is resumed"
     labels = labels_name(config)
     folder, name = results.folder / layout.TRANSITIONS, layout.table_name(labels)

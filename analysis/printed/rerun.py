@@ -1,6 +1,5 @@
 """From the best trial of a study to a sweep file that runs exactly it again."""
 
-import json
 import re
 from dataclasses import asdict
 from typing import Any
@@ -10,7 +9,7 @@ import tomli_w
 
 from analysis.best import best_configs, records
 from analysis.frames.evidence import holdout
-from analysis.results import Results, ResultsError
+from analysis.results import Results, ResultsError, recorded_config
 from analysis.wording import percent
 from spaces.domains import NONE
 from trainable.catalog import LOSSES, OPTIMISER, unknown
@@ -38,7 +37,7 @@ def best_sweep(results: Results, study: str | None = None, *, confirmed: bool = 
     row = rows[name]
     if pd.isna(row["trial_id"]):
         raise ResultsError(f"study {name} has no trial that used its full budget")
-    config = TrialConfig.from_dict(json.loads(row["config"]))
+    config = recorded_config(results.folder, row)
     table = sweep_table(config, _name(results, name), row["selected_by"])
     return (
         f"# The best configuration of {name}: trial {row['trial_id']},\n"

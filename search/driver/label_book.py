@@ -6,20 +6,19 @@
 Whoever resumes a sweep, on whatever machine, trains on exactly these labels.
 """
 
-import io
 from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
-import pyarrow.parquet as pq
 
-from analysis.store import ResultsError
+from analysis.results import Results, ResultsError, recorded_config
 from trainable.config import TrialConfig, labels_name
 from trainable.data import DataError, Dataset, Ints, load_dataset, subset_index
 from trainable.data.own.pixels import Progress
 from trainable.folder import layout
+from trainable.folder.parquet import DAMAGED, opened, packed
 from trainable.folder.storage import Folder, MissingError
 from trainable.noise import NoisyLabels
 from trainable.trial.prepare import prepare
@@ -68,6 +67,18 @@ class LabelBook:
                 self._write(layout.TRANSITIONS, key, _matrix(noisy))
             (self._results / layout.LABELS).delete(layout.earlier_transition_name(key))
 
+    def check(self, results: Results) -> None:
+        """Raise ResultsError if recorded trials were trained on other labels than are there."""
+        for row in results.trials.to_dict("records"):
+            key = labels_name(recorded_config(results.folder, row))
+            found = self.noisy.get(key)
+            if found is not None and row["labels_fingerprint"] != found.fingerprint:
+                name = f"{layout.LABELS}/{layout.table_name(key)}"
+                raise ResultsError(
+                    f"{results.folder}: {name} has changed since trial {row['trial_id']} was "
+                    "trained on it: put the file back that was there, or give a new sweep a --name"
+                )
+
     def describe(self, config: TrialConfig) -> dict[str, Any]:
         """The columns of the trials table that tell about a trial's labels."""
         noisy, dataset = self.noisy[labels_name(config)], self.datasets[config.data.name]
@@ -90,19 +101,17 @@ class LabelBook:
         return prepare(dataset, config.data, config.noise, config.seed)[1]
 
     def _write(self, folder: str, key: str, table: pa.Table) -> None:
-        sink = io.BytesIO()
-        pq.write_table(table, sink)
-        (self._results / folder).write(layout.table_name(key), sink.getvalue())
+        (self._results / folder).write(layout.table_name(key), packed(table))
 
     def _read(self, key: str, config: TrialConfig) -> NoisyLabels | None:
         folder, name = self._results / layout.LABELS, layout.table_name(key)
         try:
-            table = pq.read_table(io.BytesIO(folder.read(name)))
+            table = opened(folder.read(name)).read()
             stored = {c: table[c].to_numpy() for c in ("index", "true", "given")}
         except MissingError:
             return None
-        except (pa.ArrowException, KeyError) as error:
-            reason = str(error).splitlines()[0]
+        except DAMAGED as error:
+            reason = (str(error).splitlines() or [type(error).__name__])[0]
             raise ResultsError(f"{folder}/{name} is damaged: {reason}") from None
         subset, true = self._true(config)
         if not (np.array_equal(stored["index"], subset) and np.array_equal(stored["true"], true)):

@@ -128,6 +128,10 @@ class Recorder:
         if self._changed and time.monotonic() - self._last_flush >= pause:
             self._hand_over()
 
+    def begin(self) -> None:
+        """Write the trials table as it is, before any trial of this start can leave a trace."""
+        self._hand_over().result()
+
     def close(self, *, compact: bool = False) -> None:
         """Write everything that waits. ``compact``: then leave one file a study."""
         try:

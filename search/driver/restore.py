@@ -1,16 +1,18 @@
 """From a results folder back to a running sweep: recorded rows are replayed, no pickle is read."""
 
-import json
 from collections import defaultdict
+from collections.abc import Mapping
 from typing import Any
 
 import pandas as pd
 
-from analysis.results import Results, ResultsError
+from analysis.results import Results, ResultsError, recorded_config
+from analysis.schema import SEARCH
 from search.driver.recorder import Recorder
 from search.studies.sweep import Sweep
 from search.studies.trial import Trial
-from trainable.config import TrialConfig
+from trainable.folder import layout
+from trainable.folder.storage import Folder
 from trainable.metrics import METRIC_COLUMNS, EpochMetrics
 
 
@@ -20,6 +22,7 @@ def restore(sweep: Sweep, recorder: Recorder, results: Results) -> None:
     Raises ResultsError if the rows do not fit the sweep, or if some are missing that the trials
     table builds on: nothing is ever started over silently.
     """
+    _check_nothing_lost(results)
     rows = {str(row["trial_id"]): _plain(row) for row in results.trials.to_dict("records")}
     for row in rows.values():
         if row["study"] not in sweep.studies:
@@ -32,19 +35,21 @@ def restore(sweep: Sweep, recorder: Recorder, results: Results) -> None:
     arrived = _gapless(results.epochs)
     for record in arrived.to_dict("records"):
         trial_id = str(record["trial_id"])
-        if trial_id in rows:
-            metrics = EpochMetrics(**{name: record[name] for name in METRIC_COLUMNS})
-            epochs.append((trial_id, int(record["attempt"]), metrics))
-            seqs[trial_id].append(int(record["seq"]))
-            machines[trial_id] = {name: record[name] for name in ("device", "node")}
+        metrics = EpochMetrics(**{name: record[name] for name in METRIC_COLUMNS})
+        epochs.append((trial_id, int(record["attempt"]), metrics))
+        seqs[trial_id].append(int(record["seq"]))
+        machines[trial_id] = {name: record[name] for name in ("device", "node")}
     for trial_id, row in rows.items():
         if len(seqs[trial_id]) < row["epochs"]:
             raise ResultsError(
                 f"{results.folder}: trial {trial_id} has had {row['epochs']} epochs, but only "
                 f"{len(seqs[trial_id])} can be read in order: files under epochs/ are missing"
             )
+    trials = [_trial(results.folder, row) for row in rows.values()]
+    for trial in trials:
+        _check_config(results.folder, sweep, trial)
     try:
-        sweep.restore(map(_trial, rows.values()), epochs)
+        sweep.restore(trials, epochs)
     except ValueError as error:
         raise ResultsError(f"{results.folder}: {error}") from None
     recorder.restore(rows, seqs, machines, len(arrived))
@@ -62,12 +67,51 @@ def _gapless(epochs: pd.DataFrame) -> pd.DataFrame:
     return epochs if there.all() else epochs.iloc[: there.argmin()]
 
 
-def _trial(row: dict[str, Any]) -> Trial:
+def _check_nothing_lost(results: Results) -> None:
+    """Raise ResultsError if there are traces of trials whose rows are gone.
+
+    A row is durable before its epochs, and the table is there before any checkpoint.
+    """
+    folder, table = results.folder, f"{layout.TRIALS}/{layout.TRIALS_TABLE}"
+    for trial_id in set(results.epochs["trial_id"]) - set(results.trials["trial_id"]):
+        raise ResultsError(f"{folder}: {table} has lost trial {trial_id}, which has epochs")
+    there = (folder / layout.TRIALS).exists(layout.TRIALS_TABLE)
+    if not there and (left := (folder / layout.CHECKPOINTS).names()):
+        raise ResultsError(f"{folder}: {table} is gone, and trial {left[0]} has checkpoints")
+
+
+def _check_config(folder: Folder, sweep: Sweep, trial: Trial) -> None:
+    """Raise ResultsError if the sweep file would make another trial of the same parameters."""
+    recorded, study = trial.config, sweep.studies[trial.study]
+    seed = sweep.spec.seed if trial.phase == SEARCH else recorded.seed
+    expected = study.cell.trial(recorded.parameters, seed)
+    if expected.fingerprint == recorded.fingerprint:
+        return
+    one, two = (_flat(config.as_dict()) for config in (recorded, expected))
+    name = next(key for key in {**one, **two} if one.get(key) != two.get(key))
+    raise ResultsError(
+        f"{folder}: trial {trial.trial_id} was run with {name} = {one.get(name)!r}, but "
+        f"{layout.SWEEP} says {two.get(name)!r}: put that back, or give the new sweep a --name"
+    )
+
+
+def _flat(table: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Values by dotted names, without places of files, which may differ."""
+    flat: dict[str, Any] = {}
+    for key, value in table.items():
+        if isinstance(value, Mapping):
+            flat |= _flat(value, f"{prefix}{key}.")
+        elif key not in ("root", "labels_file"):
+            flat[prefix + key] = value
+    return flat
+
+
+def _trial(folder: Folder, row: dict[str, Any]) -> Trial:
     return Trial(
         study=row["study"],
         trial_id=row["trial_id"],
         number=int(row["number"]),
-        config=TrialConfig.from_dict(json.loads(row["config"])),
+        config=recorded_config(folder, row),
         phase=row["phase"],
         source_trial_id=row["source_trial_id"] or "",
         status=row["status"],

@@ -123,16 +123,18 @@ def _read(
         confirm=owner.confirm,
     )
     spent = 0.0
-    if wanted.there is not None:
-        results = load_results(folder)
-        restore(sweep, recorder, results)
-        spent = wall_clock(provenance.starts(folder), sorted(results.epochs["recorded_at"]))
+    earlier = load_results(folder) if wanted.there is not None else None
+    if earlier is not None:
+        restore(sweep, recorder, earlier)
+        spent = wall_clock(provenance.starts(folder), sorted(earlier.epochs["recorded_at"]))
     wanted.prepare(sweep)
     again = replicate_seeds(spec.seed, spec.confirm.seeds) if spec.confirm else ()
     with reading(console) as told:
         for seed in (spec.seed, *again):
             book.add((cell.trial(cell.reference, seed) for cell in spec.cells()), told)
         book.add((trial.config for trial in sweep.trials if not trial.ended), told)
+    if earlier is not None:
+        book.check(earlier)
     for dataset in book.datasets.values():
         for text in dataset.notes:
             console.print(Text(f"note: {text}", style="yellow"), soft_wrap=True)
@@ -170,6 +172,7 @@ def _write(start: Start) -> None:
         if wanted.there != wanted.spec:
             folder.write(layout.SWEEP, dump_sweep(wanted.spec).encode())
         start.book.write()
+        start.recorder.begin()
 
 
 def _train(start: Start, slots: resources.Slots, hours: Hours) -> None:

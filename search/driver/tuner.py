@@ -6,6 +6,7 @@ from its checkpoint: one way for promotion, retry and resume.
 """
 
 import os
+import pickle
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
@@ -27,7 +28,7 @@ from search.studies.sweep import Sweep
 from search.studies.trial import Trial
 from spaces.sweep import SweepSpec
 from trainable.folder import layout
-from trainable.folder.storage import Folder
+from trainable.folder.storage import Folder, RefusedError
 from trainable.metrics import TEST_METRICS
 from trainable.trial.ray_trainable import Assignment, TrialTrainable, metrics_of
 
@@ -108,6 +109,8 @@ class RecorderCallback(_NotPickled, Callback):
         self._progress = progress
         self._find = find
         self._checks = checks
+        # what an actor's storage said that takes nothing more: it stops the sweep
+        self._refused: RefusedError | None = None
 
     def on_trial_start(
         self, iteration: int, trials: list[TuneTrial], trial: TuneTrial, **info: Any
@@ -133,8 +136,11 @@ class RecorderCallback(_NotPickled, Callback):
     def on_trial_error(
         self, iteration: int, trials: list[TuneTrial], trial: TuneTrial, **info: Any
     ) -> None:
-        """A trial broke, or its actor or node did."""
+        """A trial broke, or its actor or node did; a storage that refuses is no trial's fault."""
         ours = self._find(trial)
+        if (refused := _refusal(trial)) is not None:
+            self._refused = refused
+            return
         error = _one_line(trial)
         self._sweep.fail(ours, error)
         self._progress.note(f"{ours.trial_id}: {error}")
@@ -142,6 +148,8 @@ class RecorderCallback(_NotPickled, Callback):
 
     def on_step_end(self, iteration: int, trials: list[TuneTrial], **info: Any) -> None:
         """Tune went once round its loop, which it does at least every tenth of a second."""
+        if self._refused is not None:
+            raise self._refused
         for check in self._checks:
             check()
         self._recorder.tick()
@@ -232,6 +240,16 @@ def _assignment(
         threads=resources.threads,
         gpus=resources.gpus,
     )
+
+
+def _refusal(trial: TuneTrial) -> RefusedError | None:
+    """The storage's refusal that a trial ended with, if that is why: it stops the whole sweep."""
+    if not trial.pickled_error_file:
+        return None
+    # Written by this process: what the actor raised.
+    error = pickle.loads(Path(trial.pickled_error_file).read_bytes())
+    cause = getattr(error, "cause", None)
+    return cause if isinstance(cause, RefusedError) else None
 
 
 def _one_line(trial: TuneTrial) -> str:

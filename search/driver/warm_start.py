@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from analysis.best import best_configs, records
-from analysis.results import Results
+from analysis.results import Results, recorded_config
 from spaces.sweep import Cell, SweepSpec
 from trainable.catalog import Value
 from trainable.config import TrialConfig
@@ -24,7 +24,7 @@ def warm_points(spec: SweepSpec, earlier: Results) -> Points:
     the other lacks stays at its reference value.
     """
     best = [
-        (TrialConfig.from_dict(json.loads(row["config"])), str(row["study"]))
+        (recorded_config(earlier.folder, row), str(row["study"]))
         for row in records(best_configs(earlier).dropna(subset="config"))
     ]
     points: Points = {}

@@ -5,7 +5,6 @@ two lists with a value for every epoch, ``value`` (the metric that the sweep sel
 ``test``. The sweep file stands in the metadata of its schema, so the file explains itself.
 """
 
-import io
 import json
 import math
 from collections import defaultdict
@@ -15,7 +14,6 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from analysis.results import ResultsError, load_results
@@ -25,6 +23,7 @@ from spaces.load import SpecError, differences, dump_sweep, parse_sweep
 from spaces.sweep import SweepSpec
 from trainable.config import TrialConfig
 from trainable.folder import layout
+from trainable.folder.parquet import DAMAGED, opened, packed
 from trainable.folder.storage import Folder
 
 SCHEMA = pa.schema(
@@ -99,10 +98,8 @@ def save_curves(curves: Curves, path: str) -> None:
         for curve in pool
     ]
     schema = SCHEMA.with_metadata({_SPEC_KEY: dump_sweep(curves.spec).encode()})
-    sink = io.BytesIO()
-    pq.write_table(pa.Table.from_pylist(rows, schema), sink, compression="zstd")
     folder, name = _place(path)
-    folder.write(name, sink.getvalue())
+    folder.write(name, packed(pa.Table.from_pylist(rows, schema), compression="zstd"))
 
 
 def overridden(curves: Curves, overrides: Sequence[str]) -> Curves:
@@ -120,11 +117,11 @@ def overridden(curves: Curves, overrides: Sequence[str]) -> Curves:
 def _from_file(path: str) -> Curves:
     folder, name = _place(path)
     try:
-        table = pq.read_table(pa.BufferReader(folder.read(name)))
+        table = opened(folder.read(name)).read()
         metadata = table.schema.metadata or {}
         spec = parse_sweep(metadata[_SPEC_KEY].decode(), where=path)
         rows = table.cast(SCHEMA.with_metadata(metadata)).to_pylist()
-    except (pa.ArrowException, KeyError, ValueError) as error:
+    except DAMAGED as error:
         raise ResultsError(f"{path} holds no recorded curves: {error}") from error
     return _grouped(spec, rows)
 
@@ -165,7 +162,7 @@ def _grouped(spec: SweepSpec, rows: Sequence[Mapping[str, Any]]) -> Curves:
         studies[row["study"]].append(
             Curve(
                 number=int(row["number"]),
-                config=TrialConfig.from_dict(json.loads(row["config"])),
+                config=TrialConfig.from_json(row["config"]),
                 diverged=bool(row["diverged"]),
                 value=np.asarray(row["value"], dtype=np.float64),
                 test=np.asarray(row["test"], dtype=np.float64),

@@ -6,17 +6,13 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from trainable.folder import layout
-from trainable.folder.storage import Folder, StorageError
+from trainable.folder.storage import Folder, RefusedError, StorageError, system_error
 
 T = TypeVar("T")
 
 PATIENCE_SECONDS = 60.0
-_FINAL = {
-    *(errno.ENOSPC, errno.EDQUOT, errno.EFBIG),
-    *(errno.EACCES, errno.EPERM, errno.EROFS),
-    *(errno.ENOTDIR, errno.EISDIR, errno.EINVAL, errno.ENAMETOOLONG),
-}
-"""Errors that waiting does not mend: no space, no permission, something else in the way."""
+_FINAL = {errno.EFBIG, errno.ENOTDIR, errno.EISDIR, errno.EINVAL, errno.ENAMETOOLONG}
+"""Other errors that waiting does not mend: something else is in the way."""
 
 
 def patiently(results: Folder, action: Callable[[], T], *, seconds: float = PATIENCE_SECONDS) -> T:
@@ -32,16 +28,8 @@ def patiently(results: Folder, action: Callable[[], T], *, seconds: float = PATI
                 raise StorageError(f"{results} is gone")
             return action()
         except StorageError as error:
-            if _errno(error) in _FINAL or time.monotonic() + pause > deadline:
+            final = isinstance(error, RefusedError) or system_error(error) in _FINAL
+            if final or time.monotonic() + pause > deadline:
                 raise
         time.sleep(pause)
         pause = min(2 * pause, 5.0)
-
-
-def _errno(error: BaseException | None) -> int | None:
-    """The system's error number at the root of an error."""
-    while error is not None:
-        if isinstance(error, OSError) and error.errno:
-            return error.errno
-        error = error.__cause__
-    return None

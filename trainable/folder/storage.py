@@ -32,6 +32,8 @@ _OPEN_OPTIONS = ("scheme", "endpoint_override", "region")
 
 _URI = re.compile(r"[a-z][a-z0-9+.-]*://")
 _LEFTOVER = re.compile(r"\..+\.tmp")
+_REFUSED = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM}
+"""System errors of a storage that has no room, or gives no permission."""
 
 
 class StorageError(OSError):
@@ -40,6 +42,10 @@ class StorageError(OSError):
 
 class MissingError(StorageError, FileNotFoundError):
     """A :class:`StorageError` because the file is not there."""
+
+
+class RefusedError(StorageError):
+    """A :class:`StorageError` that stays until a person makes room or gives permission."""
 
 
 class Entry(NamedTuple):
@@ -231,7 +237,11 @@ class Folder:
         try:
             yield
         except (pyarrow.ArrowException, OSError) as error:
-            kind = MissingError if isinstance(error, FileNotFoundError) else StorageError
+            kind = StorageError
+            if isinstance(error, FileNotFoundError):
+                kind = MissingError
+            elif system_error(error) in _REFUSED:
+                kind = RefusedError
             where = f"{str(self).rstrip('/')}/{name}" if name else str(self)
             raise kind(f"cannot {what} {where}: {_reason(error)}") from error
 
@@ -278,6 +288,15 @@ def _shown(location: str) -> str:
         return location
     parts = _split(location)
     return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{unquote(parts.path)}"
+
+
+def system_error(error: BaseException | None) -> int | None:
+    """The system's error number at the root of an error; None if it has none."""
+    while error is not None:
+        if isinstance(error, OSError) and error.errno:
+            return error.errno
+        error = error.__cause__
+    return None
 
 
 def _reason(error: BaseException) -> str:

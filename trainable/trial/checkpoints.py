@@ -8,7 +8,8 @@ before it serves.
 """
 
 import io
-from collections.abc import Mapping, Sequence
+import zipfile
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from functools import partial
 from typing import Any
@@ -51,6 +52,7 @@ class CheckpointStore:
         self._folder = results / layout.CHECKPOINTS / trial_id
         self.notes: list[str] = []
         self._fingerprint = fingerprint
+        patiently(results, self._folder.remove_leftovers)  # of a worker killed while it wrote
 
     def save(self, checkpoint: Checkpoint) -> None:
         """Write a checkpoint whole, then drop all but the last two."""
@@ -66,20 +68,27 @@ class CheckpointStore:
         for old in patiently(self._results, self._names)[:-KEPT]:
             self._delete(old)
 
-    def load(self) -> Checkpoint | None:
-        """The newest checkpoint that is whole and this trial's, or None.
+    def load(
+        self, resume: Callable[[Mapping[str, Any]], None] = lambda state: None
+    ) -> Sequence[EpochMetrics] | None:
+        """Go on from the newest checkpoint that is whole, this trial's and usable.
 
-        A damaged one is named in ``notes``, removed, and the one before it is tried. Raises
-        CheckpointError for one that is whole but has been written by another version: it stays.
+        ``resume`` takes its state in, and may raise what a state of another shape makes a trainer
+        raise. A checkpoint that is damaged or cannot be used is named in ``notes``, removed, and
+        the one before it is tried. Returns the curve up to the checkpoint, None if none is left:
+        then ``resume`` may have been tried in vain. Raises CheckpointError for one that is whole
+        but has been written by another version: it stays.
         """
         names = patiently(self._results, self._names)
         while names:
             name = names.pop()
             data = patiently(self._results, partial(self._folder.read, name))
             try:
-                content = torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
+                content = _unpacked(data)
                 if content["fingerprint"] == self._fingerprint:
-                    return Checkpoint(content["state"], self._curve(name, content["curve"]))
+                    curve = self._curve(name, content["curve"])
+                    resume(content["state"])
+                    return curve
                 reason = "belongs to another configuration"
             except CheckpointError:
                 raise
@@ -107,6 +116,17 @@ class CheckpointStore:
 
     def _names(self) -> list[str]:
         return layout.checkpoint_names(self._folder)
+
+
+def _unpacked(data: bytes) -> Any:
+    """The content of a checkpoint. Torch itself checks no checksum, and would load other numbers.
+
+    Raises zipfile.BadZipFile for bytes that are not those that were written.
+    """
+    with zipfile.ZipFile(io.BytesIO(data)) as archive:
+        if (part := archive.testzip()) is not None:
+            raise zipfile.BadZipFile(f"wrong checksum of {part}")
+    return torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
 
 
 def _out_of_memory(error: Exception) -> bool:

@@ -3,13 +3,11 @@
 targets/<trial_id>.parquet    columns index, given, true, proposed, confidence
 """
 
-import io
-
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from trainable.folder import layout
+from trainable.folder.parquet import packed
 from trainable.folder.patience import patiently
 from trainable.folder.storage import Folder
 from trainable.trial.trainer import Trainer
@@ -35,7 +33,5 @@ def write_targets(results: Folder, trial_id: str, trainer: Trainer) -> None:
             "confidence": targets.max(axis=1) / total,
         }
     )
-    sink = io.BytesIO()
-    pq.write_table(table, sink, compression="zstd")
-    name = layout.table_name(trial_id)
-    patiently(results, lambda: (results / layout.TARGETS).write(name, sink.getvalue()))
+    written, name = packed(table, compression="zstd"), layout.table_name(trial_id)
+    patiently(results, lambda: (results / layout.TARGETS).write(name, written))

@@ -22,6 +22,7 @@ from trainable.trial.checkpoints import Checkpoint, CheckpointStore
 from trainable.trial.final_targets import write_targets
 from trainable.trial.prepare import prepare
 from trainable.trial.tested import epochs_with_test
+from trainable.trial.trainer import Trainer
 from trainable.trial.trial_loss import build_trainer
 
 CHECKPOINT_SHARE = 0.02
@@ -99,18 +100,18 @@ class TrialTrainable(tune.Trainable):
         self._assignment = Assignment(**config)
         self._config = TrialConfig.from_dict(self._assignment.config)
         torch.set_num_threads(self._assignment.threads)
-        device = None if self._assignment.gpus else "cpu"
-        data = self._trial_data()
-        self._trainer = build_trainer(self._config, data, device)
         self._tested = epochs_with_test(
-            self._config, data, self._assignment.rungs, self._assignment.test_every
+            self._config,
+            self._trial_data(),
+            self._assignment.rungs,
+            self._assignment.test_every,
         )
         self._results = Folder.open(self._assignment.results)
         self._store = CheckpointStore(
             self._results, self._assignment.trial_id, self._config.fingerprint
         )
-        self._say_if_no_gpu()
         self._restore()
+        self._say_if_no_gpu()
 
     def _say_if_no_gpu(self) -> None:
         """A GPU that only Ray believes in: drivers missing, or a torch built without CUDA."""
@@ -121,16 +122,24 @@ class TrialTrainable(tune.Trainable):
             self._said_no_gpu = True
 
     def _restore(self) -> None:
-        self._curve: list[EpochMetrics] = []
+        """A new trainer at the epoch of the newest usable checkpoint, or at 0."""
         self._training_seconds = self._checkpoint_seconds = 0.0
-        found = self._store.load()
-        if found is not None:
-            self._trainer.load_state_dict(found.state)
-            self._curve = list(found.curve)
+        self._trainer = self._new_trainer()
+        curve = self._store.load(self._resume)
+        if curve is None and self._store.notes:  # what could not be used may be half taken in
+            self._trainer = self._new_trainer()
+        self._curve = list(curve or ())
         self._unreported = deque(self._curve[self._assignment.recorded_epochs :])
         # An actor's log holds one trial after another.
         where = f"on {platform.node()}, {device_name(self._trainer.device)}"
         print(f"{self._assignment.trial_id}: from epoch {self._trainer.epoch} {where}", flush=True)
+
+    def _new_trainer(self) -> Trainer:
+        device = None if self._assignment.gpus else "cpu"
+        return build_trainer(self._config, self._trial_data(), device)
+
+    def _resume(self, state: Mapping[str, Any]) -> None:
+        self._trainer.load_state_dict(state)
 
     def _trial_data(self) -> TrialData:
         """The data of this trial; kept while the next one has the same, as on its device."""
