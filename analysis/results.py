@@ -102,7 +102,7 @@ def once(
     return cast(Callable[Concatenate[Results, P], T], computed)
 
 
-def recorded_config(folder: Folder, row: Mapping[str, Any]) -> TrialConfig:
+def recorded_config(folder: Folder, row: Mapping[Any, Any]) -> TrialConfig:
     """The config in a row of the trials table. Raises ResultsError that names the trial."""
     try:
         return TrialConfig.from_json(row["config"])
