@@ -48,6 +48,16 @@ class Grid:
     published: tuple[tuple[str, tuple[Cell, ...]], ...]
     notes: tuple[str, ...]
 
+    @property
+    def blocks(self) -> list[tuple[str, tuple[tuple[str, tuple[Cell, ...]], ...]]]:
+        """The parts that have lines, with their headings."""
+        blocks = [
+            ("this sweep", self.measured),
+            ("difference to ELR, in points", self.differences),
+            ("published", self.published),
+        ]
+        return [(name, lines) for name, lines in blocks if lines]
+
 
 def format_table(results: Results, how: str) -> str:
     """The accuracy table as ``text``, ``markdown``, ``latex`` or ``csv`` (one row a study).
@@ -161,19 +171,9 @@ def _otherwise(deviations: Iterable[tuple[Deviation, ...]]) -> list[str]:
     return [f"Another protocol here: {'; '.join(parts)}."] if parts else []
 
 
-def _blocks(grid: Grid) -> list[tuple[str, tuple[tuple[str, tuple[Cell, ...]], ...]]]:
-    """The parts of a table that have lines, with their headings."""
-    blocks = [
-        ("this sweep", grid.measured),
-        ("difference to ELR, points", grid.differences),
-        ("published", grid.published),
-    ]
-    return [(name, lines) for name, lines in blocks if lines]
-
-
 def _text(grid: Grid) -> str:
     lines = [("method", *grid.header)]
-    for name, block in _blocks(grid):
+    for name, block in grid.blocks:
         lines += [("",), (name,)]
         lines += [
             (f"  {method}", *(f"{'*' if c.bold else ''}{c.text}" for c in cells))
@@ -194,7 +194,7 @@ def _text(grid: Grid) -> str:
 def _markdown(grid: Grid) -> str:
     lines = [f"**{grid.title}**", "", f"| method | {' | '.join(grid.header)} |"]
     lines.append("|---|" + "---:|" * len(grid.header))
-    for name, block in _blocks(grid):
+    for name, block in grid.blocks:
         lines.append(f"| *{name}* |" + " |" * len(grid.header))
         for method, cells in block:
             texts = [f"**{cell.text}**" if cell.bold else cell.text for cell in cells]
@@ -214,7 +214,7 @@ def _latex(grid: Grid) -> str:
         "\\toprule",
         " & ".join(["Method", *map(_escaped, grid.header)]) + " \\\\",
     ]
-    for name, block in _blocks(grid):
+    for name, block in grid.blocks:
         lines += ["\\midrule", f"\\multicolumn{{{columns}}}{{l}}{{\\emph{{{name}}}}} \\\\"]
         for method, cells in block:
             texts = [f"\\textbf{{{c.text}}}" if c.bold else c.text for c in cells]

@@ -1,6 +1,7 @@
 """The top of the report: what must not be missed, and the best configuration of each setting."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import pandas as pd
@@ -18,8 +19,7 @@ from analysis.frames.overview import AGAINST
 from analysis.frames.published import in_words
 from analysis.printed.text import LEAK, short, varied_parameters
 from analysis.report.chart import look
-from analysis.report.legend import drawing, line
-from analysis.report.page import Markup, join, paragraph, tag
+from analysis.report.legend import Swatch, line, swatch
 from analysis.report.style import loss_name, named, sentence, signed, study_titles
 from analysis.results import Results
 from analysis.schema import PAUSED, REPLICATE, RUNNING, SEARCH
@@ -48,21 +48,20 @@ def headline(results: Results) -> str:
     return " · ".join(part for part in parts if part)
 
 
-def marks(results: Results, best: pd.DataFrame) -> Markup:
-    """What a reader has to know before any number: a leak, a sweep still running, few seeds."""
+def marks(results: Results, best: pd.DataFrame) -> list[tuple[str, str]]:
+    """What a reader has to know before any number, each with its kind: leak, info or warn."""
     notes = []
     if selected_on_test(results):
-        notes.append(tag("p", LEAK, class_="note leak"))
-    notes += [paragraph(sentence(caveat) + ".", "note warn") for caveat in caveats(results)]
+        notes.append(("leak", LEAK))
+    notes += [("warn", sentence(caveat) + ".") for caveat in caveats(results)]
     if results.running:
-        notes.append(paragraph(_progress(results.trials), "note info"))
+        notes.append(("info", _progress(results.trials)))
     if not best["confirmed"].all():
-        command = _replicate(results)
-        notes.append(paragraph(_UNCONFIRMED.format(command=command), "note warn"))
+        notes.append(("warn", _UNCONFIRMED.format(command=_replicate(results))))
     elif best["n"].min() < FEW_SEEDS:
         few = _FEW.format(seeds=best["n"].min(), command=_replicate(results))
-        notes.append(paragraph(few, "note warn"))
-    return join(notes)
+        notes.append(("warn", few))
+    return notes
 
 
 _UNCONFIRMED = (
@@ -92,64 +91,90 @@ def _progress(trials: pd.DataFrame) -> str:
     return f"Still running: {len(trials) - left} of {len(trials)} started trials have ended."
 
 
-def cards(results: Results, best: pd.DataFrame) -> Markup:
+@dataclass(frozen=True)
+class Fact:
+    """What a card says about one comparison: ``verdict`` is a key of ``WORTH``, or empty."""
+
+    text: str
+    note: str = ""
+    verdict: str = ""
+
+
+@dataclass(frozen=True)
+class Card:
+    """The best configuration of a noise setting; ``sure``: confirmed on seeds enough."""
+
+    title: str
+    sure: bool
+    badge: str
+    swatch: Swatch
+    winner: str
+    number: str
+    spread: str
+    facts: dict[str, Fact]
+    settings: list[str]
+
+
+def cards(results: Results, best: pd.DataFrame) -> list[Card]:
     """A card for each noise setting, from ``overview``."""
     varied = varied_parameters(results)
     rows = records(named(best, study_titles(results.trials)))
-    return tag("div", *(_card(row, varied[row["study"]]) for row in rows), class_="cards")
+    return [_card(row, varied[row["study"]]) for row in rows]
 
 
-def _card(row: Mapping[str, Any], varied: set[str]) -> Markup:
-    values = [f"{k} {short(v)}" for k, v in parameters(row).items() if k in varied]
-    facts = [
-        *((f"vs {loss_name(loss)}", _difference(row, loss)) for loss in AGAINST),
-        ("vs paper", _published(row)),
-    ]
-    return tag(
-        "article",
-        tag("h3", row["title"], _badge(row)),
-        tag("p", swatch(row["loss"]), loss_name(row["loss"]), class_="winner"),
-        _number(row),
-        tag("dl", *(join([tag("dt", k), tag("dd", v)]) for k, v in facts if v)),
-        tag("p", *(tag("code", value) for value in values), class_="settings"),
-        class_="card",
+def _card(row: Mapping[str, Any], varied: set[str]) -> Card:
+    sure, badge = _badge(row)
+    number, spread = _number(row)
+    against = {f"vs {loss_name(loss)}": _difference(row, loss) for loss in AGAINST}
+    style = look(row["loss"])
+    return Card(
+        title=row["title"],
+        sure=sure,
+        badge=badge,
+        swatch=swatch(line(style.dash, 4), style.light),
+        winner=loss_name(row["loss"]),
+        number=number,
+        spread=spread,
+        facts={name: fact for name, fact in against.items() if fact}
+        | {"vs paper": _published(row)},
+        settings=[f"{k} {short(v)}" for k, v in parameters(row).items() if k in varied],
     )
 
 
-def _badge(row: Mapping[str, Any]) -> Markup:
+def _badge(row: Mapping[str, Any]) -> tuple[bool, str]:
     if not row["confirmed"]:
-        return tag("span", "not confirmed", class_="badge unsure")
-    few = row["n"] < FEW_SEEDS or row["diverged"]
-    text = f"confirmed on {counted(int(row['n']), 'seed')}"
+        return False, "not confirmed"
     if row["diverged"]:
-        text = f"{row['n']} of {row['n'] + row['diverged']} seeds, {row['diverged']} diverged"
-    return tag("span", text, class_="badge " + ("unsure" if few else "good"))
+        seeds = row["n"] + row["diverged"]
+        return False, f"{row['n']} of {seeds} seeds, {row['diverged']} diverged"
+    return row["n"] >= FEW_SEEDS, f"confirmed on {counted(int(row['n']), 'seed')}"
 
 
-def _number(row: Mapping[str, Any]) -> Markup:
+def _number(row: Mapping[str, Any]) -> tuple[str, str]:
     if pd.isna(row["test"]):
-        return tag("p", tag("small", "no test accuracy: all seeds diverged"), class_="number")
-    spread = "" if pd.isna(row["test_std"]) else f" ± {percent(row['test_std'])}"
-    note = tag("small", f"{spread} test accuracy".strip())
-    return tag("p", f"{percent(row['test'])}%", note, class_="number")
+        return "", "no test accuracy: all seeds diverged"
+    return f"{percent(row['test'])}%", f"{_spread(row['test_std'])} test accuracy".strip()
 
 
-def _difference(row: Mapping[str, Any], loss: str) -> Markup:
+def _spread(std: float) -> str:
+    return "" if pd.isna(std) else f" ± {percent(std)}"
+
+
+def _difference(row: Mapping[str, Any], loss: str) -> Fact | None:
     """Points more or less than another loss, and what that is worth."""
     names = ("difference", "difference_low", "difference_high")
     difference, low, high = (row[f"{loss}_{name}"] for name in names)
     if pd.isna(difference):
-        return Markup()
+        return None
     points = f"{signed(difference)} points"
     if pd.isna(low):
-        return join([f"{points}, on one seed"])
+        return Fact(f"{points}, on one seed")
     verdict = row[f"{loss}_verdict"]
-    class_ = verdict if verdict in (BETTER, WORSE) else ""
-    interval = tag("small", f"95%: {signed(low)} to {signed(high)}")
-    return join([tag("span", f"{points}, {_WORTH[verdict]}", class_=class_), interval])
+    interval = f"95%: {signed(low)} to {signed(high)}"
+    return Fact(f"{points}, {WORTH[verdict]}", interval, verdict)
 
 
-_WORTH = {
+WORTH = {
     BETTER: "better",
     WORSE: "worse",
     UNCLEAR: "could be chance",
@@ -157,16 +182,11 @@ _WORTH = {
 }
 
 
-def _published(row: Mapping[str, Any]) -> Markup:
+def _published(row: Mapping[str, Any]) -> Fact:
     if pd.isna(row["published"]):
-        return tag("small", "no number for this setting")
-    spread = "" if pd.isna(row["published_std"]) else f" ± {percent(row['published_std'])}"
-    printed = tag("small", f"{loss_name(row['loss'])} there: {percent(row['published'])}%{spread}")
+        return Fact("", "no number for this setting")
+    printed = f"{percent(row['published'])}%{_spread(row['published_std'])}"
+    there = f"{loss_name(row['loss'])} there: {printed}"
     if row["differs_in"]:
-        return join([f"another protocol: {in_words(row['differs_in'])}", printed])
-    return join([f"{signed(row['test'] - row['published'])} points", printed])
-
-
-def swatch(loss: str) -> Markup:
-    """The loss's line as figures draw it."""
-    return drawing(line(look(loss).dash, 4), look(loss).light)
+        return Fact(f"another protocol: {in_words(row['differs_in'])}", there)
+    return Fact(f"{signed(row['test'] - row['published'])} points", there)

@@ -1,7 +1,7 @@
 """What every figure of the report has: a title, words, a table, and one look per loss."""
 
 import html
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -68,6 +68,34 @@ def figure(
 def look(loss: str) -> Look:
     """The look of a loss; ink for one that has none of its own."""
     return looks().get(loss, INK)
+
+
+def scatter(
+    style: Look,
+    name: str,
+    x: Iterable[Any],
+    y: Iterable[Any],
+    hover: str = "",
+    *,
+    mode: str = "markers",
+    **settings: Any,
+) -> go.Scatter:
+    """Points or a line in a look; without ``hover`` nothing is said of a point under a finger.
+
+    ``settings`` are Plotly's; those of ``line`` and ``marker`` go over the look's.
+    """
+    line = {"color": style.light, "dash": style.dash} | settings.pop("line", {})
+    marker = {"color": style.light, "symbol": style.symbol} | settings.pop("marker", {})
+    told: dict[str, Any] = {"hovertemplate": hover} if hover else {"hoverinfo": "skip"}
+    given = {"mode": mode, "name": plain(name), **told, **settings}
+    given |= {"line": line} if "lines" in mode else {}
+    given |= {"marker": marker} if "markers" in mode else {}
+    return go.Scatter(x=list(x), y=list(y), **given)
+
+
+def points(fractions: "pd.Series[float]") -> list[float]:
+    """Fractions in percent, rounded to what a figure can show."""
+    return list((100 * fractions).round(3))
 
 
 def by_setting(table: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:

@@ -1,10 +1,11 @@
-"""A figure's legend as HTML: it folds with the page, where Plotly's would push the figure down."""
+"""A figure's legend for the page: it folds there, where Plotly's would push the figure down."""
 
+from dataclasses import dataclass
 from typing import Any
 
 import plotly.graph_objects as go
+from markupsafe import Markup
 
-from analysis.report.page import Markup, tag
 from analysis.report.style import dark_colours
 
 SYMBOLS: dict[str, str] = {
@@ -40,28 +41,22 @@ PATTERNS: dict[str, str] = {
 """What fills a bar that is not plain."""
 
 
-def legend(plot: go.Figure) -> Markup:
-    """An entry for each named trace, nothing for a figure without. Plotly's names are HTML."""
+@dataclass(frozen=True)
+class Swatch:
+    """A picture of 30 by 12 pixels: SVG shapes, and their colour on a light and a dark page."""
+
+    shapes: Markup
+    light: str
+    dark: str
+
+
+def legend(plot: go.Figure) -> list[tuple[Markup, Swatch]]:
+    """The name of each named trace, which is HTML in Plotly, and how it is drawn."""
     if plot.layout.showlegend is False:
-        return Markup()
+        return []
     named = [trace for trace in plot.data if trace.name and trace.showlegend is not False]
     named.sort(key=lambda trace: trace.legendrank or 0)
-    entries = [tag("li", _swatch(trace), Markup(trace.name)) for trace in named]
-    return tag("ul", *entries, class_="legend") if entries else Markup()
-
-
-def _swatch(trace: Any) -> Markup:
-    if trace.type == "bar":
-        pattern = trace.marker.pattern
-        shapes = BAR.format("none" if pattern.shape else "currentColor")
-        shapes += PATTERNS.get(pattern.shape, "")
-        return drawing(shapes, pattern.fgcolor if pattern.shape else trace.marker.color)
-    shapes = ""
-    if "lines" in trace.mode:
-        shapes += line(trace.line.dash or "solid", trace.line.width or 2)
-    if "markers" in trace.mode:
-        shapes += _marker(trace.marker.symbol or "circle")
-    return drawing(shapes, trace.line.color or trace.marker.color)
+    return [(Markup(trace.name), _swatch(trace)) for trace in named]
 
 
 def line(dash: str, width: float) -> str:
@@ -73,21 +68,26 @@ def line(dash: str, width: float) -> str:
     )
 
 
+def swatch(shapes: str, colour: str) -> Swatch:
+    """Shapes in the colour that the page has for ``colour``."""
+    return Swatch(Markup(shapes), colour, dark_colours().get(colour, colour))
+
+
+def _swatch(trace: Any) -> Swatch:
+    if trace.type == "bar":
+        pattern = trace.marker.pattern
+        shapes = BAR.format("none" if pattern.shape else "currentColor")
+        shapes += PATTERNS.get(pattern.shape, "")
+        return swatch(shapes, pattern.fgcolor if pattern.shape else trace.marker.color)
+    shapes = ""
+    if "lines" in trace.mode:
+        shapes += line(trace.line.dash or "solid", trace.line.width or 2)
+    if "markers" in trace.mode:
+        shapes += _marker(trace.marker.symbol or "circle")
+    return swatch(shapes, trace.line.color or trace.marker.color)
+
+
 def _marker(symbol: str) -> str:
     fill = "none" if symbol.endswith("open") else "currentColor"
     outline = SYMBOLS[symbol.removesuffix("-open")]
     return f'<path d="{outline}" fill="{fill}" stroke="currentColor"/>'
-
-
-def drawing(shapes: str, colour: str) -> Markup:
-    """A picture of 30 by 12 pixels in the colour that the page has for ``colour``."""
-    dark = dark_colours().get(colour, colour)
-    return tag(
-        "svg",
-        Markup(shapes),
-        viewBox="0 0 30 12",
-        width="30",
-        height="12",
-        aria_hidden="true",
-        style=f"color: {colour}; color: light-dark({colour}, {dark})",
-    )

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 
 import pandas as pd
 
-from analysis.report.page import Markup, join, paragraph, scrolling, table, tag
+from analysis.report.page import Sheet
 from analysis.report.style import named, study_titles
 from analysis.results import Results
 from analysis.schema import DIVERGED, FAILED
@@ -16,27 +16,33 @@ LISTED = 30
 """Broken trials that are listed at most."""
 
 
-def failures(results: Results) -> Markup:
+def failures(results: Results) -> Sheet | None:
     """Trials that diverged or failed, with the reason."""
     trials = results.trials
     broken = trials[trials["status"].isin([DIVERGED, FAILED])]
     if broken.empty:
-        return paragraph("None: no trial diverged or failed.")
+        return None
     shown = broken.head(LISTED)[["trial_id", "status", "epochs", "end_reason"]]
     shown = shown.astype({"end_reason": "str"})
     names = {"trial_id": "trial", "end_reason": "why"}
     caption = f"{len(broken)} of {len(trials)} trials diverged or failed"
     more = f"; the first {LISTED} of them" if len(broken) > LISTED else ""
-    return table(shown.rename(columns=names), caption + more, words=["why"])
+    return Sheet(shown.rename(columns=names), caption + more, words=("why",))
 
 
-def provenance(results: Results) -> Markup:
-    """Code, versions, machines, labels, and the sweep file itself."""
+def provenance(results: Results) -> list[Sheet]:
+    """Code, versions, machines and labels."""
     trials = [] if results.trials.empty else [_code(results.trials), _labels(results)]
-    return join([_starts(results), *trials, _spec(results)])
+    return [*_starts(results), *trials]
 
 
-def _code(trials: pd.DataFrame) -> Markup:
+def sweep_file(results: Results) -> str:
+    """The sweep file as it is in the folder; empty where there is none."""
+    folder = results.folder
+    return folder.read(layout.SWEEP).decode() if folder.exists(layout.SWEEP) else ""
+
+
+def _code(trials: pd.DataFrame) -> Sheet:
     columns = ["git_sha", "versions", "device"]
     groups = trials[columns].astype("str").value_counts(sort=False).rename("trials").reset_index()
     shown = pd.DataFrame(
@@ -47,7 +53,7 @@ def _code(trials: pd.DataFrame) -> Markup:
             "versions": groups["versions"].map(_versions),
         }
     )
-    return table(shown, "Code, devices and versions of the trials", words=["versions"])
+    return Sheet(shown, "Code, devices and versions of the trials", words=("versions",))
 
 
 def _short_sha(sha: str) -> str:
@@ -63,7 +69,7 @@ def _versions(text: str) -> str:
         return text
 
 
-def _starts(results: Results) -> Markup:
+def _starts(results: Results) -> list[Sheet]:
     starts = results.provenance.get("starts", [])
     rows = [
         {
@@ -75,7 +81,7 @@ def _starts(results: Results) -> Markup:
         for start in starts
     ]
     caption = "Every start of the sweep"
-    return table(pd.DataFrame(rows), caption, words=["system"]) if rows else Markup()
+    return [Sheet(pd.DataFrame(rows), caption, words=("system",))] if rows else []
 
 
 def _machine(node: Mapping[str, float]) -> str:
@@ -83,7 +89,7 @@ def _machine(node: Mapping[str, float]) -> str:
     return ", ".join(f"{node[kind]:g} {kind}" for kind in ("CPU", "GPU") if kind in node)
 
 
-def _labels(results: Results) -> Markup:
+def _labels(results: Results) -> Sheet:
     columns = ["study", "seed", "realised_rate", "labels_fingerprint"]
     trials = named(results.trials[columns], study_titles(results.trials))
     rows = trials.drop_duplicates(["title", "seed", "labels_fingerprint"])
@@ -96,15 +102,4 @@ def _labels(results: Results) -> Markup:
             "fingerprint of the labels": rows["labels_fingerprint"].astype("str"),
         }
     )
-    return table(shown, "Noisy labels: one draw a setting and seed, shared by all losses")
-
-
-def _spec(results: Results) -> Markup:
-    if not results.folder.exists(layout.SWEEP):
-        return Markup()
-    text = results.folder.read(layout.SWEEP).decode()
-    return tag(
-        "details",
-        tag("summary", "The sweep file"),
-        tag("div", scrolling(tag("pre", text), "The sweep file"), class_="sheet"),
-    )
+    return Sheet(shown, "Noisy labels: one draw a setting and seed, shared by all losses")

@@ -1,12 +1,22 @@
 """The whole sweep in one figure: test accuracy of every method under every noise setting."""
 
 from collections.abc import Mapping
+from typing import Any
 
 import pandas as pd
 import plotly.graph_objects as go
 
 from analysis.printed.text import mean_std
-from analysis.report.chart import Chart, axis, by_loss, figure, look, plain
+from analysis.report.chart import (
+    Chart,
+    axis,
+    by_loss,
+    figure,
+    look,
+    plain,
+    points,
+    scatter,
+)
 from analysis.report.style import MUTED, loss_name, sentence
 from analysis.wording import percent
 
@@ -75,47 +85,43 @@ def _range(rows: pd.DataFrame) -> list[float]:
 
 
 def _measured(loss: str, rows: pd.DataFrame) -> go.Scatter:
-    style = look(loss)
-    return go.Scatter(
-        x=(100 * rows["test"]).round(3).tolist(),
-        y=rows["setting"].map(plain).tolist(),
-        error_x={
-            "type": "data",
-            "array": (100 * rows["test_std"].fillna(0)).round(3).tolist(),
-            "thickness": 1.5,
-            "width": 4,
-            "color": style.light,
-        },
-        orientation="h",
-        offsetgroup=loss,
-        mode="markers",
-        name=plain(loss_name(loss)),
-        marker={"color": style.light, "symbol": style.symbol, "size": 10},
-        hovertemplate="%{x:.2f}%<extra>%{fullData.name}</extra>",
-    )
+    spread = {
+        "type": "data",
+        "array": points(rows["test_std"].fillna(0)),
+        "thickness": 1.5,
+        "width": 4,
+        "color": look(loss).light,
+    }
+    return _mark(loss, loss_name(loss), rows["test"], rows["setting"], error_x=spread)
 
 
 def _published(loss: str, rows: pd.DataFrame) -> go.Scatter:
-    style = look(loss)
-    return go.Scatter(
-        x=(100 * rows["published"]).round(3).tolist(),
-        y=rows["setting"].map(plain).tolist(),
+    name, symbol = f"{loss_name(loss)}, published", f"{look(loss).symbol}-open"
+    return _mark(loss, name, rows["published"], rows["setting"], symbol, showlegend=False)
+
+
+def _mark(
+    loss: str,
+    name: str,
+    accuracies: "pd.Series[float]",
+    settings: "pd.Series[str]",
+    symbol: str = "",
+    **others: Any,
+) -> go.Scatter:
+    return scatter(
+        look(loss),
+        name,
+        points(accuracies),
+        settings.map(plain),
+        "%{x:.2f}%<extra>%{fullData.name}</extra>",
+        marker={"size": 10, "symbol": symbol or look(loss).symbol},
         orientation="h",
         offsetgroup=loss,
-        mode="markers",
-        name=plain(f"{loss_name(loss)}, published"),
-        showlegend=False,
-        marker={"color": style.light, "symbol": f"{style.symbol}-open", "size": 10},
-        hovertemplate="%{x:.2f}%<extra>%{fullData.name}</extra>",
+        **others,
     )
 
 
 def _entry() -> go.Scatter:
     """What the legend says about open marks: there is one of them for each method."""
-    return go.Scatter(
-        x=[None],
-        y=[None],
-        mode="markers",
-        name="published",
-        marker={"color": MUTED.light, "symbol": "circle-open", "size": 10},
-    )
+    marker = {"symbol": "circle-open", "size": 10}
+    return scatter(MUTED, "published", [None], [None], marker=marker)

@@ -18,6 +18,8 @@ from analysis.report.chart import (
     figure,
     look,
     plain,
+    points,
+    scatter,
 )
 from analysis.report.figures.space import parameter_name
 from analysis.report.style import INK, LOST, SAVED, SPENT, in_order, loss_name, signed
@@ -36,17 +38,18 @@ def survival_charts(table: pd.DataFrame) -> list[Chart]:
 def _survival(title: str, rows: pd.DataFrame) -> Chart:
     traces, said = list[go.Scatter](), []
     for rank, (loss, group) in enumerate(by_loss(rows)):
+        hover = "epoch %{x}: %{customdata} trials, %{y:.0f}%<extra>%{fullData.name}</extra>"
         traces.append(
-            go.Scatter(
-                legendrank=rank,
-                x=group["epoch"].tolist(),
-                y=(100 * group["share"]).round(2).tolist(),
-                customdata=group["trials"].tolist(),
+            scatter(
+                look(loss),
+                loss_name(loss),
+                group["epoch"],
+                points(group["share"]),
+                hover,
                 mode="lines",
-                name=plain(loss_name(loss)),
-                line={"color": look(loss).light, "dash": look(loss).dash, "shape": "hv"},
-                hovertemplate="epoch %{x}: %{customdata} trials, %{y:.0f}%"
-                "<extra>%{fullData.name}</extra>",
+                line={"shape": "hv"},
+                customdata=group["trials"].tolist(),
+                legendrank=rank,
             )
         )
         said.append(f"{loss_name(loss)} {_fate(group.iloc[-1])}")
@@ -217,12 +220,13 @@ def _luck(rows: pd.DataFrame, judged_on: str) -> str:
 def _bridges(rows: pd.DataFrame) -> list[go.Scatter]:
     """A line for each loss, from the search's value to the mean over fresh seeds."""
     return [
-        go.Scatter(
-            x=[round(100 * row["selection_value"], 3), round(100 * row["replicated_value"], 3)],
-            y=[plain(loss_name(row["loss"]))] * 2,
+        scatter(
+            SPENT,
+            loss_name(row["loss"]),
+            [round(100 * row["selection_value"], 3), round(100 * row["replicated_value"], 3)],
+            [plain(loss_name(row["loss"]))] * 2,
             mode="lines",
-            line={"color": SPENT.light, "width": 2},
-            hoverinfo="skip",
+            line={"width": 2},
             showlegend=False,
         )
         for row in records(rows.dropna(subset="gap"))
@@ -231,21 +235,21 @@ def _bridges(rows: pd.DataFrame) -> list[go.Scatter]:
 
 def _ends(rows: pd.DataFrame) -> list[go.Scatter]:
     """What was seen first, open, and what came again, filled."""
-    first = {"symbol": "circle-open", "color": INK.light, "size": 11, "line_width": 2}
-    then = {"symbol": "circle", "color": SPENT.light, "size": 11}
+    first = {"symbol": "circle-open", "size": 11, "line_width": 2}
     ends = [
-        ("selection_value", "in the search", first),
-        ("replicated_value", "again, mean over fresh seeds", then),
+        ("selection_value", "in the search", INK, first),
+        ("replicated_value", "again, mean over fresh seeds", SPENT, {"size": 11}),
     ]
+    hover = "%{x:.2f}%<extra>%{fullData.name}</extra>"
     return [
-        go.Scatter(
-            x=(100 * drawn[column]).round(3).tolist(),
-            y=[plain(loss_name(loss)) for loss in drawn["loss"]],
-            mode="markers",
-            name=name,
+        scatter(
+            style,
+            name,
+            points(drawn[column]),
+            [plain(loss_name(loss)) for loss in drawn["loss"]],
+            hover,
             marker=mark,
-            hovertemplate="%{x:.2f}%<extra>%{fullData.name}</extra>",
         )
-        for column, name, mark in ends
+        for column, name, style, mark in ends
         if len(drawn := rows.dropna(subset=column))
     ]

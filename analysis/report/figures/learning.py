@@ -24,6 +24,8 @@ from analysis.report.chart import (
     figure,
     look,
     plain,
+    points,
+    scatter,
 )
 from analysis.report.style import INK, in_order, loss_name
 from analysis.wording import percent
@@ -110,37 +112,24 @@ def _elr_again(row: "pd.Series[Any]") -> str:
 
 
 def _points(loss: str, rows: pd.DataFrame, parameter: str, joined: bool) -> go.Scatter:
-    style = look(loss)
-    return go.Scatter(
-        x=rows["value"].tolist(),
-        y=(100 * rows["test_accuracy"]).round(3).tolist(),
+    sizes = [15 if chosen else 8 for chosen in rows["chosen"]]
+    return scatter(
+        look(loss),
+        loss_name(loss),
+        rows["value"],
+        points(rows["test_accuracy"]),
+        f"{plain(parameter)} %{{x:.4g}}: %{{y:.2f}}%<extra>%{{fullData.name}}</extra>",
         mode="lines+markers" if joined else "markers",
-        name=plain(loss_name(loss)),
-        line={"color": style.light, "dash": style.dash},
-        marker={
-            "color": style.light,
-            "symbol": style.symbol,
-            "size": [15 if chosen else 8 for chosen in rows["chosen"]],
-            "opacity": 1,
-            "line": {"width": 0},
-        },
-        hovertemplate=f"{plain(parameter)} %{{x:.4g}}: %{{y:.2f}}%"
-        "<extra>%{fullData.name}</extra>",
+        marker={"size": sizes, "opacity": 1, "line": {"width": 0}},
     )
 
 
 def _dotted(plot: go.Figure, level: float, name: str) -> None:
     """A dotted line from edge to edge."""
+    hover = "%{y:.2f}%<extra>%{fullData.name}</extra>"
+    line = {"dash": "dot", "width": 1.5}
     plot.add_trace(
-        go.Scatter(
-            x=[0, 1],
-            y=[level, level],
-            xaxis="x2",
-            mode="lines",
-            name=name,
-            line={"color": INK.light, "dash": "dot", "width": 1.5},
-            hovertemplate="%{y:.2f}%<extra>%{fullData.name}</extra>",
-        )
+        scatter(INK, name, [0, 1], [level] * 2, hover, mode="lines", line=line, xaxis="x2")
     )
     plot.update_layout(xaxis2={"overlaying": "x", "range": [0, 1], "visible": False})
 
@@ -184,16 +173,15 @@ def _listing(values: Mapping[str, float]) -> str:
 
 
 def _mean_line(loss: str, means: pd.DataFrame) -> go.Scatter:
-    style = look(loss)
-    return go.Scatter(
-        x=means.index.tolist(),
-        y=means["mean"].round(3).tolist(),
+    return scatter(
+        look(loss),
+        loss_name(loss),
+        means.index,
+        means["mean"].round(3),
+        "epoch %{x}: %{y:.2f}%<extra>%{fullData.name}</extra>",
         mode="markers" if len(means) == 1 else "lines",
-        name=plain(loss_name(loss)),
         legendgroup=loss,
-        line={"color": style.light, "dash": style.dash, "width": 2.5},
-        marker={"color": style.light, "symbol": style.symbol},
-        hovertemplate="epoch %{x}: %{y:.2f}%<extra>%{fullData.name}</extra>",
+        line={"width": 2.5},
     )
 
 
@@ -205,17 +193,18 @@ def _band(loss: str, means: pd.DataFrame) -> list[go.Scatter]:
     upper, lower = several["mean"] + several["std"], several["mean"] - several["std"]
     epochs = several.index.tolist()
     return [
-        go.Scatter(
-            x=epochs + epochs[::-1],
-            y=upper.round(3).tolist() + lower.round(3).tolist()[::-1],
+        scatter(
+            look(loss),
+            f"{loss_name(loss)}, one standard deviation",
+            epochs + epochs[::-1],
+            upper.round(3).tolist() + lower.round(3).tolist()[::-1],
+            mode="lines",
             fill="toself",
             fillcolor=look(loss).light,
             opacity=0.2,
             line={"width": 0},
-            mode="lines",
             legendgroup=loss,
             showlegend=False,
-            hoverinfo="skip",
         )
     ]
 
@@ -268,20 +257,15 @@ def _reached(epochs: "pd.Series[float]") -> str:
 
 def _dots(loss: str, epochs: "pd.Series[float]") -> list[go.Scatter]:
     """A mark for each seed that got there, and a bar at the mean if all did."""
-    reached, style = epochs.dropna().tolist(), look(loss)
+    reached, style, name = epochs.dropna().tolist(), look(loss), loss_name(loss)
     marks: list[tuple[list[Any], dict[str, Any]]] = [
-        (reached or [None], {"symbol": style.symbol, "size": 10, "opacity": 0.6})
+        (reached or [None], {"size": 10, "opacity": 0.6})
     ]
     if len(reached) == len(epochs):
-        mean = sum(reached) / len(reached)
-        marks.append(([mean], {"symbol": "line-ns", "size": 20, "line_width": 3}))
+        bar = {"symbol": "line-ns", "size": 20, "line_width": 3, "line_color": style.light}
+        marks.append(([sum(reached) / len(reached)], bar))
+    hover = "%{x:.1f} epochs<extra>%{y}</extra>"
     return [
-        go.Scatter(
-            x=x,
-            y=[plain(loss_name(loss))] * len(x),
-            mode="markers",
-            marker={"color": style.light, "line_color": style.light, **marker},
-            hovertemplate="%{x:.1f} epochs<extra>%{y}</extra>",
-        )
+        scatter(style, name, x, [plain(name)] * len(x), hover, marker=marker)
         for x, marker in marks
     ]

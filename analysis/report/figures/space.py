@@ -13,7 +13,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from analysis.best import records
 from analysis.printed.text import short
-from analysis.report.chart import Chart, axis, figure, look, plain
+from analysis.report.chart import Chart, axis, figure, look, plain, points, scatter
 from analysis.report.style import CARD, FAINT, INK, MUTED, loss_name
 from analysis.wording import percent
 
@@ -221,31 +221,21 @@ def _contour(title: str, trials: list[FrozenTrial], one: str, two: str) -> Chart
 
 
 def _looked_at(trials: pd.DataFrame) -> go.Scatter:
-    return go.Scatter(
-        x=trials["beta1"].tolist(),
-        y=trials["beta2"].tolist(),
-        mode="markers",
-        name="stopped early",
-        marker={"color": MUTED.light, "symbol": "x-thin-open", "size": 6},
-        hovertemplate="beta1 %{x:.3g}, beta2 %{y:.4g}<extra>stopped early</extra>",
-    )
+    hover = "beta1 %{x:.3g}, beta2 %{y:.4g}<extra>stopped early</extra>"
+    marker = {"symbol": "x-thin-open", "size": 6}
+    return scatter(MUTED, "stopped early", trials["beta1"], trials["beta2"], hover, marker=marker)
 
 
 def _measured(trials: pd.DataFrame) -> go.Scatter:
-    return go.Scatter(
-        x=trials["beta1"].tolist(),
-        y=trials["beta2"].tolist(),
-        mode="markers",
-        name="full budget",
-        marker={
-            "color": (100 * trials["accuracy"]).round(3).tolist(),
-            "colorscale": "Viridis",
-            "size": 12,
-            "line": {"color": INK.light, "width": 1},
-            "colorbar": {"thickness": 10, "outlinewidth": 0, "ticksuffix": "%", "nticks": 6},
-        },
-        hovertemplate="beta1 %{x:.3g}, beta2 %{y:.4g}: %{marker.color:.2f}%<extra></extra>",
-    )
+    hover = "beta1 %{x:.3g}, beta2 %{y:.4g}: %{marker.color:.2f}%<extra></extra>"
+    marker = {
+        "color": points(trials["accuracy"]),
+        "colorscale": "Viridis",
+        "size": 12,
+        "line": {"color": INK.light, "width": 1},
+        "colorbar": {"thickness": 10, "outlinewidth": 0, "ticksuffix": "%", "nticks": 6},
+    }
+    return scatter(INK, "full budget", trials["beta1"], trials["beta2"], hover, marker=marker)
 
 
 def _spread(trials: pd.DataFrame) -> bool:
