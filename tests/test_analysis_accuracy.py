@@ -289,7 +289,11 @@ def test_latex_table_of_many_settings_is_made_to_fit_the_page(cifar):
     assert first == "% needs \\usepackage{booktabs} and \\usepackage{adjustbox}"
     inside = lines.index("\\begin{adjustbox}{max width=\\linewidth}") + 1
     assert lines[inside].startswith("\\begin{tabular}")
-    assert lines[-3:-1] == ["\\end{tabular}", "\\end{adjustbox}"]
+    outside = lines.index("\\end{adjustbox}")
+    assert lines[outside - 1] == "\\end{tabular}"
+    assert "\\label{tab:test-accuracy-in-cifar10-resnet34}" in lines
+    (caption,) = [line for line in lines if line.startswith("\\caption")]
+    assert caption.count(". ") == 0
 
 
 def test_text_table_lines_up_its_columns(cifar):

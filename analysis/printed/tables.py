@@ -17,6 +17,7 @@ from analysis.best import records, selected_on_test
 from analysis.frames.accuracy import BASELINE, BETTER, ENOUGH_PAIRS, SETTING, accuracy_table
 from analysis.frames.evidence import caveats, holdout
 from analysis.frames.published import OTHER_METHODS, REMARKS, Deviation, in_words
+from analysis.frames.ties import loss_ties
 from analysis.printed.text import LEAK, RUNNING, mean_std
 from analysis.results import Results, ResultsError
 from analysis.wording import percent
@@ -31,7 +32,7 @@ def methods() -> dict[str, str]:
 
 @dataclass(frozen=True)
 class Cell:
-    """One number: ``text`` as in ``92.12 ± 0.35 (5)``."""
+    """One number: ``text`` as in ``92.12 ± 0.35 (5)``, with ``≈`` where it is tied for best."""
 
     text: str = "-"
     bold: bool = False
@@ -80,7 +81,9 @@ def format_table(results: Results, how: str) -> str:
 
 def grids(results: Results) -> list[Grid]:
     """A table for each data set and network of the sweep."""
-    table = accuracy_table(results)
+    ties = loss_ties(results)[["study", "tied"]].astype({"study": "str"})
+    table = accuracy_table(results).merge(ties, "left", "study")
+    table["tied"] = table["tied"].eq(True)
     marks = [(selected_on_test(results), LEAK), (results.running, RUNNING)]
     marked = (*(text for mark, text in marks if mark), *caveats(results))
     groups = table.groupby(["dataset", "model"], sort=True)
@@ -127,6 +130,7 @@ def _lines(
 
 def _measured(row: Mapping[str, Any]) -> Cell:
     text = mean_std(row["test"], row["test_std"], row["n"], row["diverged"])
+    text += " ≈" if row["tied"] else ""
     return Cell(text, row["verdict"] == BETTER)
 
 
@@ -147,6 +151,11 @@ def _notes(own: pd.DataFrame, printed: pd.DataFrame, chosen_on: str) -> list[str
     notes[0] += f" chosen on the {chosen_on}."
     if not own["from_replicates"].all():
         notes.append("n = 1 is the search's own winner, not confirmed on fresh seeds.")
+    if own["tied"].any():
+        notes.append(
+            "≈: tied for best in its noise setting by the rule that chooses, within one standard "
+            "error of the hold-out's accuracy."
+        )
     if own["diverged"].any():
         notes.append("Seeds on which a configuration diverged are counted, but in no mean.")
     if own["pairs"].max() >= 2:
@@ -203,30 +212,53 @@ def _markdown(grid: Grid) -> str:
 
 
 def _latex(grid: Grid) -> str:
+    """A float of its own: the title is the caption, the notes stand below the table."""
     columns = len(grid.header) + 1
+    slug = re.sub(r"[^a-z0-9]+", "-", grid.title.lower()).strip("-")
     lines = [
         "% needs \\usepackage{booktabs} and \\usepackage{adjustbox}",
         "\\begin{table}",
+        "\\centering",
         "\\small",
-        f"\\caption{{{_escaped(grid.title)}. {_escaped(' '.join(grid.notes))}}}",
+        f"\\caption{{{_escaped(grid.title)}.}}",
+        f"\\label{{tab:{slug}}}",
         "\\begin{adjustbox}{max width=\\linewidth}",
         f"\\begin{{tabular}}{{l{'r' * len(grid.header)}}}",
         "\\toprule",
-        " & ".join(["Method", *map(_escaped, grid.header)]) + " \\\\",
+        _latex_row(["Method", *map(_escaped, grid.header)]),
     ]
     for name, block in grid.blocks:
         lines += ["\\midrule", f"\\multicolumn{{{columns}}}{{l}}{{\\emph{{{name}}}}} \\\\"]
         for method, cells in block:
-            texts = [f"\\textbf{{{c.text}}}" if c.bold else c.text for c in cells]
-            lines.append(" & ".join([method, *(_escaped(t, False) for t in texts)]) + " \\\\")
-    ends = ["\\bottomrule", "\\end{tabular}", "\\end{adjustbox}", "\\end{table}", ""]
-    return "\n".join([*lines, *ends])
+            texts = [(_escaped(cell.text), cell.bold) for cell in cells]
+            bold = [f"\\textbf{{{text}}}" if bold else text for text, bold in texts]
+            lines.append(_latex_row([_escaped(method), *bold]))
+    lines += ["\\bottomrule", "\\end{tabular}", "\\end{adjustbox}", "", "\\medskip"]
+    notes = " ".join(note if note.endswith(".") else f"{note}." for note in grid.notes)
+    lines += [f"\\footnotesize {_escaped(notes)}", "\\end{table}", ""]
+    return "\n".join(lines)
 
 
-def _escaped(text: str, all_: bool = True) -> str:
-    for old, new in (("%", "\\%"), ("_", "\\_"), ("&", "\\&"), ("#", "\\#")) if all_ else ():
-        text = text.replace(old, new)
-    return re.sub(r"(?<!\w)([+-])(?=\d)", r"$\1$", text.replace(" ± ", " $\\pm$ "))
+def _latex_row(cells: list[str]) -> str:
+    return " & ".join(cells) + " \\\\"
+
+
+_LATEX: dict[str, str | int | None] = {
+    **{sign: f"\\{sign}" for sign in "&%$#_{}"},
+    "\\": "\\textbackslash{}",
+    "~": "\\textasciitilde{}",
+    "^": "\\textasciicircum{}",
+    "<": "$<$",
+    ">": "$>$",
+    "±": "$\\pm$",
+    "≈": "$\\approx$",
+    "−": "$-$",
+}
+
+
+def _escaped(text: str) -> str:
+    text = re.sub(r"(?<!\w)-(?=\d)", "−", text)
+    return text.translate(str.maketrans(_LATEX))
 
 
 FORMATS: dict[str, Callable[[Grid], str]] = {

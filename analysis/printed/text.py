@@ -11,6 +11,7 @@ from rich.text import Text
 
 from analysis.best import best_configs, parameters, records, selected_on_test, top_configs
 from analysis.frames.evidence import caveats, holdout, test_labels
+from analysis.frames.ties import tied_settings, trial_ties
 from analysis.results import Results, ResultsError, sweep_spec
 from analysis.schema import PARAM, SEARCH
 from analysis.wording import percent
@@ -37,7 +38,8 @@ def print_best(results: Results, out: Console, *, confirmed: bool = False, top: 
     if not rows:
         print_note("no trials yet" if results.trials.empty else NO_WINNER, out)
         return
-    print_table(("study", *NUMBERS), [_numbers(row) for row in rows], out)
+    ties = trial_ties(results).groupby("study", observed=False)["tied"].any()
+    print_table(("study", *NUMBERS), [_numbers(row, ties) for row in rows], out)
     out.print()
     varied = varied_parameters(results)
     values = [[row["study"], _number(row), _parameters(row, varied[row["study"]])] for row in rows]
@@ -47,7 +49,11 @@ def print_best(results: Results, out: Console, *, confirmed: bool = False, top: 
     rule = "mean over the replicates" if confirmed else "value at the last epoch"
     print_note(f"chosen by the {rule} of {metric}, on the full budget only", out)
     print_note(f"val: {holdout(results)}; test: {test_labels(results)}; both in %", out)
+    if ties.any():
+        print_note("≈: other trials of the study are within the hold-out's error of it", out)
     print_note("full: search trials that used their full budget, of all", out)
+    for noise, losses in tied_settings(results):
+        print_note(f"{noise}: {', '.join(losses)} are tied, within the hold-out's error", out)
     if best["replicates"].sum() > 0:
         print_note(f"val again: mean of {metric} over fresh seeds", out)
         print_note("test again: mean ± std (n) over fresh seeds", out)
@@ -58,7 +64,7 @@ def print_best(results: Results, out: Console, *, confirmed: bool = False, top: 
             out.print(Text(text, style="bold red"), soft_wrap=True)
 
 
-def _numbers(row: Mapping[str, Any]) -> list[str]:
+def _numbers(row: Mapping[str, Any], ties: "pd.Series[bool]") -> list[str]:
     share = f"{row['completed']}/{row['trials']}"
     if pd.isna(row["trial_id"]):
         return [row["study"], "-", "-", "-", share, "-", "-"]
@@ -68,7 +74,8 @@ def _numbers(row: Mapping[str, Any]) -> list[str]:
         row["replicates"],
         row["replicates_diverged"],
     )
-    searched = [percent(row["val_accuracy"]), percent(row["test_accuracy"]), share]
+    mark = "≈" if ties[row["study"]] else ""
+    searched = [percent(row["val_accuracy"]) + mark, percent(row["test_accuracy"]), share]
     return [row["study"], _number(row), *searched, percent(row["replicated_value"]), again]
 
 

@@ -13,10 +13,11 @@ from analysis.best import (
     records,
     selected_on_test,
 )
-from analysis.frames.accuracy import BETTER, UNCLEAR, UNSTABLE, WORSE
+from analysis.frames.accuracy import BASELINE, BETTER, UNCLEAR, UNSTABLE, WORSE
 from analysis.frames.evidence import caveats
-from analysis.frames.overview import AGAINST
+from analysis.frames.overview import AGAINST, REFINED
 from analysis.frames.published import in_words
+from analysis.frames.ties import overtaken
 from analysis.printed.text import LEAK, short, varied_parameters
 from analysis.report.chart import look
 from analysis.report.legend import Swatch, line, swatch
@@ -61,12 +62,20 @@ def marks(results: Results, best: pd.DataFrame) -> list[tuple[str, str]]:
     elif best["n"].min() < FEW_SEEDS:
         few = _FEW.format(seeds=best["n"].min(), command=_replicate(results))
         notes.append(("warn", few))
+    above = overtaken(results)["study"].value_counts(sort=False)
+    if len(above):
+        each = ", ".join(f"{study} ({n})" for study, n in above.items())
+        notes.append(("warn", _OVERTAKEN.format(trials=counted(above.sum(), "trial"), each=each)))
     return notes
 
 
 _UNCONFIRMED = (
     "Not confirmed: the winner of a search is partly lucky. "
     "`{command}` runs it again on fresh seeds."
+)
+_OVERTAKEN = (
+    "Early stopping ended {trials} that stood above the chosen one at the same epoch: {each}. "
+    "One of them might have ended higher; a larger grace period stops fewer."
 )
 _FEW = "Few seeds: some of these numbers rest on {seeds:.0f}. `{command}` adds more."
 
@@ -126,6 +135,12 @@ def _card(row: Mapping[str, Any], varied: set[str]) -> Card:
     sure, badge = _badge(row)
     number, spread = _number(row)
     against = {f"vs {loss_name(loss)}": _difference(row, loss) for loss in AGAINST}
+    if row["loss"] != REFINED:
+        name = f"{loss_name(REFINED)} vs {loss_name(BASELINE)}"
+        against[name] = _difference(row, "refined")
+    if row["tied"]:
+        names = " and ".join(map(loss_name, row["tied"]))
+        against["Tied with"] = Fact(names, "within the hold-out's error")
     style = look(row["loss"])
     return Card(
         title=row["title"],

@@ -40,6 +40,7 @@ def templates() -> Environment:
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
+        keep_trailing_newline=True,
     )
     environment.filters["sentence"] = sentence
     environment.globals["source"] = lambda name: Markup(loader.get_source(environment, name)[0])

@@ -222,7 +222,7 @@ def _bridges(rows: pd.DataFrame) -> list[go.Scatter]:
     return [
         scatter(
             SPENT,
-            loss_name(row["loss"]),
+            "",
             [round(100 * row["selection_value"], 3), round(100 * row["replicated_value"], 3)],
             [plain(loss_name(row["loss"]))] * 2,
             mode="lines",

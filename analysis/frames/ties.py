@@ -1,0 +1,134 @@
+"""What the hold-out cannot tell apart: accuracies that differ by less than its error.
+
+An accuracy p measured on n examples has the binomial standard error sqrt(p (1 - p) / n). Two
+accuracies p and q are tied if |p - q| <= sqrt(p (1 - p) / n + q (1 - q) / m): one standard error
+of their difference, as if they were measured on different examples. On the same hold-out, where
+errors are shared, the true error is smaller, so this calls rather too much a tie than too little.
+"""
+
+import json
+
+import numpy as np
+import pandas as pd
+
+from analysis.best import chosen_configs, rank_trials
+from analysis.frames.accuracy import SETTING
+from analysis.results import Results, once
+from analysis.schema import STOPPED
+from trainable.data.sets import DATASETS
+from trainable.metrics import TEST_METRICS
+
+
+def judging_examples(configs: "pd.Series[str]", selected_by: "pd.Series[str]") -> np.ndarray:
+    """How many examples each trial was judged on: its hold-out's; NaN where that is unknown.
+
+    Args:
+        configs: whole trial configs, as JSON.
+        selected_by: the metrics that the trials were selected by.
+    """
+    pairs = zip(configs, selected_by.astype("str"), strict=True)
+    return np.array([_examples(config, metric) for config, metric in pairs], dtype=np.float64)
+
+
+def _examples(config: str, metric: str) -> float:
+    data = json.loads(config).get("data", {})
+    known = DATASETS.get(data.get("name"))
+    if known is None:
+        return np.nan
+    if metric in TEST_METRICS:
+        return known.test_examples or np.nan
+    examples = data.get("train_examples") or known.train_examples
+    return round(data["holdout"] * examples) or np.nan
+
+
+def margin(
+    accuracy: "pd.Series[float]",
+    examples: "pd.Series[float]",
+    other: "pd.Series[float]",
+    others: "pd.Series[float]",
+) -> "pd.Series[float]":
+    """One standard error of the difference of two accuracies, each on so many examples."""
+    return (accuracy * (1 - accuracy) / examples + other * (1 - other) / others) ** 0.5
+
+
+@once
+def loss_ties(results: Results) -> pd.DataFrame:
+    """Each study's chosen configuration against the best of its setting: one row a study.
+
+    Columns: ``study``, those of the setting, ``loss``, ``confirmed``; ``value`` that it was
+    chosen by (the mean over replicates if confirmed), measured on ``examples`` hold-out examples
+    in all (n of them on each seed); ``behind`` (value of the setting's best minus this one),
+    ``margin`` and ``tied``: whether ``behind`` is at most ``margin``. The best itself is tied if
+    another one is. Confirmed and unconfirmed ones are never called tied: they are not compared.
+    """
+    table = chosen_configs(results)
+    single = judging_examples(table["config"], table["selected_by"])
+    again = table["confirmed"].astype("bool")
+    table["value"] = table["replicated_value"].where(again, table["selection_value"])
+    table["examples"] = single * table["replicates"].where(again, 1)
+    table = table[["study", *SETTING, "loss", "confirmed", "value", "examples"]]
+    best = table.drop_duplicates(SETTING)
+    table = table.merge(best, on=SETTING, suffixes=("", "_best"))
+    table["behind"] = table["value_best"] - table["value"]
+    table["margin"] = margin(*(table[n] for n in _COMPARED))
+    alike = table["confirmed"] == table["confirmed_best"]
+    table["tied"] = (table["behind"] <= table["margin"]) & alike
+    several = table.groupby(SETTING, observed=True)["tied"].transform("sum") > 1
+    table["tied"] &= several
+    return table.drop(columns=[name for name in table if str(name).endswith("_best")])
+
+
+_COMPARED = ("value", "examples", "value_best", "examples_best")
+
+
+def tied_settings(results: Results) -> list[tuple[str, tuple[str, ...]]]:
+    """The noise settings whose best losses are tied, each with these losses, the best first."""
+    ties = loss_ties(results)
+    groups = ties[ties["tied"]].groupby(SETTING, observed=True)
+    return [(str(setting[-1]), tuple(group["loss"])) for setting, group in groups]
+
+
+@once
+def trial_ties(results: Results) -> pd.DataFrame:
+    """Each trial that may win against the best of its study, as the search ranks them.
+
+    Columns: ``study``, ``trial_id``, ``number``, ``rank``, ``value`` (of the selection metric),
+    ``examples``, ``behind``, ``margin`` and ``tied``, as in :func:`loss_ties`; the best itself is
+    never tied.
+    """
+    ranked = rank_trials(results)
+    ranked["examples"] = judging_examples(ranked["config"], ranked["selected_by"])
+    table = ranked.rename(columns={"selection_value": "value"})
+    table = table[["study", "trial_id", "number", "rank", "value", "examples"]]
+    best = table.loc[table["rank"] == 1, ["study", "value", "examples"]]
+    table = table.merge(best, on="study", suffixes=("", "_best"))
+    table["behind"] = table["value_best"] - table["value"]
+    table["margin"] = margin(*(table[n] for n in _COMPARED))
+    table["tied"] = (table["behind"] <= table["margin"]) & (table["rank"] > 1)
+    return table.drop(columns=["value_best", "examples_best"])
+
+
+def overtaken(results: Results) -> pd.DataFrame:
+    """Stopped trials that stood above their study's best one at the epoch they were stopped at.
+
+    Early stopping compares a trial with those that reached its rung before it, so that this can
+    be: one of these might have ended as the best. Columns: ``study``, ``trial_id``, ``number``,
+    ``epoch``, ``value`` and ``best_value``, both of the selection metric after that epoch.
+    """
+    best = rank_trials(results)
+    best = best[best["rank"] == 1]
+    names = set(best["selected_by"].astype("str")) & set(results.epochs.columns)
+    rows = []
+    for metric in sorted(names):
+        chosen = best[best["selected_by"] == metric]
+        epochs = results.epochs[["trial_id", "epoch", metric]].astype({"trial_id": "str"})
+        curves = epochs.merge(chosen[["study", "trial_id"]].astype("str"), on="trial_id")
+        stopped = results.trials[results.trials["status"] == STOPPED]
+        stopped = stopped[["study", "trial_id", "number", "epochs", "selection_value"]]
+        stopped = stopped.astype({"study": "str", "trial_id": "str"})
+        stopped = stopped.rename(columns={"epochs": "epoch", "selection_value": "value"})
+        curves = curves.rename(columns={metric: "best_value"}).drop(columns="trial_id")
+        both = stopped.merge(curves, on=["study", "epoch"])
+        rows.append(both[both["value"] > both["best_value"]])
+    columns = ["study", "trial_id", "number", "epoch", "value", "best_value"]
+    return pd.concat(rows, ignore_index=True)[columns] if rows else pd.DataFrame(columns=columns)
