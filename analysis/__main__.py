@@ -15,6 +15,7 @@ from trainable.folder.storage import Folder, StorageError
 
 if TYPE_CHECKING:
     from analysis.frames.label_errors import LabelErrors
+    from analysis.results import Results
 
 P = ParamSpec("P")
 JOURNAL = "optuna.journal"
@@ -135,19 +136,24 @@ def _missed(reason: str) -> None:
 def labels(
     directory: Directory,
     study: Annotated[str, typer.Option(help="whose best trial to ask")],
-    picture: Annotated[bool, typer.Option(help="draw the most confident doubts")] = True,
+    criterion: Annotated[
+        str | None, typer.Option(help="margin, probability, losses or target; default: the best")
+    ] = None,
+    out: Annotated[
+        str | None, typer.Option(help="folder to write, a path or a URI; default: in DIR")
+    ] = None,
+    picture: Annotated[bool, typer.Option(help="draw the doubted images")] = True,
 ) -> None:
-    """The training labels that a study's best trial doubts, into DIR/label_errors."""
-    from analysis.frames.label_errors import label_errors, write_label_errors
+    """Rank a study's training labels, the most doubtful first: a list to edit, and pictures."""
+    from analysis.frames.label_errors import label_errors, usual_folder, write_label_errors
 
     results = load_results(directory, columns=[])
-    errors = label_errors(results, study)
-    folder = write_label_errors(errors, results)
-    out = console()
+    errors = label_errors(results, study, criterion)
+    folder = usual_folder(results, study) if out is None else Folder.open(out)
+    write_label_errors(errors, folder)
+    _list_and_draw(errors, results, folder, picture=picture)
     for line in errors.summary():
-        print_note(line, out)
-    if picture:
-        _draw(errors, folder)
+        print_note(line, console())
     for name in folder.names():
         typer.echo(f"{folder}/{name}")
 
@@ -169,19 +175,26 @@ def optuna(
     typer.echo(f"optuna-dashboard {folder}/{name}")
 
 
-def _draw(errors: "LabelErrors", folder: Folder) -> None:
-    """Add the contact sheet, if the images can be had here."""
+def _list_and_draw(
+    errors: "LabelErrors", results: "Results", folder: Folder, *, picture: bool
+) -> None:
+    """The list for a person, and the images if they can be had here, else without their names."""
+    from analysis.frames.label_errors import class_names
     from analysis.printed.contact_sheet import contact_sheet
+    from analysis.printed.label_list import label_list, label_page
     from trainable.data import DataError, load_dataset
 
     try:
-        dataset = load_dataset(errors.data)
+        dataset = load_dataset(errors.config.data)
     except (DataError, ImportError) as error:
         typer.echo(f"no picture: {error}", err=True)
+        folder.write("labels.csv", label_list(errors, results, class_names(errors), ()))
         return
-    folder.write(
-        "doubted.png", contact_sheet(errors, dataset.train_images, dataset.info.class_names)
-    )
+    classes, images = dataset.info.class_names, dataset.train_images
+    folder.write("labels.csv", label_list(errors, results, classes, dataset.names))
+    if picture:
+        folder.write("doubted.png", contact_sheet(errors, images, classes))
+        folder.write("doubted.html", label_page(errors, images, classes, dataset.names))
 
 
 if __name__ == "__main__":

@@ -82,9 +82,21 @@ def test_table_prints_every_format(recorded, how):
 def test_labels_writes_tables_and_a_picture(recorded):
     result = run("labels", recorded, "--study", "symmetric-0.4-elr")
     files = [Path(line) for line in result.stdout.splitlines() if line.startswith("/")]
-    assert [file.name for file in files] == ["doubted.csv", "doubted.parquet", "doubted.png"]
+    assert [file.name for file in files] == [
+        "doubted.html",
+        "doubted.png",
+        "labels.csv",
+        "labels.parquet",
+    ]
     assert all(file.stat().st_size for file in files)
     assert "precision" in result.stdout
+
+
+def test_labels_may_be_written_elsewhere(recorded, tmp_path):
+    result = run("labels", recorded, "--study", "symmetric-0.6-adam_elr", "--out", tmp_path / "o")
+    assert result.exit_code == 0
+    assert (tmp_path / "o" / "labels.csv").is_file()
+    assert not (Path(recorded) / "label_errors" / "symmetric-0.6-adam_elr").exists()
 
 
 def test_labels_without_the_images_goes_without_a_picture(recorded, monkeypatch):
@@ -92,7 +104,7 @@ def test_labels_without_the_images_goes_without_a_picture(recorded, monkeypatch)
     result = run("labels", recorded, "--study", "symmetric-0.6-elr")
     assert result.exit_code == 0
     assert result.stderr.startswith("no picture: ")
-    assert "doubted.csv" in result.stdout
+    assert "labels.csv" in result.stdout
     assert "doubted.png" not in result.stdout
 
 
@@ -111,7 +123,7 @@ def test_optuna_writes_a_journal_here_or_there(recorded, tmp_path):
         (["best", "{}", "--format", "toml"], "one study at a time"),
         (["best", "{}", "--format", "toml", "--top", "2"], "--top has no meaning with"),
         (["table", "{}/epochs"], "holds no results"),
-        (["labels", "{}", "--study", "symmetric-0.4-ce"], "left no targets"),
+        (["labels", "{}", "--study", "symmetric-0.4-ce"], "left nothing about its labels"),
         (["optuna", "{}", "--out", "/proc/x/y.journal"], "cannot write /proc/x/y.journal: "),
         (["best", "nfs://host/x"], "cannot open nfs://host/x: Unrecognized filesystem"),
     ],

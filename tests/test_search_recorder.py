@@ -252,6 +252,7 @@ def test_housekeeping_keeps_what_was_replicated_and_no_replicate(folder, checkpo
     again = {**rows(f=("completed", 0.9))[0], "phase": "replicate", "source_trial_id": "a"}
     Housekeeping(folder).tidy([*table, again])
     assert checkpoints.names() == ["a", "c", "d", "e", "g"]
+    assert (folder / "targets").names() == [f"{trial}.parquet" for trial in "acdefg"]
 
 
 def test_housekeeping_removes_a_model_that_is_overtaken(folder, checkpoints):

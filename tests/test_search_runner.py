@@ -8,6 +8,7 @@ import struct
 from io import StringIO
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 from rich.console import Console
@@ -181,6 +182,9 @@ def test_folder_keeps_the_best_models_and_the_targets(finished):
     )
     assert len(targets) == 160
     assert targets["confidence"].between(0.1, 1).all()
+    assert (targets["rival"] != targets["given"]).all()
+    assert (targets["given_probability"] + targets["rival_probability"]).between(0, 1 + 1e-6).all()
+    assert np.isfinite(targets["margin"]).all()
 
 
 def test_two_runs_of_one_seed_with_one_slot_are_equal(finished, tmp_path, console):

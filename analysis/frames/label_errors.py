@@ -1,55 +1,124 @@
-"""Which training labels a trained model doubts: its final target against the given label."""
+"""Which given labels are probably wrong: a study's training examples, the most doubtful first.
+
+Only examples that a trial trained on are ranked: of the hold-out nobody recorded anything.
+
+===========  ======================================================================================
+criterion    score: the higher, the more doubtful; above 0, another class is ahead of the given one
+===========  ======================================================================================
+margin       the largest other logit less the given label's, mean over the winner's epochs and
+             those of its replicates with the same labels (area under the margin, 2001.10528)
+probability  the rival's probability less the given label's, mean alike (arXiv 2009.10795)
+losses       the same over the winners of all losses that were searched with these labels
+target       the final target's share of the class it favours; negative where that is the given one
+===========  ======================================================================================
+
+The README says how well each one finds wrong labels.
+"""
 
 import math
 from dataclasses import dataclass
+from functools import cached_property
 from io import BytesIO
 from urllib.parse import quote
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from analysis.best import chosen_configs, records
 from analysis.results import Results, ResultsError, recorded_config
+from analysis.schema import COMPLETED, REPLICATE
 from analysis.store import read_beside
 from analysis.wording import percent
-from trainable.catalog import unknown
-from trainable.config import DataConfig, TrialConfig
+from trainable.catalog import DATASETS, unknown
+from trainable.config import TrialConfig
 from trainable.folder import layout
 from trainable.folder.storage import Folder
 
-COLUMNS = ("index", "given", "true", "proposed", "confidence")
+CRITERIA = ("margin", "probability", "losses", "target")
+"""The first is the default."""
+
+_NEEDED = {
+    "margin": ("margin", "rival", "rival_probability"),
+    "probability": ("given_probability", "rival", "rival_probability"),
+    "losses": ("given_probability", "rival", "rival_probability"),
+    "target": ("proposed", "confidence"),
+}
+"""Columns of a trial's targets that a criterion reads."""
 
 
 @dataclass(frozen=True)
 class LabelErrors:
-    """What a trial's final targets say about its training labels.
-
-    ``doubted``: the examples whose target's largest class is not the given label, the most
-    confident first: ``index`` (position in the data set's training set), ``given``,
-    ``proposed``, ``confidence`` (the target's share of the proposed class, in [0, 1]) and, where
-    the truth is known, ``true``. ``examples``: how many were looked at, ``wrong``: how many given
-    labels are wrong. ``precision``: share of the doubted labels that are wrong; ``recall``: share
-    of the wrong labels that are doubted; ``corrected``: share of the wrong labels whose proposal
-    is the true one. All NaN where undefined or the truth is unknown.
-    """
+    """What the trials of a study say about its training labels."""
 
     study: str
-    trial_id: str
-    data: DataConfig
-    doubted: pd.DataFrame
-    examples: int
-    wrong: float
-    precision: float
-    recall: float
-    corrected: float
+    criterion: str
+    """One of :data:`CRITERIA`."""
+    trial_ids: tuple[str, ...]
+    """Who was asked; the study's winner comes first."""
+    config: TrialConfig
+    """The winner's."""
+    ranked: pd.DataFrame
+    """A row a training example, the most doubtful first: ``index`` (place in the data set's
+    training set), ``given``, ``proposed`` (what it is, if the given label is wrong), ``score``,
+    and ``true`` where the truth is known."""
+
+    @property
+    def doubted(self) -> pd.DataFrame:
+        """The rows whose score is above 0."""
+        return self.ranked[self.ranked["score"] > 0]
+
+    @property
+    def examples(self) -> int:
+        """Training examples that were looked at."""
+        return len(self.ranked)
+
+    @cached_property
+    def wrong(self) -> float:
+        """How many given labels are wrong; NaN where nobody knows."""
+        return float(self._is_wrong.sum()) if "true" in self.ranked else math.nan
+
+    @property
+    def precision(self) -> float:
+        """Share of the doubted labels that are wrong; NaN where undefined or unknown."""
+        return self.precision_of(len(self.doubted))
+
+    @property
+    def recall(self) -> float:
+        """Share of the wrong labels that are doubted; NaN likewise."""
+        return self.precision * len(self.doubted) / self.wrong if self.wrong else math.nan
+
+    @property
+    def corrected(self) -> float:
+        """Share of the wrong labels that are doubted and whose proposal is right; NaN likewise."""
+        if not self.wrong > 0:
+            return math.nan
+        doubted = self.doubted
+        right = (doubted["proposed"] == doubted["true"]) & (doubted["given"] != doubted["true"])
+        return float(right.sum()) / self.wrong
+
+    def precision_of(self, count: int) -> float:
+        """Share of the first ``count`` labels that are wrong; at ``wrong``, the recall as well."""
+        if not count or math.isnan(self.wrong):
+            return math.nan
+        return float(self._is_wrong.iloc[:count].mean())
+
+    @property
+    def _is_wrong(self) -> "pd.Series[bool]":
+        return self.ranked["given"] != self.ranked["true"]
 
     def summary(self) -> list[str]:
         """What a reader wants to know first, a line each."""
         doubted = len(self.doubted)
-        share = percent(_share(doubted, self.examples))
+        who = f"trial {self.trial_ids[0]}"
+        if len(self.trial_ids) > 1:
+            who += f" with {len(self.trial_ids) - 1} more"
+        verb = "doubt" if len(self.trial_ids) > 1 else "doubts"
+        share = percent(doubted / self.examples) if self.examples else "0"
         lines = [
-            f"trial {self.trial_id} doubts {doubted} of {self.examples} training labels ({share}%)"
+            f"{who} {verb} {doubted} of {self.examples} training labels ({share}%), by "
+            f"{self.criterion}; examples of the hold-out are not judged"
         ]
         if math.isnan(self.wrong):
             return [*lines, "the true labels are unknown here"]
@@ -57,56 +126,92 @@ class LabelErrors:
             *lines,
             f"{self.wrong:.0f} labels are wrong; of the doubted ones, {percent(self.precision)}% "
             f"(precision); of the wrong ones, {percent(self.recall)}% are doubted (recall) and "
-            f"for {percent(self.corrected)}% the target is the true class",
+            f"for {percent(self.corrected)}% the proposal is the true class",
         ]
 
 
-def label_errors(results: Results, study: str) -> LabelErrors:
-    """Label errors found by a study's best trial: the confirmed one if there are replicates.
+def label_errors(results: Results, study: str, criterion: str | None = None) -> LabelErrors:
+    """Rank the training labels of a study by how doubtful they are to its best trials.
 
-    Raises ResultsError for an unknown study, one without a winner, and a trial that left no
-    targets (a loss without any) or damaged ones.
+    Args:
+        results: of the sweep.
+        study: name of a study in it.
+        criterion: one of :data:`CRITERIA`; None: the first that the winner left enough for.
+
+    Raises:
+        ResultsError: an unknown study or criterion, a study without a winner, a winner that left
+            nothing or too little for the criterion, a damaged file.
     """
     names = [str(name) for name in results.trials["study"].cat.categories]
     if study not in names:
         raise ResultsError(unknown("study", study, names))
-    trial_id, config = _winner(results, study)
-    targets = _read_targets(results.folder / layout.TARGETS, trial_id)
-    doubted = targets[targets["proposed"] != targets["given"]]
-    doubted = doubted.sort_values(["confidence", "index"], ascending=[False, True])
-    wrong = precision = recall = corrected = math.nan
-    if "true" in targets:
-        is_wrong = targets["given"] != targets["true"]
-        found = is_wrong & (targets["proposed"] != targets["given"])
-        right = is_wrong & (targets["proposed"] == targets["true"])
-        wrong = int(is_wrong.sum())
-        precision = _share(found.sum(), len(doubted))
-        recall, corrected = _share(found.sum(), wrong), _share(right.sum(), wrong)
-    return LabelErrors(
-        study=study,
-        trial_id=trial_id,
-        data=config.data,
-        doubted=doubted.reset_index(drop=True),
-        examples=len(targets),
-        wrong=wrong,
-        precision=precision,
-        recall=recall,
-        corrected=corrected,
-    )
+    if criterion is not None and criterion not in CRITERIA:
+        raise ResultsError(unknown("criterion", criterion, CRITERIA))
+    winner, config = _winner(results, study)
+    table = _read_targets(results.folder, winner)
+    chosen = criterion or next((c for c in CRITERIA if _suits(table, c)), "target")
+    if not _suits(table, chosen):
+        raise ResultsError(
+            f"trial {winner} left nothing for criterion {chosen}: "
+            + ("its loss has no target" if chosen == "target" else "it ran before that was kept")
+        )
+    tables = {winner: table}
+    for trial_id in _others(results, study, winner, chosen):
+        if (results.folder / layout.TARGETS).exists(layout.table_name(trial_id)):
+            other = _read_targets(results.folder, trial_id)
+            tables |= {trial_id: other} if _suits(other, chosen) else {}
+    ranked = rank(list(tables.values()), chosen)
+    return LabelErrors(study, chosen, tuple(tables), config, ranked)
 
 
-def write_label_errors(errors: LabelErrors, results: Results) -> Folder:
-    """Write the doubted examples as ``doubted.parquet`` and ``doubted.csv``; returns where."""
-    folder = results.folder / layout.LABEL_ERRORS / quote(errors.study, safe="")
+def class_names(errors: LabelErrors) -> tuple[str, ...]:
+    """Names of the classes; their numbers where only the images' owner knows them."""
+    info = DATASETS.get(errors.config.data.name)
+    if info is not None and info.class_names:
+        return info.class_names
+    ranked = errors.ranked
+    return tuple(map(str, range(1 + int(ranked[["given", "proposed"]].to_numpy().max(initial=0)))))
+
+
+def rank(tables: list[pd.DataFrame], criterion: str) -> pd.DataFrame:
+    """The examples in targets tables, the most doubtful first (``LabelErrors.ranked``)."""
+    scored = pd.concat([_scored(table, criterion) for table in tables], ignore_index=True)
+    believed = scored.groupby(["index", "proposed"])["weight"].sum().reset_index()
+    believed = believed.sort_values(["index", "weight"]).drop_duplicates("index", keep="last")
+    ranked = scored.drop_duplicates("index").drop(columns=["score", "proposed", "weight"])
+    ranked = ranked.merge(believed[["index", "proposed"]], on="index")
+    ranked = ranked.merge(scored.groupby("index")["score"].mean().reset_index(), on="index")
+    return ranked.sort_values(["score", "index"], ascending=[False, True], ignore_index=True)
+
+
+def write_label_errors(errors: LabelErrors, folder: Folder) -> None:
+    """Write the ranking as ``labels.parquet``, with the true labels where they are known."""
     sink = BytesIO()
-    pq.write_table(pa.Table.from_pandas(errors.doubted, preserve_index=False), sink)
-    folder.write("doubted.parquet", sink.getvalue())
-    folder.write("doubted.csv", errors.doubted.to_csv(index=False).encode())
-    return folder
+    pq.write_table(pa.Table.from_pandas(errors.ranked, preserve_index=False), sink)
+    folder.write("labels.parquet", sink.getvalue())
 
 
-def _share(part: float, whole: int) -> float:
-    return float(part) / whole if whole else math.nan
+def usual_folder(results: Results, study: str) -> Folder:
+    """Where the label errors of a study lie, unless somebody wants them elsewhere."""
+    return results.folder / layout.LABEL_ERRORS / quote(study, safe="")
+
+
+def _scored(table: pd.DataFrame, criterion: str) -> pd.DataFrame:
+    """``score``, ``proposed`` and the ``weight`` of the proposal, beside the labels."""
+    scored = table[[column for column in ("index", "given", "true") if column in table]].copy()
+    if criterion == "target":
+        doubted = table["proposed"] != table["given"]
+        scored["score"] = np.where(doubted, table["confidence"], -table["confidence"])
+        return scored.assign(proposed=table["proposed"].astype(int), weight=table["confidence"])
+    if criterion == "margin":
+        scored["score"] = -table["margin"]
+    else:
+        scored["score"] = table["rival_probability"] - table["given_probability"]
+    return scored.assign(proposed=table["rival"], weight=table["rival_probability"])
+
+
+def _suits(table: pd.DataFrame, criterion: str) -> bool:
+    return all(c in table and table[c].notna().all() for c in _NEEDED[criterion])
 
 
 def _winner(results: Results, study: str) -> tuple[str, TrialConfig]:
@@ -118,15 +223,29 @@ def _winner(results: Results, study: str) -> tuple[str, TrialConfig]:
     raise ResultsError(f"study {study} has no trial that used its full budget")
 
 
-def _read_targets(folder: Folder, trial_id: str) -> pd.DataFrame:
+def _others(results: Results, study: str, winner: str, criterion: str) -> list[str]:
+    """Who else is asked: trials with exactly the winner's given labels."""
+    trials = results.trials
+    labels = trials.loc[trials["trial_id"] == winner, "labels_fingerprint"].iloc[0]
+    alike = trials[(trials["labels_fingerprint"] == labels) & (trials["status"] == COMPLETED)]
+    if criterion == "losses":
+        winners = set(chosen_configs(results)["trial_id"])
+        alike = alike[alike["trial_id"].isin(winners)]
+    elif criterion == "target":
+        return []
+    else:
+        alike = alike[(alike["phase"] == REPLICATE) & (alike["source_trial_id"] == winner)]
+    return [str(trial_id) for trial_id in alike["trial_id"] if trial_id != winner]
+
+
+def _read_targets(results: Folder, trial_id: str) -> pd.DataFrame:
     name = layout.table_name(trial_id)
-    absent = (
-        f"trial {trial_id} left no targets (only losses with a target have some, once they used "
-        "their full budget)"
-    )
+    absent = f"trial {trial_id} left nothing about its labels, as trials do at their full budget"
+    folder = results / layout.TARGETS
     table = read_beside(folder, name, absent).to_pandas()
-    for column in COLUMNS:
-        if column not in table and column != "true":
+    for column in ("index", "given"):
+        if column not in table:
             raise ResultsError(f"{folder}/{name} is no table of targets: no {column!r} in it")
-    known = "true" in table and table["true"].notna().all()
-    return pd.DataFrame(table[[c for c in COLUMNS if c != "true" or known]])
+    if "true" in table and table["true"].isna().any():
+        table = table.drop(columns="true")
+    return pd.DataFrame(table)

@@ -22,7 +22,7 @@ INK, PAPER, GOOD, BAD = "#1a1a1a", "#ffffff", "#0b5fb0", "#b34700"
 def contact_sheet(
     errors: LabelErrors, images: NDArray[np.uint8], class_names: Sequence[str]
 ) -> bytes:
-    """A PNG of the most confident doubts: each image, its given label and the proposed one.
+    """A PNG of the strongest doubts: each image, its given label and the proposed one.
 
     Where the truth is known, a third line says whether the proposal is right, blue or orange.
 
@@ -38,7 +38,7 @@ def contact_sheet(
     sheet = Image.new("RGB", (GAP + COLUMNS * (TILE + GAP), height), PAPER)
     draw = ImageDraw.Draw(sheet)
     title = f"{errors.study}: {len(rows)} of {len(errors.doubted)} doubted labels"
-    draw.text((GAP, GAP), f"{title}, the most confident first", INK, font_size=16)
+    draw.text((GAP, GAP), f"{title}, the strongest first", INK, font_size=16)
     for position, row in enumerate(rows):
         x = GAP + position % COLUMNS * (TILE + GAP)
         y = TITLE + position // COLUMNS * (TILE + CAPTION + GAP)
@@ -59,7 +59,7 @@ def _tile(pixels: NDArray[np.uint8]) -> "Image":
 def _caption(
     draw: "ImageDraw", place: tuple[int, int], row: dict[str, int], names: Sequence[str]
 ) -> None:
-    lines = [(f"given {names[row['given']]}", INK), (f"target {names[row['proposed']]}", INK)]
+    lines = [(f"given {names[row['given']]}", INK), (f"perhaps {names[row['proposed']]}", INK)]
     if "true" in row:
         right = row["proposed"] == row["true"]
         lines.append(("is right", GOOD) if right else (f"truth {names[row['true']]}", BAD))

@@ -18,8 +18,8 @@ class Housekeeping:
     """Removes checkpoints and final targets that nobody can ask for any more.
 
     Of trials that have ended, the best of each study keep both, and so do those that were
-    replicated. Of a paused trial one checkpoint stays, of a running one those that its store
-    keeps.
+    replicated; a replicate keeps its targets, as several judge labels better than one. Of a
+    paused trial one checkpoint stays, of a running one those that its store keeps.
     """
 
     def __init__(self, results: Folder) -> None:
@@ -39,7 +39,8 @@ class Housekeeping:
                 self._leave_last(trial_id, row["epochs"])
             elif ended and trial_id not in self._gone:
                 self._checkpoints.delete(trial_id)
-                self._targets.delete(layout.table_name(trial_id))
+                if row["phase"] != REPLICATE:
+                    self._targets.delete(layout.table_name(trial_id))
                 self._gone.add(trial_id)
 
     def _leave_last(self, trial_id: str, epochs: int) -> None:

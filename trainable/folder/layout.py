@@ -13,7 +13,7 @@ transitions/<labels>.parquet      the transition matrix that they realise
 targets/<trial>.parquet   final targets of the trials whose models are kept
 checkpoints/<trial>/      epoch-<epochs>.pt
 tune/                     Ray Tune's own logs and TensorBoard events
-label_errors/<study>/     doubted.parquet and doubted.csv, once asked for
+label_errors/<study>/     ranked labels and pictures of the doubted ones, once asked for
 report.html               once a sweep has ended, or was asked for it
 """
 

@@ -1,7 +1,20 @@
-"""What a trial's targets say at the end of its budget, for finding label errors.
+"""What a trial says about each training label at the end of its budget, to find wrong ones.
 
-targets/<trial_id>.parquet    columns index, given, true, proposed, confidence
+targets/<trial_id>.parquet    a row a training example
+
+==================  =============================================================================
+index               its place in the data set's own training set
+given, true         labels; true is null where nobody knows it
+proposed            the class that its final target favours; null for a loss without targets
+confidence          that class's share of the target, in [0, 1]; null alike
+margin              mean over the epochs: given label's logit less the largest other one
+given_probability   mean over the epochs: probability of the given label, in [0, 1]
+rival               the other class that was the most probable over the epochs
+rival_probability   mean over the epochs: probability of the rival, in [0, 1]
+==================  =============================================================================
 """
+
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -14,24 +27,38 @@ from trainable.trial.trainer import Trainer
 
 
 def write_targets(results: Folder, trial_id: str, trainer: Trainer) -> None:
-    """Write each training example's final target; nothing for a loss without targets.
+    """Write the trial's table."""
+    written = packed(targets_table(trainer), compression="zstd")
+    name = layout.table_name(trial_id)
+    patiently(results, lambda: (results / layout.TARGETS).write(name, written))
 
-    ``index`` is the example's place in the data set's own training set, ``proposed`` the class
-    its target favours and ``confidence`` that class's share of the target, in [0, 1].
-    """
+
+def targets_table(trainer: Trainer) -> pa.Table:
+    """The table above; without the means for a trial that trained no epoch here."""
+    data = trainer.data
+    unknown = np.full(len(data.train_true), not data.truth_known)
+    columns = {
+        "index": data.train_index,
+        "given": data.train_given,
+        "true": pa.array(data.train_true, mask=unknown),
+    }
+    return pa.table({**columns, **_final(trainer), **_over_epochs(trainer)})
+
+
+def _final(trainer: Trainer) -> dict[str, Any]:
     targets = trainer.targets()
     if targets is None:
-        return
-    data, known = trainer.data, trainer.data.truth_known
-    total = np.maximum(targets.sum(axis=1), np.finfo(np.float32).tiny)
-    table = pa.table(
-        {
-            "index": data.train_index,
-            "given": data.train_given,
-            "true": pa.array(data.train_true, mask=np.full(len(data.train_true), not known)),
-            "proposed": targets.argmax(axis=1),
-            "confidence": targets.max(axis=1) / total,
+        count = len(trainer.data.train_index)
+        return {
+            "proposed": pa.nulls(count, pa.int64()),
+            "confidence": pa.nulls(count, pa.float32()),
         }
-    )
-    written, name = packed(table, compression="zstd"), layout.table_name(trial_id)
-    patiently(results, lambda: (results / layout.TARGETS).write(name, written))
+    total = np.maximum(targets.sum(axis=1), np.finfo(np.float32).tiny)
+    return {"proposed": targets.argmax(axis=1), "confidence": targets.max(axis=1) / total}
+
+
+def _over_epochs(trainer: Trainer) -> dict[str, Any]:
+    summary = trainer.beliefs.summary()
+    if summary is None:
+        return {}
+    return {name: values.cpu().numpy() for name, values in summary._asdict().items()}

@@ -30,6 +30,7 @@ from trainable.network.device import (
 from trainable.network.evaluate import Evaluator, autocast, memorization, read
 from trainable.network.networks import build_network, initialise
 from trainable.network.schedules import learning_rate
+from trainable.trial.beliefs import Beliefs
 
 EVALUATION_BATCH = {"cpu": 256, "cuda": 2048}
 """Images at a time: on a CPU what stays in its caches is fastest."""
@@ -45,10 +46,10 @@ class Batch(NamedTuple):
 
 
 class Outcome(NamedTuple):
-    """What a batch or an epoch leaves to be measured, all [B]; ``clipped`` may be None."""
+    """What a batch or an epoch leaves to be measured, of each of [B]; ``clipped`` may be None."""
 
     losses: Tensor
-    predictions: Tensor
+    logits: Tensor
     clipped: Tensor | None
 
 
@@ -67,6 +68,7 @@ class Trainer:
 
     Attributes:
         epoch: epochs trained so far.
+        beliefs: what the network made of each given label over these epochs.
     """
 
     def __init__(
@@ -95,6 +97,7 @@ class Trainer:
         self._val_rows = self._on_device(data.val_index)
         self._val_given = self._on_device(data.val_given)
         self._test_labels = self._on_device(data.test_labels)
+        self.beliefs = Beliefs(self._given, data.num_classes)
         self._augmentation = self._usual_augmentation()
         self._normalisation = Normalisation(data.info.mean, data.info.std, self.device)
 
@@ -182,10 +185,10 @@ class Trainer:
     def _train(self, order: Tensor, epoch: int) -> Outcome:
         """One step a batch, over the training set in ``order``."""
         outcomes = [self.step(batch) for batch in self.batches(order, epoch)]
-        losses, predictions, clipped = zip(*outcomes, strict=True)
+        losses, logits, clipped = zip(*outcomes, strict=True)
         none_clipped = clipped[0] is None
         return Outcome(
-            torch.cat(losses), torch.cat(predictions), None if none_clipped else torch.cat(clipped)
+            torch.cat(losses), torch.cat(logits), None if none_clipped else torch.cat(clipped)
         )
 
     def batches(self, order: Tensor, epoch: int) -> Iterator[Batch]:
@@ -205,7 +208,7 @@ class Trainer:
         self._optimiser.step()
         if self._average is not None:
             self._average.update()
-        return Outcome(losses.detach(), logits.argmax(1), self.loss.last_clipped)
+        return Outcome(losses.detach(), logits.detach(), self.loss.last_clipped)
 
     def inputs(self, batch: Batch) -> Tensor:
         """What the network sees of a batch: augmented, normalised, float32 [B, channels, H, W]."""
@@ -213,8 +216,9 @@ class Trainer:
         return self._normalisation.apply(self._augmentation.apply(images, batch.starts))
 
     def _training_columns(self, outcome: Outcome, order: Tensor) -> dict[str, float]:
+        self.beliefs.add(outcome.logits, order)
         true = self._true[order]
-        columns = memorization(outcome.predictions, self._given[order], true)
+        columns = memorization(outcome.logits.argmax(1), self._given[order], true)
         known = self.data.truth_known
         if not known:
             columns = {"train_accuracy": columns["train_accuracy"]}
@@ -270,6 +274,7 @@ class Trainer:
             "average": None if self._average is None else self._average.state_dict(),
             "optimiser": self._optimiser.state_dict(),
             "loss": self.loss.state_dict(),
+            "beliefs": self.beliefs.state_dict(),
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
@@ -279,6 +284,8 @@ class Trainer:
             self._average.load_state_dict(state["average"])
         self._optimiser.load_state_dict(state["optimiser"])
         self.loss.load_state_dict(state["loss"])
+        if "beliefs" in state:  # checkpoints had none before they were kept
+            self.beliefs.load_state_dict(state["beliefs"])
         self.epoch = state["epoch"]
 
     def _on_device(self, array: NDArray[np.int64]) -> Tensor:

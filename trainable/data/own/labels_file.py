@@ -72,9 +72,11 @@ def read_labels(location: str, found: Found) -> FileLabels:
     given, truth = _blank(found), _blank(found)
     for row, (split, position) in enumerate(places):
         for target, text in ((given, labels[row]), (truth, true_labels[row])):
-            if text and text not in numbers:
+            # A table with gaps writes the class 3 as 3.0.
+            name = text if text in numbers else text.removesuffix(".0")
+            if name and name not in numbers:
                 raise DataError(f"{location}, row {row + 1}: {unknown('class', text, names)}")
-            target[split][position] = numbers[text] if text else UNKNOWN
+            target[split][position] = numbers[name] if name else UNKNOWN
     return FileLabels(names, given, truth)
 
 
@@ -120,10 +122,8 @@ def _pick(
 
 
 def _text(values: tuple[Any, ...]) -> str:
-    """The first value that is there, as text; 3.0 is how a table with gaps writes 3."""
+    """The first value that is there, as text."""
     for value in values:
-        if isinstance(value, float) and value.is_integer():
-            return str(int(value))
         if value is not None and value == value and str(value).strip():
             return str(value).strip()
     return ""
@@ -143,7 +143,7 @@ def _places(
     if by_index:
         count = len(found.parts["train"].names)
         for row, value in enumerate(image):
-            text = _text((value,))
+            text = _text((value,)).removesuffix(".0")
             if not text.isdigit() or int(text) >= count:
                 raise DataError(
                     f"{location}, row {row + 1}: index {value} is not in 0 … {count - 1}, "
