@@ -326,17 +326,31 @@ def test_load_curves_refuses_what_is_not_full_length(tmp_path, statuses, message
         load_curves(str(tmp_path))
 
 
-@pytest.mark.parametrize(("name", "epochs"), [("digits", 45), ("digits-wide", 80)])
-def test_shipped_curves_are_small_and_full_length(name, epochs):
+SHIPPED = {"digits": 45, "digits-wide": 80, "fashion-seed0": 25, "fashion-seed1": 25} | {
+    "cifar-seed0": 25
+}
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+def test_shipped_curves_are_small_and_full_length(name):
     path = Path(__file__).parent / "curves" / f"{name}.parquet"
-    assert path.stat().st_size < 500_000
+    assert path.stat().st_size < 100_000
     curves = load_curves(str(path))
     assert set(curves.studies) == {cell.study for cell in curves.spec.cells()}
     assert sum(map(len, curves.studies.values())) > 150
     for pool in curves.studies.values():
-        assert all(c.diverged or len(c.value) == len(c.test) == epochs for c in pool)
-    (run,) = replay(curves, ["random+asha"], seeds=1)
-    assert run.epochs < epochs * sum(map(len, curves.studies.values()))
+        assert all(c.diverged or len(c.value) == len(c.test) == SHIPPED[name] for c in pool)
+
+
+@pytest.mark.parametrize("name", ["fashion-seed0", "fashion-seed1", "cifar-seed0"])
+def test_shipped_curves_of_common_draws_have_the_same_points_in_every_study(name):
+    curves = load_curves(str(Path(__file__).parent / "curves" / f"{name}.parquet"))
+    for trials in zip(*curves.studies.values(), strict=True):
+        assert len({trial.number for trial in trials}) == 1
+        if trials[0].number == 0:
+            continue  # the reference setting of each
+        for parameter in ("lam", "lr", "weight_decay", "lr_schedule"):
+            assert len({trial.config.parameters[parameter] for trial in trials}) == 1
 
 
 def test_load_curves_of_another_file_says_which(tmp_path):

@@ -35,11 +35,13 @@ STOCK = "stock"
 BASELINE = "random+none"
 """Random search at full budget."""
 STRATEGIES = (
-    BASELINE,
-    "tpe+none",
-    "random+one_rung",
-    STOCK,
+    "multitask+asha_ties",
+    "multitask+none",
     "tpe+asha",
+    "tpe+none",
+    STOCK,
+    "random+one_rung",
+    BASELINE,
 )
 """What is compared unless asked otherwise: ``sampler+early_stopping``, and Ray's own pair."""
 
