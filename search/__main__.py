@@ -15,6 +15,7 @@ from rich.console import Console
 from rich.text import Text
 
 from analysis.store import ResultsError
+from search.cluster import RayFailedError
 from search.driver.shell import python
 from search.driver.signals import Interrupted, Signals
 from spaces.load import SpecError, load_sweep, shipped
@@ -193,6 +194,9 @@ def _clear_errors() -> Iterator[None]:
         for line in str(error).splitlines():
             err.print(Text(line), soft_wrap=True)
         raise typer.Exit(2) from None
+    except RayFailedError as error:
+        err.print(Text(str(error)), soft_wrap=True)
+        raise typer.Exit(1) from None
 
 
 def main() -> None:

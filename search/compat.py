@@ -22,6 +22,17 @@ def listen_on_loopback() -> None:
     ray_constants.ENABLE_RAY_CLUSTER = False
 
 
+def address_of_ray_here() -> str | None:
+    """Where the Ray is that RAY_ADDRESS=auto means, if it was started on this machine."""
+    from ray._private import services
+
+    try:
+        found: str | None = services.find_bootstrap_address(None)
+    except OSError:  # a folder of another user's
+        found = None
+    return found or next(iter(services.find_gcs_addresses()), None)
+
+
 @contextmanager
 def no_sigterm_handler() -> Iterator[None]:
     """Let Ray set no handler of SIGTERM in Python; that of its native library stays its own."""

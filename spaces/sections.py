@@ -113,12 +113,16 @@ class TrainingSpec(Section):
 
 
 class ResourcesSpec(Section):
-    """``[resources]``: what a trial gets. Empty: a GPU each where there are any, else a core."""
+    """``[resources]``: what a trial gets. Empty: a GPU each where there are any, else a core.
+
+    ``join_seconds``: how long the cluster that RAY_ADDRESS names may take to answer.
+    """
 
     cpus_per_trial: float | None = Field(default=None, ge=0.01, le=1e6)
     gpus_per_trial: float | None = Field(default=None, ge=0, le=1e6)
     max_concurrent: int | None = Field(default=None, ge=1)
     max_failures: int = Field(default=3, ge=0)
+    join_seconds: float = Field(default=30.0, gt=0, le=3600)
 
     @field_validator("gpus_per_trial")
     @classmethod

@@ -24,7 +24,7 @@ def ray_session() -> Iterator[None]:
     """A local Ray with two CPUs. The folder is short: socket paths have a limit."""
     import ray
 
-    from search.cluster.resources import connect
+    from search.cluster.join import connect
 
     folder = tempfile.mkdtemp(prefix="elr", dir="/tmp")
     connect(num_cpus=2, _temp_dir=folder)

@@ -15,7 +15,7 @@ from types import SimpleNamespace
 from rich.console import Console
 
 from analysis.store import ResultsWriter
-from search.cluster import resources
+from search.cluster import join
 from search.driver import run, runner, tuner
 from search.studies.sweep import Sweep
 from spaces.load import load_sweep
@@ -27,7 +27,7 @@ def main(spec: str, storage: str, moment: str, count: str) -> None:
     run._announce = lambda *_: None
     run.outline = lambda *_: SimpleNamespace(trial_epochs={})
     Bomb(int(count)).place(moment)
-    resources.connect(num_cpus=2, _temp_dir=os.environ.get("ELR_TEST_TEMP"))
+    join.connect(num_cpus=2, _temp_dir=os.environ.get("ELR_TEST_TEMP"))
     runner.start(load_sweep(spec), storage, Console())
 
 

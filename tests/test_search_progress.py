@@ -22,6 +22,20 @@ MANY = [
 ]
 
 
+@dataclasses.dataclass
+class Slots:
+    held: bool = False
+
+    def __call__(self):
+        return 8
+
+    def occupancy(self, running):
+        return f"{running} running on 8 slots"
+
+    def held_by_others(self):
+        return self.held
+
+
 def shown(sweep, *, terminal, width=100, height=40):
     console = Console(
         file=io.StringIO(), force_terminal=terminal, width=width, height=height, color_system=None
@@ -33,10 +47,9 @@ def shown(sweep, *, terminal, width=100, height=40):
         return console.file.getvalue()
 
 
-def progress_of(sweep, console, slots=8):
+def progress_of(sweep, console, held=False):
     forecast = Forecast(sweep, dict.fromkeys(sweep.studies, 6.0))
-    occupancy = f"{{}} running on {slots} slots".format
-    return Progress(forecast, console, occupancy, lambda: slots)
+    return Progress(forecast, console, Slots(held))
 
 
 def lines_of(sweep, **size):
@@ -156,7 +169,16 @@ def test_forecast_of_a_stopped_sweep_is_steady():
     assert all(0.8 * total < end < 1.25 * total for end in late)
 
 
-def test_trials_without_resources_are_waiting_and_after_a_minute_somebody_is_told(monkeypatch):
+@pytest.mark.parametrize(
+    ("held", "cause"),
+    [
+        (True, "something else on the cluster holds them (ray status)"),
+        (False, "Ray is still starting workers"),
+    ],
+)
+def test_trials_without_resources_are_waiting_and_after_a_minute_somebody_is_told(
+    monkeypatch, held, cause
+):
     sweep = Sweep.build(spec())
     one, two = sweep.deal(), sweep.deal()
     one.waiting = two.waiting = True
@@ -165,14 +187,13 @@ def test_trials_without_resources_are_waiting_and_after_a_minute_somebody_is_tol
     console = Console(file=io.StringIO(), width=200)
     now = [1000.0]
     monkeypatch.setattr("time.monotonic", lambda: now[0])
-    progress = progress_of(sweep, console)
+    progress = progress_of(sweep, console, held)
     for step in (11, 30, 40):
         now[0] += step
         progress.tick()
     lines = console.file.getvalue().splitlines()
     assert [line for line in lines if "have waited" in line] == [
-        "2 trials have waited 1m 00s for their resources: something else on the cluster holds "
-        "them (ray status)"
+        f"2 trials have waited 1m 00s for their resources: {cause}"
     ]
     assert "0 running on 8 slots" in lines[-1]
     assert "2 waiting" in lines[-1]

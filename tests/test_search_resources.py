@@ -59,7 +59,7 @@ def test_trial_resources_that_no_node_has_are_refused(monkeypatch, asked):
 @pytest.mark.ray
 def test_connect_without_an_address_does_not_join_what_ray_start_left_here():
     """A dead cluster's address lies where Ray looks for one."""
-    script = "import ray; from search.cluster.resources import connect; connect(num_cpus=3);"
+    script = "import ray; from search.cluster.join import connect; connect(num_cpus=3);"
     script += "print(ray.cluster_resources()['CPU'])"
     with tempfile.TemporaryDirectory(prefix="elr", dir="/tmp") as folder:
         (Path(folder) / "ray").mkdir()
@@ -122,7 +122,21 @@ def test_slots_count_every_node_and_follow_the_cluster(monkeypatch):
     on(monkeypatch, {"CPU": 2})
     slots._asked = float("-inf")
     assert slots() == 2
-    assert resources.Slots(TrialResources(1, 0), ResourcesSpec(max_concurrent=7))() == 7
+    assert resources.Slots(TrialResources(1, 0), ResourcesSpec(max_concurrent=7))() == 2
+    assert resources.Slots(TrialResources(1, 0), ResourcesSpec(max_concurrent=1))() == 1
+
+
+@pytest.mark.ray
+@pytest.mark.usefixtures("ray_session")
+def test_others_hold_resources_only_if_a_trial_s_place_is_pending():
+    slots = resources.Slots(TrialResources(1, 0), ResourcesSpec())
+    ours = ray.util.placement_group([{"CPU": 2}])
+    ray.get(ours.ready())
+    assert not slots.held_by_others()  # as while workers start
+    lacking = ray.util.placement_group([{"CPU": 1}])
+    assert slots.held_by_others()
+    for group in (lacking, ours):
+        ray.util.remove_placement_group(group)
 
 
 def test_occupancy_counts_gpus_where_trials_have_them(monkeypatch):

@@ -17,7 +17,7 @@ import ray
 from ray._private.internal_api import node_stats
 from rich.console import Console
 
-from search.cluster import resources
+from search.cluster import join
 from search.driver import runner, tuner
 from spaces.load import load_sweep
 from trainable.trial.ray_trainable import TrialTrainable
@@ -75,7 +75,7 @@ def main() -> None:
 
     tuner.RecorderCallback.on_trial_result = counted
     tuner.TrialTrainable = Witness
-    resources.connect()
+    join.connect()
     runner.start(load_sweep(sys.argv[1]), sys.argv[2], Console())
 
 

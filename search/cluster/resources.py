@@ -1,106 +1,17 @@
-"""Ray: connecting, what a trial gets, and how many trials fit at once."""
+"""What a trial gets of a Ray cluster, and how many trials fit at once."""
 
-import logging
 import math
-import os
-import signal
-import socket
-import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
-from typing import Any
 
 import ray
 from ray.exceptions import RayError
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
-from rich.console import Console
 
-from search import compat
 from spaces.load import SpecError
 from spaces.sweep import ResourcesSpec
 from trainable.folder.layout import OWNER
 from trainable.folder.storage import Folder, StorageError
-
-
-def connect(**options: Any) -> None:
-    """Join the cluster that RAY_ADDRESS names (a submitted job's), or start Ray on this machine.
-
-    A Ray of our own listens on loopback only and has no dashboard; ``options`` go to ``ray.init``.
-    A handler of SIGTERM that is there already stays, and is heard throughout. Raises SpecError if
-    no cluster answers at RAY_ADDRESS, or if it does not let us in.
-    """
-    if ray.is_initialized():
-        return
-    address = os.environ.get("RAY_ADDRESS", "")
-    if address not in ("", "auto", "local"):
-        _check_answers(address)
-    settings: dict[str, Any] = {"logging_level": logging.ERROR, "log_to_driver": False}
-    if address in ("", "local"):
-        # Without an address Ray would join what `ray start` has left here, or wait for it in vain.
-        settings["address"] = "local"
-        compat.listen_on_loopback()
-        settings["include_dashboard"] = False
-    try:
-        with _sigterm_kept():
-            ray.init(**(settings | options))
-    except (ConnectionError, RuntimeError) as error:
-        reason = " ".join(str(error).split())[:300]
-        raise SpecError(
-            f"RAY_ADDRESS={address or 'local'}: cannot join Ray: {reason} (with tokens: set "
-            "RAY_AUTH_MODE=token and have the cluster's token in ~/.ray/auth_token)"
-        ) from error
-
-
-@contextmanager
-def joined(console: Console | None = None) -> Iterator[None]:
-    """:func:`connect`, and leave Ray again unless it was there before.
-
-    A terminal says meanwhile what is waited for.
-    """
-    ours = not ray.is_initialized()
-    address = os.environ.get("RAY_ADDRESS", "local")
-    what = "starting Ray" if address == "local" else f"joining Ray at {address}"
-    with console.status(what) if console and ours else nullcontext():
-        connect()
-    try:
-        yield
-    finally:
-        if ours:
-            ray.shutdown()
-
-
-@contextmanager
-def _sigterm_kept() -> Iterator[None]:
-    """Let Ray put no handler of its own in the place of one that is there.
-
-    Those that it sets in Python end the process without a word; that of its native library calls
-    ours, but has the process aborted 3 s later. Where there is none Ray's are welcome: they end
-    what Ray has started.
-    """
-    ours = signal.getsignal(signal.SIGTERM)
-    if ours in (signal.SIG_DFL, None) or threading.current_thread() != threading.main_thread():
-        yield
-        return
-    try:
-        with compat.no_sigterm_handler():
-            yield
-    finally:
-        signal.signal(signal.SIGTERM, ours)  # in the place of the native one
-        if hasattr(signal, "alarm"):  # not on Windows
-            signal.alarm(0)  # a signal came meanwhile: no abort
-
-
-def _check_answers(address: str) -> None:
-    """Ray itself would try for minutes and log about it."""
-    host, _, port = address.rpartition("://")[2].rpartition(":")
-    if not port.isdecimal():
-        raise SpecError(f"RAY_ADDRESS={address}: is not host:port, such as 10.0.0.1:6379")
-    try:
-        socket.create_connection((host.strip("[]"), int(port)), timeout=10).close()
-    except (OSError, OverflowError) as error:
-        raise SpecError(f"RAY_ADDRESS={address}: no Ray cluster answers there: {error}") from None
 
 
 @dataclass(frozen=True)
@@ -219,15 +130,22 @@ class Slots:
 
     def __init__(self, resources: TrialResources, spec: ResourcesSpec) -> None:
         self.trial = resources
-        self._limit = spec.max_concurrent
-        self._asked = -math.inf
-        self._there: list[dict[str, float]] = []
+        self._limit = spec.max_concurrent  # trials at once, if the sweep file says
+        self._asked = -math.inf  # when the cluster was asked last, on the monotonic clock
+        self._there: list[dict[str, float]] = []  # what it said: the resources of each node
 
     def __call__(self) -> int:
         """The number, asked of the cluster at most once a second."""
-        if self._limit is not None:
-            return self._limit
-        return sum(self.trial.fit(node) for node in self._nodes())
+        fit = sum(self.trial.fit(node) for node in self._nodes())
+        return fit if self._limit is None else min(self._limit, fit)
+
+    def held_by_others(self) -> bool:
+        """Whether Ray's accounts lack room for some trial that was given a slot.
+
+        There are no more slots than trials that fit, so something else has it then.
+        """
+        groups = ray.util.placement_group_table().values()
+        return any(group["state"] == "PENDING" for group in groups)
 
     def occupancy(self, running: int) -> str:
         """What ``running`` trials take, in words."""

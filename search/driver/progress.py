@@ -3,6 +3,7 @@
 import math
 import time
 from collections.abc import Callable
+from typing import Protocol
 
 from rich.console import Console
 from rich.live import Live
@@ -21,6 +22,19 @@ WAITED_SECONDS = 60.0
 """How long a trial may wait for its resources before somebody is told."""
 
 
+class Occupied(Protocol):
+    """Slots as the table shows them, such as :class:`search.cluster.resources.Slots`."""
+
+    def __call__(self) -> int:
+        """How many trials run at once."""
+
+    def occupancy(self, running: int) -> str:
+        """What so many running trials take, in words: "2 running on 4 slots"."""
+
+    def held_by_others(self) -> bool:
+        """Whether something else has what a trial with a slot waits for."""
+
+
 class Progress:
     """Shows a sweep's state: call :meth:`tick` as often as you like.
 
@@ -32,16 +46,13 @@ class Progress:
         self,
         forecast: Forecast,
         console: Console,
-        occupancy: Callable[[int], str],
-        slots: Callable[[], int],
+        slots: Occupied,
         limit: Callable[[], float] = lambda: math.inf,
     ) -> None:
         self._forecast = forecast
         self._sweep: Sweep = forecast.sweep
         self._console = console
-        # Of how many running trials a machine is full: "2 of 4 slots".
-        self._occupancy = occupancy
-        # How many trials run at once.
+        # How many trials run at once, and who has the rest.
         self._slots = slots
         # Seconds until the budget's hours are used up.
         self._limit = limit
@@ -96,15 +107,16 @@ class Progress:
             self._console.print(Text(line), soft_wrap=True)
 
     def _watch_waiting(self, now: float) -> None:
-        """Say once that trials wait for resources that somebody else must hold."""
+        """Say once that trials wait, and for whom: accuse nobody whom Ray's accounts do not."""
         trials = [t.trial_id for study in self._sweep.studies.values() for t in study.waiting]
         self._waiting = {name: self._waiting.get(name, now) for name in trials}
         long = sum(now - since >= WAITED_SECONDS for since in self._waiting.values())
         if long and not self._warned:
-            self.note(
-                f"{long} trials have waited {duration(WAITED_SECONDS)} for their resources: "
-                "something else on the cluster holds them (ray status)"
-            )
+            cause = "Ray is still starting workers"
+            if self._slots.held_by_others():
+                cause = "something else on the cluster holds them (ray status)"
+            waited = duration(WAITED_SECONDS)
+            self.note(f"{long} trials have waited {waited} for their resources: {cause}")
         self._warned = bool(long)
 
     def _line(self, states: list[StudyState], elapsed: float) -> str:
@@ -113,7 +125,7 @@ class Progress:
         running = sum(state.running for state in states)
         parts = [
             f"{ended}/{planned} trials",
-            self._occupancy(running),
+            self._slots.occupancy(running),
             f"{sum(s.stopped for s in states)} stopped early",
         ]
         for name in ("waiting", PAUSED, DIVERGED, FAILED):

@@ -25,4 +25,5 @@ def reading(console: Console) -> Iterator[Told]:
     try:
         yield told
     finally:
-        bar.stop()
+        if tasks:  # a bar that never came would leave an empty line
+            bar.stop()

@@ -16,7 +16,7 @@ from rich.console import Console
 from rich.text import Text
 
 from analysis.results import load_results
-from search.cluster import resources
+from search.cluster import join, resources
 from search.driver import provenance
 from search.driver.budget import Hours, wall_clock
 from search.driver.forecast import Forecast
@@ -146,7 +146,7 @@ def _go(start: Start) -> None:
     if start.sweep.finished:
         _write(start)
     else:
-        with resources.joined(start.console):
+        with join.joined(start.wanted.spec.resources.join_seconds, start.console):
             share = resources.trial_resources(start.wanted.spec.resources)
             resources.check_storage(start.folder)
             slots = resources.Slots(share, start.wanted.spec.resources)
@@ -188,7 +188,7 @@ def _train(start: Start, slots: resources.Slots, hours: Hours) -> None:
         with (
             start.signals.held() as stop_if_asked,
             _saved(start.recorder),
-            Progress(forecast, start.console, slots.occupancy, slots, left) as progress,
+            Progress(forecast, start.console, slots, left) as progress,
         ):
             limit = (hours.check,) if start.wanted.limited else ()
             checks = (stop_if_asked, start.owner.check, *limit)

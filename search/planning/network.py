@@ -1,6 +1,6 @@
 """The network of a sweep whose file names none: it follows the data set and the device."""
 
-from search.cluster import resources
+from search.cluster import join, resources
 from spaces.sweep import SweepSpec, default_network
 
 
@@ -16,7 +16,7 @@ def with_network(spec: SweepSpec) -> tuple[SweepSpec, str]:
     on_cpu, on_gpu = (default_network(dataset, gpu=gpu) for gpu in (False, True))
     if on_cpu == on_gpu:
         return spec.with_network(gpu=False), f"network {on_cpu}: the default for {dataset}"
-    with resources.joined():
+    with join.joined(spec.resources.join_seconds):
         gpu = resources.trial_resources(spec.resources).gpus > 0
     here = f"{on_gpu}: the default for {dataset} on a GPU (on a CPU {on_cpu})"
     if not gpu:

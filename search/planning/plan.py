@@ -8,7 +8,7 @@ from typing import Any
 import ray
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-from search.cluster import resources
+from search.cluster import join, resources
 from search.cluster.resources import TrialResources
 from search.planning.measure import Cost, measure_all
 from search.planning.network import with_network
@@ -110,7 +110,7 @@ def plan(spec: SweepSpec) -> Plan:
     for cell in spec.cells():
         if cell.noise.kind not in _TRAINS_FIRST:
             prepare(datasets[cell.data.name], cell.data, cell.noise, spec.seed)
-    with resources.joined():
+    with join.joined(spec.resources.join_seconds):
         spec, why = with_network(spec)
         made = measured(spec, datasets)
     read = [note for dataset in datasets.values() for note in dataset.notes]

@@ -14,7 +14,7 @@ import ray
 from rich.console import Console
 
 from analysis.results import Results, load_results
-from search.cluster.resources import connect
+from search.cluster.join import connect
 from search.driver import runner
 from spaces.sweep import SweepSpec
 
