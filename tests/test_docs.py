@@ -38,7 +38,11 @@ from trainable.network.networks import build_network
 
 ROOT = Path(__file__).parents[1]
 PACKAGES = ("trainable", "spaces", "analysis", "search")
-PAGES = ["README.md", *(f"{p}/README.md" for p in PACKAGES if (ROOT / p / "README.md").exists())]
+PAGES = [
+    "README.md",
+    "trainable/OWN_DATA.md",
+    *(f"{p}/README.md" for p in PACKAGES if (ROOT / p / "README.md").exists()),
+]
 TRAINABLE = "trainable/README.md"
 COMMANDS = {
     "search": typer.main.get_command(search.__main__.app),
