@@ -9,9 +9,17 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from analysis.frames.label_errors import label_errors, rank, usual_folder, write_label_errors
+from analysis.frames.label_errors import (
+    doubted_pairs,
+    label_errors,
+    rank,
+    usual_folder,
+    write_label_errors,
+)
 from analysis.printed.contact_sheet import contact_sheet
 from analysis.printed.label_list import label_list, label_page
+from analysis.report.figures.labels import doubt_charts
+from analysis.report.style import named, study_titles
 from analysis.results import ResultsError, ResultsWarning, load_results
 from tests.own_images import some_parts, write_folders
 from tests.recorded import epoch_row, record_sweep, trial_row, write_results
@@ -166,6 +174,36 @@ def test_trials_with_the_same_labels_judge_together(tmp_path):
     assert scores[1] == -1  # only the winner did
     assert "trial t0 with 1 more doubt " in by_margin.summary()[0]
     assert label_errors(results, STUDY, "losses").trial_ids == ("t0", "t5")
+
+
+def test_pairs_of_classes_are_those_of_the_best_study_of_a_setting(tmp_path):
+    def row(loss, value):
+        return trial_row(
+            study=f"symmetric-0.4-{loss}",
+            loss=loss,
+            trial_id=loss,
+            selection_value=value,
+            val_accuracy=value,
+            config=json.dumps(CONFIG.as_dict()),
+        )
+
+    folder = write_results(tmp_path, [row("elr", 0.6), row("ce", 0.5), row("gce", 0.9)])
+    assert doubted_pairs(load_results(folder)).empty
+    (tmp_path / "targets").mkdir()
+    for loss, rival in (("elr", [1, 2, 7, 0]), ("ce", [1, 9, 9, 0])):
+        table = pd.DataFrame({**OVER_EPOCHS, "rival": rival})
+        table.to_parquet(tmp_path / "targets" / f"{loss}.parquet")
+    pairs = doubted_pairs(load_results(folder))
+    assert pairs[["study", "given", "proposed", "labels", "examples"]].to_numpy().tolist() == [
+        ["symmetric-0.4-elr", 2, 7, 1, 4],
+        ["symmetric-0.4-elr", 1, 2, 1, 4],
+    ]
+    assert pairs["classes"].iloc[0] == NAMES
+    (chart,) = doubt_charts(named(pairs, study_titles(load_results(folder).trials)))
+    assert chart.plot.data[0].z[2][7] == 1
+    assert sum(map(sum, chart.plot.data[0].z)) == 2
+    assert chart.says == "ELR doubts 2 of 4 training labels, most often 2, perhaps 7 (1)."
+    assert chart.table["given"].tolist() == ["2", "1"]
 
 
 def test_proposal_is_the_rival_that_the_trials_believe_in_most():

@@ -75,6 +75,7 @@ def test_report_has_its_sections_in_order(reader):
         "response",
         "learning",
         "memorization",
+        "labels",
         "survival",
         "parallel",
         "contour",

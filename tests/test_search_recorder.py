@@ -204,6 +204,7 @@ def rows(**trials):
             "status": status,
             "selection_value": value,
             "epochs": 2,
+            "max_epochs": 2,
         }
         for i, (t, (status, value)) in enumerate(trials.items())
     ]

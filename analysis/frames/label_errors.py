@@ -16,9 +16,11 @@ The README says how well each one finds wrong labels.
 """
 
 import math
+from collections import Counter
 from dataclasses import dataclass
 from functools import cached_property
 from io import BytesIO
+from typing import Any
 from urllib.parse import quote
 
 import numpy as np
@@ -27,6 +29,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from analysis.best import chosen_configs, records
+from analysis.frames.accuracy import SETTING
 from analysis.results import Results, ResultsError, recorded_config
 from analysis.schema import COMPLETED, REPLICATE
 from analysis.store import read_beside
@@ -38,6 +41,8 @@ from trainable.folder.storage import Folder
 
 CRITERIA = ("margin", "probability", "losses", "target")
 """The first is the default."""
+
+PAIR_COLUMNS = ["study", "given", "proposed", "labels", "examples", "classes"]
 
 _NEEDED = {
     "margin": ("margin", "rival", "rival_probability"),
@@ -162,6 +167,33 @@ def label_errors(results: Results, study: str, criterion: str | None = None) -> 
             tables |= {trial_id: other} if _suits(other, chosen) else {}
     ranked = rank(list(tables.values()), chosen)
     return LabelErrors(study, chosen, tuple(tables), config, ranked)
+
+
+def doubted_pairs(results: Results) -> pd.DataFrame:
+    """A class pair of a noise setting: how many given labels are perhaps of the other class.
+
+    Of each setting the study with the best selection value that left something about its labels.
+    Columns ``study``, ``given``, ``proposed``, ``labels`` (how many), ``examples`` (training
+    examples in all), ``classes`` (names by label); a setting without doubts has one row of none.
+
+    Raises:
+        ResultsError: a damaged file.
+    """
+    rows = list[dict[str, Any]]()
+    best = chosen_configs(results).sort_values("selection_value", ascending=False)
+    left = set((results.folder / layout.TARGETS).names())
+    best = best[best["trial_id"].astype(str).map(layout.table_name).isin(left)]
+    for study in best.drop_duplicates([*SETTING])["study"]:
+        errors = label_errors(results, str(study))
+        pairs = Counter(zip(errors.doubted["given"], errors.doubted["proposed"], strict=True))
+        of_study = {
+            "study": str(study),
+            "examples": errors.examples,
+            "classes": class_names(errors),
+        }
+        for (given, proposed), labels in (pairs or {(0, 0): 0}).items():
+            rows.append({**of_study, "given": given, "proposed": proposed, "labels": labels})
+    return pd.DataFrame(rows, columns=PAIR_COLUMNS)
 
 
 def class_names(errors: LabelErrors) -> tuple[str, ...]:

@@ -11,6 +11,7 @@ from analysis.best import best_configs
 from analysis.frames.accuracy import SETTING, accuracy_table
 from analysis.frames.effort import ENOUGH_TRIALS as RANKED
 from analysis.frames.effort import budget, selection_gap
+from analysis.frames.label_errors import doubted_pairs
 from analysis.frames.learning import (
     MEMORIZATION,
     convergence,
@@ -28,6 +29,7 @@ from analysis.frames.survival import survival
 from analysis.printed.text import varied_parameters
 from analysis.report.chart import Chart
 from analysis.report.figures import effort as effort_figures
+from analysis.report.figures import labels as label_figures
 from analysis.report.figures import learning as learning_figures
 from analysis.report.figures import space as space_figures
 from analysis.report.figures.accuracy import accuracy_charts
@@ -156,6 +158,10 @@ def _budget(numbers: Numbers) -> list[Chart]:
     return effort_figures.budget_charts(numbers.named(budget(numbers.results)))
 
 
+def _doubts(numbers: Numbers) -> list[Chart]:
+    return label_figures.doubt_charts(numbers.named(doubted_pairs(numbers.results)))
+
+
 def _gap(numbers: Numbers) -> list[Chart]:
     table = numbers.named(selection_gap(numbers.results))
     return effort_figures.gap_charts(table, numbers.judged_on)
@@ -196,6 +202,16 @@ PLANS: tuple[_Plan, ...] = (
         "Filled by the first trial with wrong labels that uses its full budget, where the true "
         "labels are known.",
         _memorization,
+    ),
+    _Plan(
+        "labels",
+        "Doubtful labels",
+        "Which given labels are perhaps wrong, and what they are then, by what the best "
+        "configuration thought of them while it learned. "
+        "`python -m analysis labels DIR --study S` lists them, the most doubtful first, and "
+        "shows the images. Those of the hold-out are not judged.",
+        "Filled by the first trial that uses its full budget.",
+        _doubts,
     ),
     _Plan(
         "survival",
