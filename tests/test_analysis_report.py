@@ -283,7 +283,7 @@ def test_report_before_the_first_trial(tmp_path):
     reader = read(tmp_path)
     assert "No trial has started yet." in reader.text["header"]
     assert reader.all("figure") == []
-    assert len(reader.all("p", **{"class": "missing"})) == 12
+    assert len(reader.all("p", **{"class": "missing"})) == 13
 
 
 def test_report_shows_names_with_markup_as_text(tmp_path):
