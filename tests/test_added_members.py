@@ -1,0 +1,168 @@
+"""A loss, a target and a schedule that somebody adds: an entry and a function each.
+
+Nothing else is told of them. They train, are searched over their ranges, and stand in the table
+and the report.
+"""
+
+import dataclasses
+import math
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+from torch import Tensor
+
+from analysis.printed.tables import format_table
+from analysis.report.style import looks
+from analysis.report.write import write_report
+from analysis.results import load_results
+from spaces.domains import Range
+from spaces.load import SpecError, parse_sweep
+from spaces.sweep import Cell, SweepSpec
+from tests.recorded import record_sweep
+from trainable.catalog import (
+    LOSSES,
+    SCHEDULES,
+    TARGETS,
+    Entry,
+    LossEntry,
+    Parameter,
+    Reference,
+    TargetEntry,
+)
+from trainable.data import load_dataset
+from trainable.losses import build_loss
+from trainable.metrics import EpochMetrics
+from trainable.targets import Target, build_target
+from trainable.trial.prepare import prepare
+from trainable.trial.trial_loss import build_trainer
+
+SWEEP = """
+name = "added"
+losses = ["mae", "elr"]
+network = "tiny_cnn"
+data = { name = "digits", train_examples = 200 }
+noise = [{ kind = "symmetric", rates = [0.4] }]
+budget = { trials = 2, max_epochs = 3, grace_epochs = 1, reduction_factor = 2 }
+"""
+
+
+def mean_absolute_error(log_p: Tensor, labels: Tensor, *, scale: float) -> Tensor:
+    return scale * (1 - log_p.exp().gather(1, labels[:, None])[:, 0])
+
+
+class Latest(Target):
+    """The latest prediction, shortened."""
+
+    moments = 1
+
+    def __init__(self, num_examples: int, num_classes: int, *, beta1: float) -> None:
+        super().__init__(num_examples, num_classes)
+        self.share = 1 - beta1
+
+    def _advance(self, p: Tensor, groups: Sequence[Tensor]) -> None:
+        groups[0].copy_(p)
+
+    def _read(self, groups: Sequence[Tensor]) -> Tensor:
+        return self.share * groups[0]
+
+
+def halving(lr: float, done: int, max_epochs: int, *, every: int) -> float:
+    return lr / 2 ** (done // every)
+
+
+@pytest.fixture(autouse=True)
+def _added(monkeypatch: pytest.MonkeyPatch) -> None:
+    here = f"{__name__}:"
+    scale = Parameter(2.0, "weight", low=0.0, search={"low": 1.0, "high": 4.0, "log": True})
+    mae = LossEntry(
+        "mean absolute error",
+        "somewhere",
+        {"scale": scale},
+        (Reference("somewhere", {"lr": 0.05, "scale": 3.0, "nesterov": True}, classes=10),),
+        label="MAE",
+        build=here + "mean_absolute_error",
+    )
+    decay = Parameter(0.7, "share left out", low=0.0, high=1.0, search={"choice": [0.5, 0.7]})
+    latest = TargetEntry("the latest", "somewhere", {"beta1": decay}, build=here + "Latest")
+    every = Parameter(1, "epochs until lr halves", kind=int, low=1)
+    monkeypatch.setitem(LOSSES, "mae", mae)
+    monkeypatch.setitem(TARGETS, "latest", latest)
+    monkeypatch.setitem(
+        SCHEDULES, "halving", Entry("halves", parameters={"every": every}, build=here + "halving")
+    )
+
+
+def cells(*overrides: str) -> list[Cell]:
+    spec: SweepSpec = parse_sweep(SWEEP, overrides=overrides)
+    return spec.cells()
+
+
+def train(cell: Cell) -> tuple[EpochMetrics, EpochMetrics]:
+    config = cell.trial(cell.reference, seed=1)
+    data, _ = prepare(load_dataset("digits"), config.data, config.noise, config.seed)
+    data = dataclasses.replace(
+        data, test_images=data.test_images[:20], test_labels=data.test_labels[:20]
+    )
+    trainer = build_trainer(config, data, "cpu")
+    return trainer.run_epoch(), trainer.run_epoch()
+
+
+def test_added_loss_is_searched_over_its_range_and_starts_from_its_reference() -> None:
+    mae, elr = cells()
+    assert mae.space.varies["scale"] == Range(1.0, 4.0, log=True)
+    assert "scale" not in elr.space.varies
+    assert (mae.reference["scale"], mae.reference["lr"]) == (3.0, 0.05)
+    assert mae.reference["nesterov"] is True
+    assert elr.reference["nesterov"] is False
+    with pytest.raises(SpecError, match="unknown loss 'mea': did you mean 'mae'"):
+        cells("losses=mea")
+
+
+def test_added_loss_trains_with_a_value_an_example() -> None:
+    loss = build_loss("mae", num_examples=4, num_classes=10, scale=2.0)
+    mae, _ = cells()
+    first, second = train(mae)
+    assert not any(loss.state_dict())
+    assert 0 < second.train_loss < first.train_loss < 3.0
+
+
+def test_added_target_and_schedule_train() -> None:
+    (cell,) = cells("losses=adam_elr", "space.target=latest", "space.lr_schedule=halving")
+    assert {"latest.beta1"} <= set(cell.space.varies)
+    first, second = train(cell)
+    assert second.lr == first.lr / 2
+    assert math.isfinite(second.train_loss)
+    assert second.target_accuracy is not None
+
+
+def test_presets_search_every_target_and_schedule_the_added_ones_too() -> None:
+    (cell,) = cells("losses=adam_elr", "space.preset=targets")
+    assert "latest" in cell.space.domain("target").points()
+    cell = cells("space.preset=schedules")[0]
+    assert "halving" in cell.space.domain("lr_schedule").points()
+
+
+def test_added_loss_stands_in_the_table_and_in_the_report_with_a_look_of_its_own(
+    tmp_path: Path,
+) -> None:
+    results = load_results(record_sweep(tmp_path / "added", SWEEP, replicates=2))
+    assert {"mae", "elr"} == set(results.trials["loss"])
+    assert results.trials["param_scale"].notna().any()
+    lines = format_table(results, "markdown").splitlines()
+    assert any(line.startswith("| MAE |") for line in lines)
+    page = Path(write_report(tmp_path / "added")).read_text()
+    assert "MAE" in page
+    own = looks()["mae"]
+    assert own.light in page
+    assert [loss for loss, look in looks().items() if look == own] == ["mae"]
+
+
+def test_a_name_whose_entry_leads_to_nothing_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    missing = dataclasses.replace(LOSSES["mae"], build="trainable.losses.functions:mae")
+    monkeypatch.setitem(LOSSES, "mae", missing)
+    with pytest.raises(ValueError, match=r"build = 'trainable\.losses\.functions:mae'"):
+        build_loss("mae", num_examples=4, num_classes=10)
+    monkeypatch.setitem(TARGETS, "latest", dataclasses.replace(TARGETS["latest"], build=""))
+    with pytest.raises(ValueError, match="build = ''"):
+        build_target("latest", num_examples=4, num_classes=10)
