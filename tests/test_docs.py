@@ -118,7 +118,8 @@ def numbers(text: str) -> dict[str, float]:
 
 def default_numbers(entry: Entry) -> dict[str, float]:
     defaults = {name: parameter.default for name, parameter in entry.parameters.items()}
-    return {n: float(v) for n, v in defaults.items() if isinstance(v, int | float)}
+    numeric = (int, float)
+    return {n: float(v) for n, v in defaults.items() if type(v) in numeric}
 
 
 @pytest.fixture(scope="module")
@@ -265,6 +266,12 @@ def test_trainable_readme_has_the_networks_parameters_and_arithmetic():
         assert megaflops == f"{counter.get_total_flops() / 1e6:,.1f}"
 
 
-def test_trainable_readme_names_every_module():
-    modules = {path.name for path in (ROOT / "trainable").glob("*.py")} - {"__init__.py"}
-    assert modules == set(re.findall(r"\w+\.py", " ".join(rows("| file,"))))
+@pytest.mark.parametrize("package", ["trainable", "spaces"])
+def test_readme_shows_the_package_as_a_tree(package: str) -> None:
+    tree = re.search(rf"^```\n{package}/.*?^```$", read(f"{package}/README.md"), re.M | re.S)
+    assert tree is not None
+    shown = re.findall(r"^  (\w+(?:\.py|/))", tree[0], re.MULTILINE)
+    found = [path for path in (ROOT / package).iterdir() if not path.name.startswith("_")]
+    rooms = [f"{path.name}/" for path in found if path.is_dir()]
+    modules = [path.name for path in found if path.suffix == ".py"]
+    assert sorted(shown) == sorted(rooms + modules)
