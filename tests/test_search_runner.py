@@ -12,10 +12,10 @@ import numpy as np
 import pandas as pd
 import pytest
 from rich.console import Console
-from search.driver.summary import print_summary
 from tensorboardX.proto.event_pb2 import Event
 
 from analysis.best import best_configs
+from analysis.printed.text import print_best
 from analysis.results import load_results
 from analysis.store import ResultsError, ResultsWriter
 from search.driver import runner, tuner
@@ -121,7 +121,7 @@ def test_start_of_a_sweep_that_confirms_ends_with_mean_and_spread(tmp_path):
     assert set(again["seed"]) == {1, 2}
     assert again["labels_fingerprint"].nunique() == 2
     assert best["replicated_test"] == pytest.approx(again["test_accuracy"].mean())
-    print_summary(done.spec, done.folder, console)
+    print_best(load_results(done.folder), console)
     assert "±" in console.file.getvalue()
 
 

@@ -7,8 +7,9 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from trainable.config import DataConfig, NoiseConfig, TrialConfig
+from trainable.config import DataConfig, TrialConfig
 from trainable.data import load_dataset
+from trainable.noise import make_noise
 from trainable.trial.prepare import prepare
 from trainable.trial.tested import affordable_interval, epochs_with_test
 from trainable.trial.trial_loss import build_trainer
@@ -26,7 +27,7 @@ CIFAR = sizes(45_000, 5_000, 10_000)
 def config(max_epochs: int, **parameters) -> TrialConfig:
     return TrialConfig.build(
         data=DataConfig("digits"),
-        noise=NoiseConfig("symmetric", 0.4),
+        noise=make_noise("symmetric", 0.4),
         loss="elr",
         network="tiny_cnn",
         max_epochs=max_epochs,
@@ -68,7 +69,7 @@ def test_epochs_with_test_are_all_where_every_one_is_asked_for():
 
 
 def test_epoch_without_the_test_set_is_the_same_epoch():
-    data = prepare(load_dataset("digits"), DataConfig("digits"), NoiseConfig("none"), 0)[0]
+    data = prepare(load_dataset("digits"), DataConfig("digits"), make_noise("none"), 0)[0]
     data = replace(data, train_index=data.train_index[:96], train_given=data.train_given[:96])
     data = replace(data, train_true=data.train_true[:96])
     dense, thin = (build_trainer(config(3), data, "cpu") for _ in range(2))

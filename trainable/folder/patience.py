@@ -6,13 +6,15 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from trainable.folder import layout
-from trainable.folder.storage import Folder, RefusedError, StorageError, system_error
+from trainable.folder.storage import REFUSED, Folder, StorageError, system_error
 
 T = TypeVar("T")
 
 PATIENCE_SECONDS = 60.0
-_FINAL = {errno.EFBIG, errno.ENOTDIR, errno.EISDIR, errno.EINVAL, errno.ENAMETOOLONG}
-"""Other errors that waiting does not mend: something else is in the way."""
+_FINAL = REFUSED | {
+    *(errno.EFBIG, errno.ENOTDIR, errno.EISDIR, errno.EINVAL, errno.ENAMETOOLONG),
+}
+"""Errors that waiting does not mend: no room, no permission, something else in the way."""
 
 
 def patiently(results: Folder, action: Callable[[], T], *, seconds: float = PATIENCE_SECONDS) -> T:
@@ -28,7 +30,7 @@ def patiently(results: Folder, action: Callable[[], T], *, seconds: float = PATI
                 raise StorageError(f"{results} is gone")
             return action()
         except StorageError as error:
-            final = isinstance(error, RefusedError) or system_error(error) in _FINAL
+            final = system_error(error) in _FINAL
             if final or time.monotonic() + pause > deadline:
                 raise
         time.sleep(pause)

@@ -32,7 +32,7 @@ _OPEN_OPTIONS = ("scheme", "endpoint_override", "region")
 
 _URI = re.compile(r"[a-z][a-z0-9+.-]*://")
 _LEFTOVER = re.compile(r"\..+\.tmp")
-_REFUSED = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM}
+REFUSED = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM}
 """System errors of a storage that has no room, or gives no permission."""
 
 
@@ -240,7 +240,7 @@ class Folder:
             kind = StorageError
             if isinstance(error, FileNotFoundError):
                 kind = MissingError
-            elif system_error(error) in _REFUSED:
+            elif system_error(error) in REFUSED:
                 kind = RefusedError
             where = f"{str(self).rstrip('/')}/{name}" if name else str(self)
             raise kind(f"cannot {what} {where}: {_reason(error)}") from error
