@@ -1,6 +1,7 @@
 """``python -m analysis``: what came out of a sweep."""
 
 import sys
+import threading
 from collections.abc import Callable
 from enum import StrEnum
 from functools import wraps
@@ -114,17 +115,42 @@ def report(
     every: Annotated[
         float, typer.Option(min=1, help="with --watch: seconds between two reports")
     ] = 30,
+    serve: Annotated[
+        bool, typer.Option("--serve", help="with --watch: show it in a browser, kept up to date")
+    ] = False,
+    host: Annotated[
+        str, typer.Option(help="with --serve: address to listen on; default: this machine only")
+    ] = "127.0.0.1",
+    port: Annotated[
+        int, typer.Option(min=0, max=65535, help="with --serve: port; 0: any that is free")
+    ] = 0,
 ) -> None:
     """Write the whole sweep as one HTML file: tables and figures."""
     from analysis.report.write import watch_report, write_report
 
-    if not watch:
+    if not watch and not serve:
         typer.echo(write_report(directory, out))
         return
     try:
-        watch_report(directory, out, seconds=every, written=typer.echo, missed=_missed)
+        if serve:
+            _serve(directory, out, every, host, port)
+        else:
+            watch_report(directory, out, seconds=every, written=typer.echo, missed=_missed)
     except KeyboardInterrupt:
         typer.echo("stopped watching", err=True)
+
+
+def _serve(directory: str, out: Path | None, every: float, host: str, port: int) -> None:
+    """Watch a sweep in a browser until Ctrl-C."""
+    from analysis.report.serve import serving
+    from analysis.report.write import watch_report
+
+    with serving(host, port) as page:
+        typer.echo(f"open {page.url}")
+        watch_report(directory, out, seconds=every, built=page.publish, missed=_missed)
+        page.end()
+        typer.echo("the sweep has ended; Ctrl-C ends serving")
+        threading.Event().wait()
 
 
 def _missed(reason: str) -> None:

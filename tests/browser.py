@@ -76,9 +76,13 @@ class Page:
 
     def open(self, file: Path, width: int = 1280, *, dark: bool = False) -> None:
         """Load a file in a window so wide; ends once its scripts have run."""
+        self.visit(file.as_uri(), width, dark=dark)
+
+    def visit(self, url: str, width: int = 1280, *, dark: bool = False) -> None:
+        """The same with what lies at a URL."""
         self.resize(width, dark=dark)
         self.events.clear()
-        self.call("Page.navigate", url=file.as_uri())
+        self.call("Page.navigate", url=url)
         self.wait("document.readyState === 'complete'")
 
     def resize(self, width: int, height: int = 900, *, dark: bool = False) -> None:

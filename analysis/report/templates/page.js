@@ -1,7 +1,8 @@
 // Draws the figures as they come into view, in the colours of the page, again when those change.
 (() => {
   "use strict";
-  const { figures, dark: darkColours } = JSON.parse(document.getElementById("figures").textContent);
+  const read = () => JSON.parse(document.getElementById("figures").textContent);
+  let { figures, dark: darkColours } = read();
   const scheme = matchMedia("(prefers-color-scheme: dark)");
   const PRINTED_WIDTH = 330;
   let printing = false;
@@ -35,7 +36,7 @@
     const stored = figures[chart.id];
     const { data, layout } = scheme.matches && !printing ? coloured(stored) : stored;
     const size = printing ? { width: PRINTED_WIDTH } : { autosize: true, width: undefined };
-    const theme = { ...layout, ...size, showlegend: false, template: template() };
+    const theme = { ...layout, ...size, showlegend: false, uirevision: "kept", template: template() };
     const config = { displayModeBar: false, responsive: !printing };
     return Plotly.react(chart, structuredClone(data), structuredClone(theme), config)
       .then(() => {
@@ -44,7 +45,7 @@
       });
   }
 
-  const charts = [...document.querySelectorAll(".chart")];
+  let charts = [];
   const redraw = () => charts.filter((chart) => chart.dataset.drawn).forEach(draw);
   const watcher = new IntersectionObserver((entries) => {
     for (const { isIntersecting, target } of entries) {
@@ -53,8 +54,18 @@
       draw(target);
     }
   }, { rootMargin: "600px" });
-  charts.forEach((chart) => watcher.observe(chart));
+  function watch() {
+    charts = [...document.querySelectorAll(".chart")];
+    charts.filter((chart) => !chart.dataset.drawn).forEach((chart) => watcher.observe(chart));
+  }
+  watch();
 
+  // A live page has new figures in the elements of before.
+  document.addEventListener("report:updated", () => {
+    ({ figures, dark: darkColours } = read());
+    watch();
+    redraw();
+  });
   scheme.addEventListener("change", redraw);
   function print(now) {
     printing = now;
