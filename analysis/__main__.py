@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, ParamSpec
 
 import typer
 
+from analysis.printed.streams import lasting_streams
 from analysis.printed.text import best_table, console, print_best, print_note
 from analysis.results import ResultsError, load_results
 from trainable.folder.storage import Folder, StorageError
@@ -58,7 +59,9 @@ def clear_errors(command: Callable[P, None]) -> Callable[P, None]:
         try:
             command(*args, **kwargs)
         except (ResultsError, StorageError) as error:
-            typer.echo(f"error: {error}", err=True)
+            refused = isinstance(error, StorageError) and str(error).startswith("cannot write")
+            elsewhere = "; --out writes elsewhere" if refused and "out" in kwargs else ""
+            typer.echo(f"error: {error}{elsewhere}", err=True)
             raise typer.Exit(2) from None
         except ModuleNotFoundError as error:
             typer.echo(f"error: {error}; pip install 'elr-tune[analysis]'", err=True)
@@ -224,4 +227,5 @@ def _list_and_draw(
 
 
 if __name__ == "__main__":
-    app(prog_name="python -m analysis")
+    with lasting_streams():
+        app(prog_name="python -m analysis")

@@ -118,7 +118,7 @@ def sweep_spec(results: Results) -> SweepSpec:
     try:
         return SweepSpec.model_validate(results.spec)
     except ValidationError as error:
-        reason = error.errors()[0]["msg"]
+        reason = error.errors()[0]["msg"].removeprefix("Value error, ")
         raise ResultsError(f"{results.folder}/{layout.SWEEP} is damaged: {reason}") from None
 
 

@@ -14,6 +14,7 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
+from analysis.printed.streams import lasting_streams
 from analysis.store import ResultsError
 from search.cluster import RayFailedError
 from search.driver.shell import python
@@ -215,7 +216,8 @@ def main() -> None:
         sys.exit(
             f"search is {here}, but the other packages come from {', '.join(map(str, roots))}"
         )
-    app()
+    with lasting_streams():
+        app()
 
 
 if __name__ == "__main__":

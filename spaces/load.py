@@ -1,5 +1,6 @@
 """From a file to a checked SweepSpec, with one clear line for everything that can be wrong."""
 
+import re
 import tomllib
 from collections.abc import Mapping, Sequence
 from importlib.resources import files
@@ -73,6 +74,11 @@ def parse_sweep(
         _override(table, override)
     if name is not None:
         table["name"] = name
+    return check_sweep(table, where)
+
+
+def check_sweep(table: Mapping[str, Any], where: str) -> SweepSpec:
+    """The sweep of a table as TOML gives it; ``where`` begins a SpecError's lines."""
     try:
         return SweepSpec.model_validate(table)
     except ValidationError as error:
@@ -153,6 +159,11 @@ def _parsed(text: str) -> Any:
         return tomllib.loads(f"value = {text}")["value"]
     except (ValueError, RecursionError) as error:
         if text.lstrip().startswith(("[", "{", '"', "'")):
+            if re.search(r"\b(True|False|None)\b", text):
+                raise ValueError(
+                    f"is not valid TOML: {error}; true and false are lower case there, and what "
+                    "is to be empty is left out"
+                ) from None
             raise ValueError(
                 f"is not valid TOML: {error}; texts in it need quotes, and the shell needs "
                 'quotes around it all: --set \'losses=["ce", "elr"]\''
@@ -183,7 +194,8 @@ def _explain(error: Any) -> str:
             table = "[[noise]]" if where.startswith("noise") else f"[{where}]"
             message = f"{given} is not a table: write {table}"
         case _:
-            message = f"{given} is not {error['msg'].removeprefix('Input should be ')}"
+            reason = error["msg"].removeprefix("Value error, ").removeprefix("Input should be ")
+            message = f"{given} is not {reason}"
     return f"{where}: {message}" if where else message
 
 

@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 
 from search.__main__ import app
 from search.driver import runner
-from spaces.load import dump_sweep, load_sweep
+from spaces.load import dump_sweep, load_sweep, parse_sweep
 from tests.archives import accept_files, write_cifar10, write_fashion_mnist
 from tests.clusters import python
 from tests.recorded import record_sweep
@@ -285,6 +285,45 @@ def test_run_refuses_a_cluster_that_is_not_there(sweep, storage, monkeypatch, ad
     monkeypatch.setattr("ray.is_initialized", lambda: False)
     assert refused("run", sweep, "--storage", storage).startswith(message)
     assert tree(storage) == {}
+
+
+def recorded_folder(storage, *overrides):
+    folder = storage / "mine"
+    folder.mkdir(parents=True)
+    (folder / "sweep.toml").write_text(dump_sweep(parse_sweep(SWEEP, overrides)))
+    return folder
+
+
+def test_extend_by_more_than_a_study_may_have_is_one_line(storage):
+    line = refused("extend", recorded_folder(storage), "--trials", 100_000)
+    assert line.startswith("--trials 100000: budget.trials: 100002 is not less than or equal to")
+
+
+def test_run_after_extend_goes_on_with_the_trials_there(sweep, storage, monkeypatch):
+    folder = recorded_folder(storage, "budget.trials=9")
+    seen = []
+    monkeypatch.setattr("search.driver.runner.run", lambda f, c, look: seen.append(look().spec))
+    CliRunner().invoke(app, ["run", sweep, "--storage", str(storage)])
+    assert [spec.budget.trials for spec in seen] == [9]
+    other = ["run", sweep, "--storage", str(storage), *set_("budget.max_epochs=3")]
+    result = CliRunner().invoke(app, other)
+    assert result.exit_code == 2
+    assert f"{folder} holds another sweep" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("override", "words"),
+    [
+        ("losses=ELR", "did you mean 'elr'?"),
+        ("search.sampler=TPE", "did you mean 'tpe'?"),
+        ("noise.0.kind=sym", "did you mean 'symmetric'?"),
+        ("data.name=CIFAR-10", "did you mean 'cifar10'?"),
+        ("losses=ce,elr", 'did you mean ["ce", "elr"]?'),
+        ("space.lam={low=1.0, high=2.0, log=True}", "true and false are lower case"),
+    ],
+)
+def test_near_misses_are_told_what_was_meant(sweep, storage, override, words):
+    assert words in refused("run", sweep, "--storage", storage, "--set", override)
 
 
 # -- stopping it ---------------------------------------------------------------------------------

@@ -1,15 +1,33 @@
 """How messages name what was given, and what would be valid."""
 
 import difflib
+import re
 from collections.abc import Iterable
 
 
 def unknown(what: str, name: object, valid: Iterable[str]) -> str:
     """The message for an unknown name: ``unknown loss 'elrr': did you mean 'elr'? valid: …``."""
     names = list(valid)
-    near = difflib.get_close_matches(shown(name).strip("'\""), names, n=1)
-    hint = f"did you mean {near[0]!r}? " if near else ""
+    near = _nearest(shown(name).strip("'\""), names)
+    hint = f"did you mean {near}? " if near else ""
     return f"unknown {what} {shown(name)}: {hint}valid: {', '.join(names) or 'none'}"
+
+
+def _nearest(given: str, names: list[str]) -> str:
+    """What was meant, by its letters and digits alone: the same, close, or how it begins."""
+    listed = [name.strip() for name in given.split(",")]
+    if len(listed) > 1 and set(listed) <= set(names):
+        return "[" + ", ".join(f'"{name}"' for name in listed) + "]"
+    plain = {_plain(name): name for name in reversed(names)}
+    wanted = _plain(given)
+    near = difflib.get_close_matches(wanted, plain, n=1)
+    if not near and len(wanted) > 1:
+        near = [name for name in reversed(plain) if name.startswith(wanted)][:1]
+    return repr(plain[near[0]]) if near else ""
+
+
+def _plain(text: str) -> str:
+    return re.sub("[^a-z0-9]", "", text.casefold())
 
 
 def shown(value: object) -> str:

@@ -13,13 +13,14 @@ def print_next(results: Results, report: str, console: Console) -> None:
     folder = results.folder
     console.print(Text(f"\nresults  {folder}\nreport   {report}\n"), soft_wrap=True)
     place = folder.argument
-    replicates = best_configs(results)["replicates"].fillna(0)
+    best = best_configs(results)
+    replicates = best["replicates"].fillna(0)
     again = (f"search replicate {place} --top 1 --seeds 5", "confirm them on fresh seeds")
     if replicates.all():
         again = (f"analysis table {place}", "mean ± std beside the published numbers")
+    chosen = [(f"analysis best {place}", "every parameter of the best"), again]
     for command, meaning in (
-        (f"analysis best {place}", "every parameter of the best"),
-        again,
+        *(chosen if best["val_accuracy"].notna().any() else []),
         (f"search extend {place} --trials 12", "more trials for every study"),
     ):
         console.print(

@@ -13,7 +13,7 @@ from search.driver.warm_start import Points, read_points, warm_points
 from search.planning.network import with_network
 from search.studies.confirm import replicate_seeds
 from search.studies.sweep import Sweep
-from spaces.load import SpecError, differences, parse_sweep
+from spaces.load import SpecError, check_sweep, differences, parse_sweep
 from spaces.sweep import SweepSpec
 from trainable.folder import layout
 from trainable.folder.storage import Folder
@@ -32,6 +32,7 @@ def start(
     _check_lasting(folder)
     folder.check_writable()  # S3 says why it refuses a write, not why it refuses a look
     spec = _with_network(spec, folder, console)
+    spec = _as_extended(spec, folder, console)
 
     @cache
     def earlier() -> Points:
@@ -140,6 +141,20 @@ def _with_network(spec: SweepSpec, folder: Folder, console: Console) -> SweepSpe
     return named
 
 
+def _as_extended(spec: SweepSpec, folder: Folder, console: Console) -> SweepSpec:
+    """The sweep with the trials that ``extend`` has added to it, if that is all that differs."""
+    if not layout.is_there(folder):
+        return spec
+    there = read_spec(folder)
+    budget = spec.budget.model_copy(update={"trials": there.budget.trials})
+    longer = spec.model_copy(update={"budget": budget})
+    if there.budget.trials <= spec.budget.trials or differences(there, longer):
+        return spec
+    text = f"{folder} was extended to {there.budget.trials} trials a study: going on with those"
+    console.print(Text(text), soft_wrap=True)
+    return longer
+
+
 def _check_lasting(folder: Folder) -> None:
     """Refuse results in the working directory of a submitted job, which Ray deletes."""
     if "runtime_resources" in Path(folder.location).parts:
@@ -153,7 +168,7 @@ def _longer(spec: SweepSpec, trials: int, folder: Folder) -> SweepSpec:
     """The same sweep with ``trials`` more for every study."""
     table = spec.model_dump()
     table["budget"]["trials"] += trials
-    longer = SweepSpec.model_validate(table)
+    longer = check_sweep(table, f"--trials {trials}")
     if Sweep.build(longer).planned == Sweep.build(spec).planned:
         raise SpecError(f"{folder}: every point of the space is planned already")
     return longer
