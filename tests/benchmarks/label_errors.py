@@ -15,9 +15,9 @@ import numpy as np
 import pandas as pd
 import pyarrow.parquet as pq
 import torch
-from trainable.references import reference_parameters
 
 from analysis.frames.label_errors import rank
+from spaces.presets import reference_setting
 from trainable.config import DataConfig, TrialConfig, make_noise
 from trainable.data import TrialData, load_dataset
 from trainable.trial.final_targets import targets_table
@@ -59,6 +59,9 @@ def of_kind(dataset: str, kind: str, examples: int | None, epochs: int) -> dict[
     data = prepare(load_dataset(dataset), *settings, 0)[0]
     tables: dict[str, list[pd.DataFrame]] = {}
     for loss in LOSSES:
+        setting = reference_setting(loss, dataset, kind, epochs)
+        owners = (loss, "adam") if loss == "adam_elr" else (loss,)
+        parameters = {n: fixed.value for owner in owners for n, fixed in setting[owner].items()}
         for seed in (0, 1):
             config = TrialConfig.build(
                 data=settings[0],
@@ -67,7 +70,7 @@ def of_kind(dataset: str, kind: str, examples: int | None, epochs: int) -> dict[
                 network=NETWORKS[dataset],
                 max_epochs=epochs,
                 seed=seed,
-                parameters=reference_parameters(loss, dataset, kind),
+                parameters=parameters,
             )
             tables.setdefault(loss, []).append(trained(data, config))
     scores = {}
