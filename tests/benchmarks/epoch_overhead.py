@@ -59,7 +59,7 @@ def bare_epoch(trainer: Trainer) -> Callable[[], float]:
         fused=True,
     )
     order = torch.randperm(len(data.train_index))
-    batches = [(trainer.inputs(batch), batch.given) for batch in trainer.batches(order, 1)]
+    batches = [(batch.inputs, batch.given) for batch in trainer.batches(order, 1)]
 
     def epoch() -> float:
         total = torch.zeros(())

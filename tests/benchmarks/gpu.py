@@ -47,7 +47,7 @@ def operations_per_image(trainer: Trainer) -> float:
     order = torch.arange(len(trainer.data.train_index), device=trainer.device)
     batch = next(trainer.batches(order, 1))
     with FlopCounterMode(display=False) as counter:
-        trainer.network(trainer.inputs(batch)).sum().backward()
+        trainer.network(batch.inputs).sum().backward()
     trainer.network.zero_grad()
     return counter.get_total_flops() / len(batch.places)
 

@@ -78,7 +78,7 @@ def trainer_of(dataset: str, data: TrialData) -> Trainer:
 def one_pass(trainer: Trainer) -> int:
     """Make all batches of an epoch."""
     order = torch.randperm(len(trainer.data.train_index))
-    return sum(len(trainer.inputs(batch)) for batch in trainer.batches(order, 1))
+    return sum(len(batch.inputs) for batch in trainer.batches(order, 1))
 
 
 def variants(batches: Any) -> set[bytes]:
@@ -93,7 +93,7 @@ def check_equal_work(dataset: str) -> int:
     data = random_data(dataset, 4000)
     data.images[:] = data.images[0]
     trainer = trainer_of(dataset, data)
-    ours = variants(trainer.inputs(batch) for batch in trainer.batches(torch.arange(4000), 1))
+    ours = variants(batch.inputs for batch in trainer.batches(torch.arange(4000), 1))
     loader = DataLoader(Images(data, pil=True), BATCH)
     theirs = variants(images for images, _ in loader)
     if ours != theirs:

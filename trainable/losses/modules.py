@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
 
 from trainable.losses import functions
 from trainable.losses.functions import log_probabilities
@@ -126,6 +127,21 @@ class TruncatedGeneralisedCrossEntropy(Formula):
         self._given["k"] = self._k if truncated else 0.0
 
 
+class _WithGradient(torch.autograd.Function):
+    """Values [B] whose gradient in the logits [B, C] is known."""
+
+    @staticmethod
+    def forward(ctx: Any, logits: Tensor, values: Tensor, gradient: Tensor) -> Tensor:
+        ctx.save_for_backward(gradient.to(logits.dtype))
+        return values
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, outer: Tensor) -> tuple[Tensor, None, None]:
+        (gradient,) = ctx.saved_tensors
+        return outer[:, None] * gradient, None, None
+
+
 class EarlyLearning(Loss):
     """CE + lam log(1 - <p, t>) (:func:`trainable.losses.functions.early_learning`).
 
@@ -139,13 +155,13 @@ class EarlyLearning(Loss):
 
     def forward(self, logits: Tensor, labels: Tensor, index: Tensor) -> Tensor:
         """Visit the examples at ``index`` with these predictions; their losses [B]."""
-        log_p = log_probabilities(logits)
+        log_p = log_probabilities(logits.detach())
         p = log_p.exp()
-        t = self.target.update(p.detach(), index)
-        losses, self.last_clipped = functions.early_learning(
+        t = self.target.update(p, index)
+        values, gradient, self.last_clipped = functions.early_learning(
             log_p, labels, p=p, target=t, lam=self._lam
         )
-        return losses
+        return _WithGradient.apply(logits, values, gradient)  # type: ignore[no-any-return]
 
     def targets(self) -> Tensor:
         """The current target of every training example, [N, C]."""

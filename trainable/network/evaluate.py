@@ -1,7 +1,7 @@
 """What is measured: predictions on held-out images, and memorisation on training images."""
 
 from collections.abc import Iterator
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 
 import torch
 import torch.nn.functional as F  # noqa: N812
@@ -66,7 +66,7 @@ class Evaluator:
 
 def autocast(device: torch.device, dtype: torch.dtype | None) -> AbstractContextManager[None]:
     """The context in which networks run on ``device``; ``dtype`` None is float32."""
-    return torch.autocast(device.type, dtype or torch.bfloat16, enabled=dtype is not None)
+    return nullcontext() if dtype is None else torch.autocast(device.type, dtype)
 
 
 def memorization(predictions: Tensor, given: Tensor, true: Tensor) -> dict[str, Tensor]:

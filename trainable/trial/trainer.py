@@ -34,19 +34,23 @@ from trainable.trial.beliefs import Beliefs
 
 EVALUATION_BATCH = {"cpu": 256, "cuda": 2048}
 """Images at a time: on a CPU what stays in its caches is fastest."""
+INPUT_BYTES = {"cpu": 2**20, "cuda": 2**24}
+"""Inputs made at a time: those of several batches where batches are small."""
 
 
 class Batch(NamedTuple):
-    """Part of an epoch, all [B]: places in the training set, rows of images, augmentation."""
+    """Part of an epoch: places in the training set [B], given labels [B], what the network sees.
+
+    ``inputs`` are augmented and normalised, float32 [B, channels, H, W].
+    """
 
     places: Tensor
-    rows: Tensor
     given: Tensor
-    starts: Tensor
+    inputs: Tensor
 
 
 class Outcome(NamedTuple):
-    """What a batch or an epoch leaves to be measured, of each of [B]; ``clipped`` may be None."""
+    """What a batch or an epoch leaves to be measured: [B], [B, C], and [B] or None."""
 
     losses: Tensor
     logits: Tensor
@@ -195,13 +199,20 @@ class Trainer:
         """The training set in ``order``, cut into batches, with the augmentation of ``epoch``."""
         starts = self._augmentation.draw(len(order), self._generator(f"augmentation {epoch}"))
         steps = number_of_steps(len(order), self.config.batch_size)
-        columns = (order, self._rows[order], self._given[order], starts.to(self.device))
-        return map(Batch, *(column.tensor_split(steps) for column in columns))
+        columns = (order, self._given[order], self._rows[order], starts.to(self.device))
+        batches = list(zip(*(column.tensor_split(steps) for column in columns), strict=True))
+        largest = INPUT_BYTES.get(self.device.type, 2**20)
+        at_once = max(1, largest // (4 * self._images[0].numel() * self.config.batch_size))
+        for first in range(0, steps, at_once):
+            places, given, rows, drawn = zip(*batches[first : first + at_once], strict=True)
+            inputs = self._inputs(torch.cat(rows), torch.cat(drawn))
+            parts = torch.split(inputs, [len(part) for part in places])
+            yield from map(Batch, places, given, parts)
 
     def step(self, batch: Batch) -> Outcome:
         """Learn from one batch. Nothing here waits for the device."""
         with autocast(self.device, self._dtype):
-            logits = self._forward(self.inputs(batch))
+            logits = self._forward(batch.inputs)
         losses = self.loss(logits, batch.given, batch.places)
         self._optimiser.zero_grad()
         losses.mean().backward()
@@ -210,10 +221,10 @@ class Trainer:
             self._average.update()
         return Outcome(losses.detach(), logits.detach(), self.loss.last_clipped)
 
-    def inputs(self, batch: Batch) -> Tensor:
-        """What the network sees of a batch: augmented, normalised, float32 [B, channels, H, W]."""
-        images = self._images.index_select(0, batch.rows)
-        return self._normalisation.apply(self._augmentation.apply(images, batch.starts))
+    def _inputs(self, rows: Tensor, starts: Tensor) -> Tensor:
+        """What the network sees of the images at ``rows``, their augmentation being ``starts``."""
+        images = self._images.index_select(0, rows)
+        return self._normalisation.apply(self._augmentation.apply(images, starts))
 
     def _training_columns(self, outcome: Outcome, order: Tensor) -> dict[str, float]:
         self.beliefs.add(outcome.logits, order)
