@@ -5,6 +5,7 @@ import io
 import json
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 from rich.console import Console
 
@@ -12,7 +13,7 @@ from analysis.best import best_configs
 from analysis.printed.tables import format_table
 from analysis.printed.text import print_best
 from analysis.report.build import build_report
-from analysis.results import load_results
+from analysis.results import ResultsError, load_results
 from search.driver import runner
 from search.driver.label_book import LabelBook
 from search.planning.understood import understood
@@ -200,6 +201,24 @@ def test_oracle_matrix_needs_true_labels(tmp_path):
     )
     with pytest.raises(DataError, match=r'needs true labels.*take "estimated"'):
         LabelBook(Folder.open(tmp_path / "results")).add([trial])
+
+
+def test_labels_of_unknown_truth_are_kept_and_held_against_those_there_now(tmp_path):
+    root, labels = write(tmp_path), tmp_path / "mine.csv"
+    labels.write_text("index,label\n0,a\n")
+    data = OwnData(root=root, labels=str(labels))
+    trial, results = config(data, make_noise("given")), Folder.open(tmp_path / "results")
+    first, again, changed = (LabelBook(results) for _ in range(3))
+    first.add([trial])
+    first.write()
+    stored = pq.read_table(tmp_path / "results" / "labels" / "files-given-seed3.parquet")
+    assert stored["true"].null_count == 60
+    again.add([trial])
+    assert again.describe(trial)["truth"] == "unknown"
+    assert np.isnan(again.describe(trial)["realised_rate"])
+    labels.write_text("index,label\n0,b\n")
+    with pytest.raises(ResultsError, match="or labels that have changed"):
+        changed.add([trial])
 
 
 # The sweep file

@@ -7,6 +7,7 @@ Whoever resumes a sweep, on whatever machine, trains on exactly these labels.
 """
 
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -60,10 +61,12 @@ class LabelBook:
         for key, noisy in self.noisy.items():
             if key in self._drawn:
                 subset, true = self._true(self._of[key])
-                table = pa.table({"index": subset, "true": true, "given": noisy.labels})
+                unknown = np.full(len(true), not self._dataset(key).truth_known)
+                columns = {"index": subset, "true": pa.array(true, mask=unknown)}
+                table = pa.table(columns | {"given": noisy.labels})
                 self._write(layout.LABELS, key, table)
                 self._drawn.remove(key)
-            if self.datasets[self._of[key].data.name].truth_known:
+            if self._dataset(key).truth_known:
                 self._write(layout.TRANSITIONS, key, _matrix(noisy))
             (self._results / layout.LABELS).delete(layout.earlier_transition_name(key))
 
@@ -114,10 +117,18 @@ class LabelBook:
             reason = (str(error).splitlines() or [type(error).__name__])[0]
             raise ResultsError(f"{folder}/{name} is damaged: {reason}") from None
         subset, true = self._true(config)
-        if not (np.array_equal(stored["index"], subset) and np.array_equal(stored["true"], true)):
-            raise ResultsError(f"{folder}/{name} holds the labels of other images")
-        classes = self.datasets[config.data.name].num_classes
-        return NoisyLabels.of(true, stored["given"], classes)
+        dataset = self.datasets[config.data.name]
+        # Where nobody knows the truth, the labels given stand in for it, and split the images.
+        now = stored["true" if dataset.truth_known else "given"]
+        if not (np.array_equal(stored["index"], subset) and np.array_equal(now, true)):
+            raise ResultsError(
+                f"{folder}/{name} holds the labels of other images, or labels that have changed"
+            )
+        noisy = NoisyLabels.of(true, stored["given"], dataset.num_classes)
+        return noisy if dataset.truth_known else replace(noisy, rate=float("nan"))
+
+    def _dataset(self, key: str) -> Dataset:
+        return self.datasets[self._of[key].data.name]
 
     def _true(self, config: TrialConfig) -> tuple[Ints, Ints]:
         dataset = self.datasets[config.data.name]

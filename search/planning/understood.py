@@ -62,6 +62,8 @@ def _training(dataset: Dataset) -> str:
     if not dataset.truth_known:
         return "as given; nobody knows the true ones, so memorisation is not measured"
     wrong = (_given(dataset) != dataset.train_labels)[: dataset.val_start]
+    if not wrong.any():
+        return "all of them true"
     return f"as given and true ones known: {wrong.sum():,} ({percent(wrong.mean())}%) are wrong"
 
 
