@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, ParamSpec
 
 import typer
 
+from analysis.printed.console import spreadsheet
 from analysis.printed.streams import lasting_streams
 from analysis.printed.text import best_table, console, print_best, print_note
 from analysis.results import ResultsError, load_results
@@ -90,7 +91,8 @@ def best(
     if format_ is BestFormat.TOML:
         typer.echo(best_sweep(results, study, confirmed=confirmed), nl=False)
     elif format_ is BestFormat.CSV:
-        best_table(results, confirmed=confirmed, top=top).to_csv(sys.stdout, index=False)
+        table = best_table(results, confirmed=confirmed, top=top)
+        spreadsheet(table).to_csv(sys.stdout, index=False)
     else:
         print_best(results, console(), confirmed=confirmed, top=top)
 

@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.console import Console
 from rich.text import Text
 
+from analysis.printed.console import SafeConsole
 from analysis.printed.streams import lasting_streams
 from analysis.store import ResultsError
 from search.cluster import RayFailedError
@@ -35,8 +35,8 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-out = Console()
-err = Console(stderr=True)
+out = SafeConsole()
+err = SafeConsole(stderr=True)
 
 Spec = Annotated[str, typer.Argument(help="a .toml file or a shipped sweep (see presets)")]
 Results = Annotated[str, typer.Argument(help="a results folder, path or URI")]

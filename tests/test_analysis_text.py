@@ -1,8 +1,13 @@
 import io
+import re
 
+import pandas as pd
 import pytest
 from rich.console import Console
+from rich.table import Table
+from rich.text import Text
 
+from analysis.printed.console import SafeConsole, spreadsheet
 from analysis.printed.text import LEAK, RUNNING, mean_std, print_best, varied_parameters
 from analysis.results import load_results
 from analysis.wording import percent
@@ -78,3 +83,26 @@ def test_numbers_are_percent():
     assert mean_std(0.81, float("nan"), 1, 4) == "81.00 (1, 4 diverged)"
     assert mean_std(float("nan"), float("nan"), 0, 5) == "- (0, 5 diverged)"
     assert mean_std(float("nan"), float("nan"), 0) == "-"
+
+
+@pytest.mark.parametrize(
+    "text", ["a\x1b[31mred", "a\x1b]0;title\x07", "a\x9b31mred", "a\x90q\x9c"]
+)
+def test_console_obeys_no_escape_in_a_name(text):
+    stream = io.StringIO()
+    out = SafeConsole(file=stream, force_terminal=True, color_system="standard", width=60)
+    out.print(Text(text, style="bold"))
+    table = Table("study")
+    table.add_row(Text(text))
+    out.print(table)
+    printed = stream.getvalue()
+    assert "\x1b[1m" in printed  # rich's own bold
+    assert text[1:] not in printed
+    assert not re.search(r"[\x07\x80-\x9f]", printed)
+    assert "a\N{REPLACEMENT CHARACTER}" in printed
+
+
+def test_spreadsheet_takes_no_text_for_a_formula():
+    table = pd.DataFrame({"name": ["=1+1", "-x", "plain", None], "value": [-1.5, 2.0, 3.0, 4.0]})
+    written = spreadsheet(table).to_csv(index=False).splitlines()
+    assert written[1:] == ["'=1+1,-1.5", "'-x,2.0", "plain,3.0", ",4.0"]

@@ -88,7 +88,13 @@ def test_owner_that_died_on_this_machine_is_taken_over_at_once(folder):
         assert owner(folder)["pid"] == os.getpid()
 
 
-@pytest.mark.parametrize("content", [b"", b"[]", b'{"beat": 1'])
+def test_owner_with_a_number_that_no_process_has_is_taken_over_at_once(folder):
+    sign(folder, host=socket.gethostname(), pid=10**30)
+    with Ownership(folder, pytest.fail):
+        assert owner(folder)["pid"] == os.getpid()
+
+
+@pytest.mark.parametrize("content", [b"", b"[]", b'{"beat": 1', b"[" * 99_999])
 def test_owner_file_that_says_nothing_is_nobodys(folder, content):
     folder.write(OWNER, content)
     with Ownership(folder, pytest.fail):

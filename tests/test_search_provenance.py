@@ -5,7 +5,9 @@ import subprocess
 
 import pytest
 
+from analysis.results import ResultsError
 from search.driver import provenance
+from trainable.folder.storage import Folder
 
 DIGEST = re.compile(r"files-[0-9a-f]{12}")
 
@@ -63,3 +65,30 @@ def test_git_sha_where_git_does_not_answer_is_a_digest(installed, monkeypatch, e
 
     monkeypatch.setattr(provenance.subprocess, "run", run)
     assert DIGEST.fullmatch(provenance.git_sha())
+
+
+@pytest.mark.parametrize("content", [b"{}", b'{"starts": []}'])
+def test_provenance_without_starts_gets_its_first(tmp_path, content):
+    folder = Folder.open(tmp_path)
+    folder.write("provenance.json", content)
+    provenance.record_start(folder, [{"CPU": 2.0}])
+    assert len(provenance.starts(folder)) == 1
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b'{"starts": 5}',
+        b'{"starts": {"at": 1}}',
+        b'{"starts": [1]}',
+        b"[]",
+        b"text",
+        b"[" * 99_999,
+    ],
+)
+def test_damaged_provenance_is_named_and_stays(tmp_path, content):
+    folder = Folder.open(tmp_path)
+    folder.write("provenance.json", content)
+    with pytest.raises(ResultsError, match=r"provenance\.json is damaged: it lists no starts"):
+        provenance.record_start(folder, [])
+    assert folder.read("provenance.json") == content

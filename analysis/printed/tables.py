@@ -18,6 +18,7 @@ from analysis.frames.accuracy import BASELINE, BETTER, ENOUGH_PAIRS, SETTING, ac
 from analysis.frames.evidence import caveats, holdout
 from analysis.frames.published import OTHER_METHODS, REMARKS, Deviation, in_words
 from analysis.frames.ties import loss_ties
+from analysis.printed.console import spreadsheet
 from analysis.printed.text import LEAK, RUNNING, mean_std
 from analysis.results import Results, ResultsError
 from analysis.wording import percent
@@ -69,7 +70,7 @@ def format_table(results: Results, how: str) -> str:
         buffer = io.StringIO()
         table = accuracy_table(results)
         said = table["differs_in"].map(in_words, na_action="ignore")
-        table.assign(differs_in=said).to_csv(buffer, index=False)
+        spreadsheet(table.assign(differs_in=said)).to_csv(buffer, index=False)
         return buffer.getvalue()
     if how not in FORMATS:
         raise ValueError(unknown("format", how, [*FORMATS, "csv"]))

@@ -12,6 +12,7 @@ from rich.text import Text
 from analysis.best import best_configs, parameters, records, selected_on_test, top_configs
 from analysis.frames.evidence import caveats, holdout, test_labels
 from analysis.frames.ties import tied_settings, trial_ties
+from analysis.printed.console import SafeConsole
 from analysis.results import Results, ResultsError, sweep_spec
 from analysis.schema import PARAM, SEARCH
 from analysis.wording import percent
@@ -26,7 +27,7 @@ NUMBERS = ("trial", "val %", "test %", "full", "val again", "test again")
 def console(stream: IO[str] | None = None) -> Console:
     """A console for stdout; where that is no terminal, its lines are not wrapped."""
     stream = stream or sys.stdout
-    return Console(file=stream, width=None if stream.isatty() else PIPE_WIDTH, highlight=False)
+    return SafeConsole(file=stream, width=None if stream.isatty() else PIPE_WIDTH, highlight=False)
 
 
 def print_best(results: Results, out: Console, *, confirmed: bool = False, top: int = 1) -> None:

@@ -70,7 +70,8 @@ def _versions(text: str) -> str:
 
 
 def _starts(results: Results) -> list[Sheet]:
-    starts = results.provenance.get("starts", [])
+    starts = results.provenance.get("starts")
+    starts = [s for s in starts if isinstance(s, dict)] if isinstance(starts, list) else []
     rows = [
         {
             "started": str(start.get("at", "")).replace("T", " ").replace("+00:00", " UTC"),

@@ -179,7 +179,7 @@ class Ownership:
     def _read(self) -> dict[str, Any] | None:
         try:
             there = json.loads(self._folder.read(OWNER))
-        except (MissingError, ValueError):
+        except (MissingError, ValueError, RecursionError):
             return None
         return there if isinstance(there, dict) else None
 
@@ -201,7 +201,7 @@ def _died_here(sign: dict[str, Any]) -> bool:
         return True
     try:
         os.kill(pid, 0)
-    except ProcessLookupError:
+    except (ProcessLookupError, OverflowError):  # or a number that no process has
         return True
     except OSError:
         return False

@@ -10,6 +10,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+from analysis.results import ResultsError
 from search.studies.trial import Trial
 from spaces.sweep import SweepSpec
 from trainable.folder import layout
@@ -89,10 +90,7 @@ def describe(trial: Trial, spec: SweepSpec) -> dict[str, Any]:
 
 def record_start(results: Folder, nodes: list[dict[str, float]]) -> None:
     """Add this start to ``provenance.json``."""
-    try:
-        provenance = json.loads(results.read(layout.PROVENANCE))
-    except (MissingError, ValueError):
-        provenance = {"starts": []}
+    provenance = {"starts": _read(results)}
     provenance["starts"].append(
         {
             "at": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -109,12 +107,24 @@ def record_start(results: Folder, nodes: list[dict[str, float]]) -> None:
 
 
 def starts(results: Folder) -> list[datetime]:
-    """When the sweep was started, in order."""
+    """When the sweep was started, in order. Raises ResultsError if the file is damaged."""
+    return [datetime.fromisoformat(start["at"]) for start in _read(results)]
+
+
+def _read(results: Folder) -> list[dict[str, Any]]:
+    """What is recorded of every start so far; nothing before the first."""
     try:
-        provenance = json.loads(results.read(layout.PROVENANCE))
-    except (MissingError, ValueError):
+        found = json.loads(results.read(layout.PROVENANCE)).get("starts", [])
+        for start in found:
+            datetime.fromisoformat(start["at"])
+    except MissingError:
         return []
-    return [datetime.fromisoformat(start["at"]) for start in provenance.get("starts", [])]
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        raise ResultsError(
+            f"{results}/{layout.PROVENANCE} is damaged: it lists no starts; put it back, or "
+            "delete it, and what earlier starts ran on is forgotten"
+        ) from None
+    return list(found)
 
 
 def _git(*arguments: str, cwd: Path) -> str:

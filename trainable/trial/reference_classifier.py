@@ -67,7 +67,7 @@ def reference(
         cache.write(name, _pack(_train(dataset, subset, config)))
     try:
         return _unpack(cache.read(name))
-    except (ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+    except (ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile) as error:
         message = f"{cache}/{name} is damaged: delete it and it is trained again"
         raise DataError(message) from error
 

@@ -1,0 +1,38 @@
+"""Consoles that show text from a results folder, and nothing that a terminal would obey."""
+
+import re
+from collections.abc import Iterable
+from typing import Any
+
+from rich.console import Console, ConsoleOptions, RenderableType
+from rich.segment import Segment
+
+_OBEYED = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+"""Control characters but for tab and newline: an escape begins with ESC, or with one of C1."""
+
+
+def shown(text: str) -> str:
+    """The text with a mark in the place of every control character."""
+    return _OBEYED.sub("\N{REPLACEMENT CHARACTER}", text)
+
+
+class SafeConsole(Console):
+    """A console that prints names and errors as they are, without the escapes hidden in them."""
+
+    def render(
+        self, renderable: RenderableType, options: ConsoleOptions | None = None
+    ) -> Iterable[Segment]:
+        """See :class:`rich.console.Console`; what rich itself draws with stays."""
+        for segment in super().render(renderable, options):
+            yield segment if segment.control else segment._replace(text=shown(segment.text))
+
+
+def spreadsheet(table: Any) -> Any:
+    """A DataFrame whose texts no spreadsheet takes for a formula, to be written as CSV."""
+    return table.map(_no_formula)
+
+
+def _no_formula(value: Any) -> Any:
+    if not isinstance(value, str):
+        return value
+    return "'" * value.startswith(("=", "+", "-", "@", "\t", "\r")) + shown(value)
