@@ -230,7 +230,8 @@ def _workloads(
         key = (cell.data, cell.network)
         if key not in shared:
             dataset = datasets[cell.data.name]
-            data, _ = prepare(dataset, cell.data, make_noise("none"), spec.seed)
+            noise = make_noise("none" if dataset.truth_known else "given")
+            data, _ = prepare(dataset, cell.data, noise, spec.seed)
             shared[key] = _reference(spec, cell), data
         workloads[cell.study] = shared[key]
     return {cell.study: workloads[cell.study] for cell in cells}
