@@ -76,7 +76,7 @@ def set_(*overrides: str) -> list[str]:
         (["losses=adam_erl"], ["unknown loss 'adam_erl'", "did you mean 'adam_elr'", "bootstrap"]),
         (["data.name=cifar1O"], ["unknown data set 'cifar1O'", "did you mean 'cifar10'"]),
         (["noise.0.kind=symetric"], ["unknown noise kind 'symetric'", "did you mean 'symmetric'"]),
-        (["noise.0.rates=[1.0]"], ["noise rate 1 is not a number in [0, 1)"]),
+        (["noise.0.rates=[1.0]"], ["rate = 1.0 is not a number in [0, 1)"]),
         (["search.sampler=tppe"], ["unknown sampler 'tppe'", "did you mean 'tpe'", "cmaes"]),
         (["search.early_stopping=asha_promo"], ["did you mean 'asha_promotion'", "median"]),
         (["network=resnet-34"], ["unknown network 'resnet-34'", "did you mean 'resnet34'"]),
