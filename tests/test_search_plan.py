@@ -11,12 +11,13 @@ from search.cluster.resources import TrialResources
 from search.planning.measure import Cost, measure
 from search.planning.network import with_network
 from search.planning.outline import outline
-from search.planning.plan import KEPT, KEPT_MODELS, ROW_BYTES, NodeType, estimate, plan
+from search.planning.plan import KEPT, KEPT_MODELS, ROW_BYTES, NodeType, _workloads, estimate, plan
 from search.planning.printed import one_line, print_plan
 from search.studies.sweep import Sweep
 from simulated import Driver, spec
 from spaces.load import SpecError, parse_sweep
 from spaces.sweep import SweepSpec
+from tests.own_images import some_parts, write_arrays
 from trainable.config import DataConfig, TrialConfig, make_noise
 from trainable.data import load_dataset
 from trainable.folder import layout
@@ -268,3 +269,14 @@ def test_plan_command_of_damaged_data_is_one_line_and_exit_code_2(tmp_path):
     assert done.exit_code == 2
     (line,) = done.stderr.splitlines()
     assert "train-images-idx3-ubyte.gz" in line
+
+
+def test_labels_that_nobody_vouches_for_are_measured_as_given(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    parts = {"train": some_parts(60, 0)["train"]}
+    root = write_arrays(tmp_path / "own.npz", parts)
+    data = f'[data]\nname = "files"\nroot = "{root}"\n'
+    spec = parse_sweep(f'name = "own"\nlosses = ["elr"]\n{data}[[noise]]\nkind = "given"\n')
+    workloads = _workloads(spec, {"files": load_dataset(spec.data[0])})
+    _, trial_data = workloads["given-elr"]
+    assert not trial_data.truth_known
