@@ -17,6 +17,12 @@ LIMITS = ("hours", "gpu_hours", "when_out")
 """Keys of ``[budget]`` about time."""
 
 
+MOST_BYTES = 100_000
+"""A larger file is no sweep file: somebody has named the wrong one."""
+MOST_LINES = 20
+"""Mistakes of a sweep file that are told at once."""
+
+
 class SpecError(ValueError):
     """What is wrong with a sweep file: a line per mistake, each saying where and what is valid."""
 
@@ -64,6 +70,8 @@ def parse_sweep(
     where: str = "sweep",
 ) -> SweepSpec:
     """The same from TOML, a text or the bytes of a file; ``where`` begins a SpecError's lines."""
+    if len(text) > MOST_BYTES:
+        raise SpecError(f"{where}: has {len(text):,} bytes, a sweep file {MOST_BYTES:,} at most")
     try:
         table = tomllib.loads(text if isinstance(text, str) else text.decode("utf-8-sig"))
     except UnicodeDecodeError as error:
@@ -82,7 +90,10 @@ def check_sweep(table: Mapping[str, Any], where: str) -> SweepSpec:
     try:
         return SweepSpec.model_validate(table)
     except ValidationError as error:
-        lines = [f"{where}: {_explain(e)}" for e in error.errors(include_url=False)]
+        errors = error.errors(include_url=False)
+        lines = [f"{where}: {_explain(e)}" for e in errors[:MOST_LINES]]
+        if len(errors) > MOST_LINES:
+            lines.append(f"{where}: and {len(errors) - MOST_LINES} mistakes more")
         raise SpecError("\n".join(dict.fromkeys(lines))) from None
 
 

@@ -74,6 +74,13 @@ def test_owner_whose_first_sign_another_replaces_is_refused(folder, monkeypatch)
     assert owner(folder)["id"] == "other"
 
 
+def test_owner_who_is_written_over_a_moment_later_is_refused(folder, monkeypatch):
+    """Two write within a moment, and each reads its own sign right after."""
+    monkeypatch.setattr(time, "sleep", lambda seconds: sign(folder))
+    with pytest.raises(SpecError, match=r"process 7 on elsewhere .* is running this sweep"):
+        Ownership(folder, **BY_HAND).__enter__()
+
+
 def test_owner_that_shows_no_life_is_taken_over(folder):
     sign(folder)
     with Ownership(folder, **FAST):

@@ -360,3 +360,19 @@ def test_load_sweep_never_opens_a_path_named_in_the_file(tmp_path, monkeypatch):
     monkeypatch.setattr(Path, "open", lambda path, *a, **k: opened.append(path))
     parse_sweep(FULL, ["data.root=/etc/shadow"])
     assert not opened
+
+
+def test_file_that_is_too_large_is_no_sweep_file():
+    with pytest.raises(
+        SpecError, match=r"^sweep: has 100,001 bytes, a sweep file 100,000 at most$"
+    ):
+        parse_sweep("#" * 100_001)
+
+
+def test_many_mistakes_are_told_in_few_lines():
+    text = 'name = "x"\nnoise = [{ kind = "none" }]\n' + "".join(f"k{i} = 1\n" for i in range(900))
+    with pytest.raises(SpecError) as caught:
+        parse_sweep(text)
+    lines = str(caught.value).splitlines()
+    assert len(lines) == 21
+    assert lines[-1] == "sweep: and 880 mistakes more"

@@ -11,7 +11,7 @@ import socket
 import tempfile
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import Any
 
@@ -48,6 +48,7 @@ def connect(*, seconds: float = JOIN_SECONDS, **options: Any) -> None:
     settings: dict[str, Any] = {"logging_level": logging.ERROR, "log_to_driver": False}
     if address in ("", "local"):
         _start(settings | _own() | options)
+        _keep_token_private()
     else:
         _check_answers(address, seconds)
         try:
@@ -56,6 +57,14 @@ def connect(*, seconds: float = JOIN_SECONDS, **options: Any) -> None:
             raise SpecError(
                 f"RAY_ADDRESS={address}: cannot join Ray: {_reason(error)} ({TOKEN})"
             ) from error
+
+
+def _keep_token_private() -> None:
+    """A Ray of our own may just have written its token, which it leaves readable to everybody."""
+    token = Path("~/.ray/auth_token").expanduser()
+    with suppress(OSError, RuntimeError):
+        if token.stat().st_mode & 0o077:
+            token.chmod(0o600)
 
 
 @contextmanager

@@ -75,6 +75,7 @@ class Ownership:
         self._before = there.get("id") if there else None
         self._shown = _now()
         self._write()
+        time.sleep(self._beat / 10)  # whoever came at the same moment has written by then
         if (now := self._read()) and now.get("id") != self._sign["id"]:
             raise self._refusal(now)
         self._thread.start()
