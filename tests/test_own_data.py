@@ -19,6 +19,7 @@ from search.driver.label_book import LabelBook
 from search.planning.understood import understood
 from spaces.load import SpecError, dump_sweep, parse_sweep
 from tests.own_images import some_parts, write_arrays, write_folders, write_parquet
+from tests.recorded import epoch_row, trial_row, write_results
 from trainable.config import TrialConfig
 from trainable.data import DataError, Dataset, OwnData, load_dataset, make_data
 from trainable.folder.storage import Folder
@@ -289,6 +290,27 @@ def test_plan_tells_what_it_understood(tmp_path):
     assert facts["hold-out"] == "a split of its own, its labels stated to be clean"
     assert facts["test set"] == "its labels are taken as right"
     assert facts["such as"] == "train[0]: a"
+
+
+@pytest.mark.parametrize(
+    ("facts", "said"),
+    [
+        ({"tested_on": "given"}, "measured on test labels as they are given"),
+        ({"tested_on": "holdout"}, "there is no test set: what is called test is the hold-out"),
+        ({"truth": "unknown"}, "training images are unknown: memorisation is not measured"),
+        ({"validated_on": "clean"}, "labels are stated to be clean"),
+    ],
+)
+def test_outputs_say_what_their_numbers_rest_on(facts, said, tmp_path):
+    trials = [trial_row(dataset="files", **facts)]
+    epochs = [epoch_row(trials[0]["trial_id"], n, n, test_accuracy=0.5) for n in (1, 2, 3)]
+    results = load_results(write_results(tmp_path, trials, epochs))
+    out = io.StringIO()
+    print_best(results, Console(file=out, width=300))
+    for text in (out.getvalue(), format_table(results, "markdown"), build_report(results)):
+        assert said in text.replace("There is", "there is")
+    usual = load_results(write_results(tmp_path / "usual", [trial_row()], epochs))
+    assert said not in build_report(usual)
 
 
 @pytest.mark.ray
