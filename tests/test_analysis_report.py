@@ -76,13 +76,17 @@ def test_report_has_its_sections_in_order(reader):
         "learning",
         "memorization",
         "labels",
+        "curves",
+        "progress",
         "survival",
         "parallel",
         "contour",
         "importances",
+        "agreement",
         "convergence",
         "budget",
         "gap",
+        "trials",
         "failures",
         "provenance",
     ]
@@ -283,7 +287,7 @@ def test_report_before_the_first_trial(tmp_path):
     reader = read(tmp_path)
     assert "No trial has started yet." in reader.text["header"]
     assert reader.all("figure") == []
-    assert len(reader.all("p", **{"class": "missing"})) == 13
+    assert len(reader.all("p", **{"class": "missing"})) == 17
 
 
 def test_report_shows_names_with_markup_as_text(tmp_path):
@@ -298,10 +302,10 @@ def test_report_shows_names_with_markup_as_text(tmp_path):
 
 
 def test_figures_beyond_the_first_ones_are_folded(monkeypatch, folder, page):
-    assert 'class="more"' not in page
+    assert page.count('class="more"') == 1
     monkeypatch.setattr("analysis.report.build.SHOWN", 2)
     found = build_report(load_results(folder), NOW)
-    assert found.count("<summary>4 more</summary>") == 2
+    assert found.count("<summary>4 more</summary>") == 3
     assert SHOWN > 2
 
 

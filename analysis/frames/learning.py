@@ -99,6 +99,40 @@ def final_curves(results: Results) -> pd.DataFrame:
     return epochs.sort_values(["study", "seed", "trial_id", "epoch"], ignore_index=True)
 
 
+def search_curves(results: Results) -> pd.DataFrame:
+    """The metric that selects over the epochs of all search trials, sorted as they arrived.
+
+    Columns: ``study``, ``trial_id``, ``number``, ``status``, ``chosen`` (best by the selection
+    rule), ``epoch``, ``value`` (a fraction; rows without one are left out), ``recorded_at``.
+    """
+    best = set(best_configs(results)["trial_id"].dropna())
+    trials = results.trials[results.trials["phase"] == SEARCH]
+    trials = trials.assign(chosen=trials["trial_id"].isin(best))
+    trials = _plain(trials[["trial_id", "number", "status", "chosen", "selected_by"]])
+    rows = _plain(results.epochs).merge(trials, on="trial_id")
+    rows["value"] = float("nan")
+    for metric in rows["selected_by"].unique():
+        rows["value"] = rows["value"].where(rows["selected_by"] != metric, rows[metric])
+    columns = ["study", "trial_id", "number", "status", "chosen", "epoch", "value", "recorded_at"]
+    return rows.sort_values("seq")[columns].dropna(subset="value").reset_index(drop=True)
+
+
+def best_so_far(results: Results) -> pd.DataFrame:
+    """The best final value of each study as the sweep went on: a row a trial that ended in full.
+
+    Columns: ``study``, ``spent`` (epochs that all its search trials had trained by then),
+    ``hours`` (since the sweep's first epoch was recorded), ``best`` (a fraction).
+    """
+    rows = search_curves(results)
+    rows["spent"] = rows.groupby("study").cumcount() + 1
+    start = results.epochs["recorded_at"].min()
+    rows["hours"] = (rows["recorded_at"] - start).dt.total_seconds() / 3600
+    full = _plain(full_budget(results.trials))[["trial_id", "epochs"]]
+    ended = rows.merge(full, left_on=["trial_id", "epoch"], right_on=["trial_id", "epochs"])
+    ended["best"] = ended.groupby("study")["value"].cummax()
+    return ended[["study", "spent", "hours", "best"]]
+
+
 def _elr(best: pd.DataFrame) -> pd.DataFrame:
     """What the search chose for elr in each setting, and what came of it on fresh seeds."""
     names = {

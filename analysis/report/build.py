@@ -15,6 +15,7 @@ from analysis.report.contents import Section, figure_sections
 from analysis.report.legend import legend
 from analysis.report.page import Sheet, templates
 from analysis.report.style import dark_colours, judged_on, noise_names
+from analysis.report.trials import Trials, trial_table
 from analysis.results import Results
 
 SHOWN = 9
@@ -28,6 +29,7 @@ def build_report(results: Results, now: datetime | None = None) -> str:
     """
     sections = figure_sections(results)
     best = overview(results)
+    trials = trial_table(results)
     return (
         templates()
         .get_template("page.html")
@@ -45,7 +47,8 @@ def build_report(results: Results, now: datetime | None = None) -> str:
             provenance=origin.provenance(results),
             sweep_file=origin.sweep_file(results),
             now=now or datetime.now(UTC),
-            figures=_stored(sections),
+            trials=trials,
+            figures=_stored(sections, trials),
             plotly=Markup(plotly.offline.get_plotlyjs()),
         )
     )
@@ -65,12 +68,13 @@ def _id(section: Section, number: int) -> str:
     return f"{section.name}-{number}"
 
 
-def _stored(sections: list[Section]) -> Markup:
+def _stored(sections: list[Section], trials: Trials) -> Markup:
     """The figures for the page's script, as JSON that no text in it can end."""
     plots = {
         _id(section, i): json.loads(chart.plot.to_json())
         for section in sections
         for i, chart in enumerate(section.charts)
     }
-    text = json.dumps({"figures": plots, "dark": dark_colours()}, separators=(",", ":"))
+    stored = {"figures": plots, "dark": dark_colours(), "trials": trials.opened}
+    text = json.dumps(stored, separators=(",", ":"))
     return Markup(text.replace("<", "\\u003c"))

@@ -1,23 +1,26 @@
 """The sections of the report that are figures, in the order of the page."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import optuna
 import pandas as pd
+from pandas.api.types import is_numeric_dtype
 
-from analysis.best import best_configs
+from analysis.best import best_configs, full_budget
 from analysis.frames.accuracy import SETTING, accuracy_table
 from analysis.frames.effort import ENOUGH_TRIALS as RANKED
 from analysis.frames.effort import budget, selection_gap
 from analysis.frames.label_errors import doubted_pairs
 from analysis.frames.learning import (
     MEMORIZATION,
+    best_so_far,
     convergence,
     final_curves,
     memorization,
     response_curve,
+    search_curves,
 )
 from analysis.frames.studies import (
     ENOUGH_TRIALS,
@@ -32,9 +35,11 @@ from analysis.report.figures import effort as effort_figures
 from analysis.report.figures import labels as label_figures
 from analysis.report.figures import learning as learning_figures
 from analysis.report.figures import space as space_figures
+from analysis.report.figures import trials as trial_figures
 from analysis.report.figures.accuracy import accuracy_charts
 from analysis.report.style import judged_on, named, noise_names, study_titles
 from analysis.results import Results, ResultsError
+from analysis.schema import PARAM, SEARCH
 
 REPLICATE = "`python -m search replicate DIR` runs the best trials again on fresh seeds."
 EXTEND = "`python -m search extend DIR --trials N` gives every study more."
@@ -113,13 +118,40 @@ def _accuracy(numbers: Numbers) -> list[Chart]:
 
 
 def _response(numbers: Numbers) -> list[Chart]:
-    if "param_lam" not in numbers.results.trials:
-        return []
-    curve = numbers.named(response_curve(numbers.results, "lam"))
-    counts = curve["study"].value_counts()
+    """Over every number that a study searches, lambda first."""
     varied = varied_parameters(numbers.results)
-    alone = all(varied[study] <= {"lam"} for study in counts[counts > 1].index)
-    return learning_figures.response_charts(curve, "lam", alone=alone)
+    names = sorted(set().union(*varied.values()), key=lambda name: (name != "lam", name))
+    charts = []
+    for name in names:
+        if not is_numeric_dtype(numbers.results.trials[f"{PARAM}{name}"]):
+            continue
+        curve = numbers.named(response_curve(numbers.results, name))
+        searched = [study for study, searches in varied.items() if name in searches]
+        curve = curve[curve["study"].isin(searched)]
+        if curve["value"].nunique() < 2 and name != "lam":
+            continue
+        counts = curve["study"].value_counts()
+        alone = all(varied[study] <= {name} for study in counts[counts > 1].index)
+        for chart in learning_figures.response_charts(curve, name, alone=alone):
+            title = chart.title if name == "lam" else f"{chart.title}: {name}"
+            charts.append(replace(chart, title=title))
+    return charts
+
+
+def _curves(numbers: Numbers) -> list[Chart]:
+    return trial_figures.curve_charts(numbers.named(search_curves(numbers.results)))
+
+
+def _progress(numbers: Numbers) -> list[Chart]:
+    return trial_figures.progress_charts(numbers.named(best_so_far(numbers.results)))
+
+
+def _agreement(numbers: Numbers) -> list[Chart]:
+    trials = full_budget(numbers.results.trials)
+    trials = trials[trials["phase"] == SEARCH].astype({"study": "str"})
+    ranks = selection_gap(numbers.results)[["study", "rank_correlation"]].astype({"study": "str"})
+    table = numbers.named(trials.merge(ranks, on="study"))
+    return trial_figures.agreement_charts(table, numbers.judged_on)
 
 
 def _learning(numbers: Numbers) -> list[Chart]:
@@ -177,8 +209,9 @@ PLANS: tuple[_Plan, ...] = (
     ),
     _Plan(
         "response",
-        "Accuracy over lambda",
-        "Search trials over the weight lambda (lam) of the regulariser. Those stopped early are "
+        "Accuracy over hyperparameters",
+        "Search trials over each number that is searched, the weight lambda (lam) of the "
+        "regulariser first. Those stopped early are "
         "absent: they have no accuracy at the full budget. Large marks were chosen on the "
         "{judged_on}; the dotted line is ELR's, as in figure 3 of the paper. All are single "
         "trials on one seed.",
@@ -214,6 +247,22 @@ PLANS: tuple[_Plan, ...] = (
         _doubts,
     ),
     _Plan(
+        "curves",
+        "All trials of a study",
+        "The metric that selects, on the {judged_on}, over the epochs of every search trial. "
+        "Dotted: epochs at which trials were stopped.",
+        "Filled by the first epoch of the search.",
+        _curves,
+    ),
+    _Plan(
+        "progress",
+        "Best so far",
+        "The highest final accuracy on the {judged_on} that a study had found by then, over the "
+        "epochs that its trials had trained, and over the time since the sweep began.",
+        "Filled by the first trial that uses its full budget.",
+        _progress,
+    ),
+    _Plan(
         "survival",
         "Early stopping",
         "Which share of the search trials went on training, epoch by epoch. A step down is a "
@@ -247,6 +296,14 @@ PLANS: tuple[_Plan, ...] = (
         f"{TRIALS_PER_PARAMETER} for each hyperparameter that varies: from fewer it would be "
         f"noise. {EXTEND}",
         _importances,
+    ),
+    _Plan(
+        "agreement",
+        "Hold-out against test",
+        "Search trials with their full budget: what they were judged by, on the {judged_on}, "
+        "against the test set. The closer to a rising line, the better the choice.",
+        "Filled by the first trial that uses its full budget.",
+        _agreement,
     ),
     _Plan(
         "convergence",

@@ -2,7 +2,7 @@
 (() => {
   "use strict";
   const read = () => JSON.parse(document.getElementById("figures").textContent);
-  let { figures, dark: darkColours } = read();
+  let { figures, dark: darkColours, trials } = read();
   const scheme = matchMedia("(prefers-color-scheme: dark)");
   const PRINTED_WIDTH = 330;
   let printing = false;
@@ -62,9 +62,10 @@
 
   // A live page has new figures in the elements of before.
   document.addEventListener("report:updated", () => {
-    ({ figures, dark: darkColours } = read());
+    ({ figures, dark: darkColours, trials } = read());
     watch();
     redraw();
+    arrange();
   });
   scheme.addEventListener("change", redraw);
   function print(now) {
@@ -74,4 +75,92 @@
   }
   addEventListener("beforeprint", () => print(true));
   addEventListener("afterprint", () => print(false));
+
+  // Saving: on white, at the widths of one and of two columns of a paper, in CSS pixels.
+  const COLUMNS = { 1: 336, 2: 696 };
+  const PNG_SCALE = 4;
+  const slug = (text) => text.toLowerCase().replace(/[^a-z0-9]+/g, "-").replace(/^-|-$/g, "");
+  async function save({ chart, title, format, columns }) {
+    const { data, layout } = structuredClone(figures[chart]);
+    const paper = {
+      paper_bgcolor: "#ffffff", plot_bgcolor: "#ffffff", font: { family: "Arial, sans-serif", size: 11, color: "#1b1f24" },
+      margin: { ...layout.margin, t: 36 }, showlegend: layout.showlegend ?? true,
+    };
+    const size = { width: COLUMNS[columns], height: document.getElementById(chart).clientHeight + 24 };
+    const image = await Plotly.toImage({ data, layout: { ...layout, ...paper, ...size } }, { format, ...size, scale: format === "png" ? PNG_SCALE : 1 });
+    const link = document.createElement("a");
+    link.href = image;
+    link.download = `${slug(document.title)}-${slug(title)}-${columns}col.${format}`;
+    link.click();
+  }
+
+  // The table of all trials. Elements are looked up when needed: a live page puts new ones there.
+  const element = (id) => document.getElementById(id);
+  const wanted = { words: [], column: null, down: true };
+  const number = (text) => (text.trim() === "" || Number.isNaN(+text) ? null : +text);
+  function order(one, two) {
+    const [a, b] = [number(one), number(two)];
+    if (a !== null && b !== null) return a - b;
+    if (a === null && b === null) return one.localeCompare(two, undefined, { numeric: true });
+    return a === null ? -1 : 1;
+  }
+  function arrange() {
+    const table = element("trial-table");
+    if (!table) return;
+    const rows = [...table.tBodies[0].rows];
+    const { words, column, down } = wanted;
+    if (column !== null) {
+      [...table.tHead.rows[0].cells].forEach((head) => head.removeAttribute("aria-sort"));
+      table.tHead.rows[0].cells[column].setAttribute("aria-sort", down ? "descending" : "ascending");
+      const text = (row) => row.cells[column].textContent;
+      rows.sort((a, b) => (down ? order(text(b), text(a)) : order(text(a), text(b))));
+      table.tBodies[0].append(...rows);
+    }
+    for (const row of rows) {
+      const text = [...row.cells].map((cell) => cell.textContent).join(" ").toLowerCase();
+      row.hidden = !words.every((word) => text.includes(word));
+    }
+    element("trial-count").textContent = `${rows.filter((row) => !row.hidden).length} trials`;
+  }
+  document.addEventListener("input", ({ target }) => {
+    if (target.id !== "trial-filter") return;
+    wanted.words = target.value.toLowerCase().split(/\s+/).filter(Boolean);
+    arrange();
+  });
+  document.addEventListener("click", ({ target }) => {
+    const saved = target.closest(".save button");
+    if (saved) save(saved.dataset);
+    const head = target.closest("#trial-table thead th");
+    if (head) {
+      wanted.down = wanted.column !== head.cellIndex || !wanted.down;
+      wanted.column = head.cellIndex;
+      arrange();
+    }
+    const row = target.closest("#trial-table tbody tr");
+    if (row) open(+row.dataset.trial);
+    if (target.closest("#trial-detail .copy")) {
+      getSelection().selectAllChildren(element("trial-detail").querySelector("pre"));
+      document.execCommand("copy");
+    }
+  });
+  function open(number) {
+    const { title, end, toml, curves } = trials[number];
+    const detail = element("trial-detail");
+    const curve = detail.querySelector(".curve");
+    detail.hidden = false;
+    detail.querySelector("h3").textContent = title;
+    detail.querySelector(".says").textContent = end;
+    detail.querySelector("pre").textContent = toml;
+    detail.querySelector("details").hidden = !toml;
+    const { epoch = [], ...lines } = curves;
+    const dashes = ["solid", "dash"];
+    const data = Object.entries(lines).map(([name, y], i) => ({
+      x: epoch, y, name, mode: epoch.length > 1 ? "lines" : "markers", line: { dash: dashes[i], color: token(i ? "--ink" : "--accent") }, marker: { color: token(i ? "--ink" : "--accent") },
+    }));
+    curve.setAttribute("aria-label", `Accuracy of ${title} over its epochs.`);
+    const layout = { height: 280, margin: { l: 48, r: 16, t: 8, b: 44 }, template: template(), xaxis: { title: { text: "Epoch" }, fixedrange: true }, yaxis: { title: { text: "Accuracy (%)" }, fixedrange: true }, legend: { orientation: "h", y: 1.12 } };
+    Plotly.react(curve, data, layout, { displayModeBar: false, responsive: true });
+    detail.focus({ preventScroll: true });
+    detail.scrollIntoView({ block: "nearest" });
+  }
 })();
