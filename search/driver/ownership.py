@@ -53,7 +53,8 @@ class Ownership:
     ) -> None:
         self._folder = folder
         self._note = note
-        self._beat, self._lapse = beat, lapse
+        self._beat, self._lapse = beat, lapse  # seconds
+        # What stands in the folder; ``beat`` counts, so that every sign differs from the last.
         self._sign: dict[str, Any] = {
             "id": uuid4().hex,
             "host": socket.gethostname(),
@@ -61,11 +62,11 @@ class Ownership:
             "since": datetime.now(UTC).isoformat(timespec="seconds"),
             "beat": 0,
         }
-        self._before: Any = None
-        self._lost = ""
-        self._shown = 0.0
-        self._settled = 0.0
-        self._showing = threading.Lock()
+        self._before: Any = None  # the id of the dead owner whose sign was there
+        self._lost = ""  # who has the folder now, once it is another's
+        self._shown = 0.0  # when the last sign was begun, by _now()
+        self._settled = 0.0  # until when nothing is written, as a late sign may be undone
+        self._showing = threading.Lock()  # held while a sign is given: two threads give them
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._live, name="ownership", daemon=True)
 

@@ -21,9 +21,9 @@ class Signals:
     """
 
     def __init__(self) -> None:
-        self._came = False
-        self._held = False
-        self._before: dict[int, Any] = {}
+        self._came = False  # whether a signal was heard
+        self._held = False  # whether signals are only noted
+        self._before: dict[int, Any] = {}  # the handlers that were there, by signal
 
     def __enter__(self) -> "Signals":
         self._before = {number: signal.getsignal(number) for number in ENDING}

@@ -30,11 +30,12 @@ class Pool:
     """
 
     def __init__(self, space: Space, curves: Sequence[Curve]) -> None:
-        self._domains = space.varies
+        self._domains = space.varies  # what the coordinates are of, in their order
         self._space = space
         self.curves = tuple(curves)
         self.left = list(curves)
         self.size = len(curves)
+        # The coordinates of what is left, a row each.
         self._places = np.array([self._place(curve.config.parameters) for curve in curves])
         self.taken: list[Curve] = []
 

@@ -65,8 +65,8 @@ class OptunaHistory:
         """``seed`` is the study's own, ``trials`` its budget."""
         self._search = search
         self._space = space
-        self._seed = seed
-        self._budget = trials
+        self._seed = seed  # that of each suggestion is derived from it
+        self._budget = trials  # of the study
         self._storage = optuna.storages.InMemoryStorage()
         self.study = optuna.create_study(storage=self._storage, direction="maximize")
         self._asked: optuna.Trial | None = None  # suggested, but not entered yet

@@ -45,15 +45,15 @@ class Study:
 
     def __post_init__(self) -> None:
         self.name = self.cell.study
-        self.turns = 0
-        self._waiting: deque[Trial] = deque()
-        self._running: set[str] = set()
-        self._ended = 0
+        self.turns = 0  # trials dealt that were new or promoted: the fewest are next
+        self._interrupted: deque[Trial] = deque()  # dealt before any new one
+        self._running: set[str] = set()  # ids of the trials that have a slot
+        self._ended = 0  # trials with a final status
         self._unconfirmed: deque[tuple[str, int]] | None = None
-        self._closed: set[Phase] = set()
+        self._closed: set[Phase] = set()  # phases that deal no new trial any more
         self._halted: dict[Phase, str] = {}
         self._seed = derive_seed(self.seed, f"study/{self.name}")
-        self._points = self._fixed_points()
+        self._points = self._fixed_points()  # dealt before the sampler is asked
         self.planned = self.cell.planned(self.search.sampler, self.budget.trials)
         self.rule: Rule = build_rule(
             self.search.early_stopping,
@@ -80,12 +80,12 @@ class Study:
     @property
     def interrupted(self) -> Sequence[Trial]:
         """Trials that go before any new one, the first first."""
-        return self._waiting
+        return self._interrupted
 
     @property
     def has_work(self) -> bool:
         """Whether :meth:`deal` would give a trial now."""
-        return bool(self._waiting or self._has_new or self._promotable() or self._to_confirm())
+        return bool(self._interrupted or self._has_new or self._promotable() or self._to_confirm())
 
     @property
     def finished(self) -> bool:
@@ -114,8 +114,8 @@ class Study:
 
     def deal(self) -> Trial | None:
         """The next trial to run, if any: interrupted, then promoted, new, and confirming ones."""
-        if self._waiting:
-            trial = self._waiting.popleft()
+        if self._interrupted:
+            trial = self._interrupted.popleft()
         elif promoted := self._promotable():
             trial = self._promote(promoted)
         elif self._has_new:
@@ -137,11 +137,11 @@ class Study:
         """
         there = self.trials.get(replicate_id(trial_id, seed))
         if there is None:
-            self._waiting.append(self._replicate(trial_id, seed))
+            self._interrupted.append(self._replicate(trial_id, seed))
         elif there.status == "failed":
             there.status, there.end_reason = "running", ""
             self._ended -= 1
-            self._waiting.append(there)
+            self._interrupted.append(there)
 
     def close(self, phase: Phase, reason: str, *, stop: bool = False) -> None:
         """Start no more trials of a phase: its budget is used up.
@@ -152,8 +152,8 @@ class Study:
         self._closed.add(phase)
         if stop and phase not in self._halted:
             self._halted[phase] = reason
-            for trial in [t for t in self._waiting if t.phase == phase]:
-                self._waiting.remove(trial)
+            for trial in [t for t in self._interrupted if t.phase == phase]:
+                self._interrupted.remove(trial)
                 self._apply(trial, Outcome("stopped", reason))
 
     def settle(self) -> None:
@@ -194,7 +194,7 @@ class Study:
         self._running.discard(trial_id)
         trial.failures += 1
         if trial.failures <= self.max_failures:
-            self._waiting.append(trial)
+            self._interrupted.append(trial)
         else:
             self._apply(trial, Outcome("failed", error))
 
@@ -233,7 +233,7 @@ class Study:
                 outcome = GOES_ON
             self._apply(trial, outcome)
             if outcome.status == "running":
-                self._waiting.append(trial)
+                self._interrupted.append(trial)
         self.turns += len(self.trials)
 
     # -- inside ---------------------------------------------------------------------------------
@@ -321,7 +321,7 @@ class Study:
 
     @property
     def _idle(self) -> bool:
-        return not (self._running or self._waiting or self._has_new)
+        return not (self._running or self._interrupted or self._has_new)
 
     def _promotable(self) -> str | None:
         """A paused trial that has earned to go on.
