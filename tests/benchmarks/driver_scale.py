@@ -17,7 +17,7 @@ import torch
 from side_by_side import machine, print_table
 from sweeps import own_ray, run_sweep
 
-from search.driver import runner, tuner
+from search.driver import run, tuner
 from search.studies.sweep import Sweep
 from spaces.load import parse_sweep
 from trainable.config import TrialConfig
@@ -111,7 +111,7 @@ def watch(sampler: str, trials: int) -> list[Sample]:
 
     with (
         own_ray(num_cpus=SLOTS) as folder,
-        mock.patch.object(runner, "build_tuner", build),
+        mock.patch.object(run, "build_tuner", build),
         mock.patch.object(tuner, "TrialTrainable", InstantTrainable),
     ):
         run_sweep(spec, folder)
