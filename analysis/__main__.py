@@ -39,6 +39,8 @@ class BestFormat(StrEnum):
     """How ``best`` prints."""
 
     TEXT = "text"
+    MARKDOWN = "markdown"
+    LATEX = "latex"
     CSV = "csv"
     TOML = "toml"
 
@@ -90,6 +92,10 @@ def best(
     results = load_results(directory, studies=[study] if study else None, columns=[])
     if format_ is BestFormat.TOML:
         typer.echo(best_sweep(results, study, confirmed=confirmed), nl=False)
+    elif format_ in (BestFormat.MARKDOWN, BestFormat.LATEX):
+        from analysis.printed.winners import format_winners
+
+        typer.echo(format_winners(results, format_, confirmed=confirmed, top=top), nl=False)
     elif format_ is BestFormat.CSV:
         table = best_table(results, confirmed=confirmed, top=top)
         spreadsheet(table).to_csv(sys.stdout, index=False)

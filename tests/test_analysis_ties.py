@@ -10,6 +10,7 @@ from analysis.frames.overview import overview
 from analysis.frames.ties import loss_ties, overtaken, tied_settings, trial_ties
 from analysis.printed.tables import format_table
 from analysis.printed.text import print_best
+from analysis.printed.winners import format_winners
 from analysis.results import load_results
 from tests.recorded import epoch_row, trial_row, write_results
 
@@ -95,3 +96,21 @@ def test_refined_elr_is_compared_with_elr_whoever_wins(tmp_path):
     best = overview(read(tmp_path, rows)).iloc[0]
     assert best["loss"] == "ce"
     assert best["refined_difference"] == pytest.approx(0.1)
+
+
+def test_winners_as_markdown_and_latex(tmp_path):
+    results = read(tmp_path, [row("elr", val_accuracy=0.5, param_lam=3.0)])
+    line = "| symmetric-0.4-elr | 0 | 50.00 | 60.00 | - | lam = 3 |"
+    assert line in format_winners(results, "markdown").splitlines()
+    latex = format_winners(results, "latex")
+    assert "symmetric-0.4-elr & 0 & 50.00 & 60.00 & - & lam = 3 \\\\" in latex
+    assert "\\label{tab:best-test}" in latex
+    assert "LEAK" not in latex
+
+
+def test_winners_selected_on_test_carry_the_mark(tmp_path):
+    rows = [row("elr", selected_by="test_accuracy")]
+    spec = 'name = "test"\n[search]\nallow_test_selection = true\n'
+    results = load_results(write_results(tmp_path, rows, spec=spec))
+    assert "LEAK" in format_winners(results, "markdown")
+    assert "LEAK" in format_winners(results, "latex")

@@ -221,26 +221,27 @@ def _latex(grid: Grid) -> str:
         "\\begin{table}",
         "\\centering",
         "\\small",
-        f"\\caption{{{_escaped(grid.title)}.}}",
+        f"\\caption{{{escaped(grid.title)}.}}",
         f"\\label{{tab:{slug}}}",
         "\\begin{adjustbox}{max width=\\linewidth}",
         f"\\begin{{tabular}}{{l{'r' * len(grid.header)}}}",
         "\\toprule",
-        _latex_row(["Method", *map(_escaped, grid.header)]),
+        latex_row(["Method", *map(escaped, grid.header)]),
     ]
     for name, block in grid.blocks:
         lines += ["\\midrule", f"\\multicolumn{{{columns}}}{{l}}{{\\emph{{{name}}}}} \\\\"]
         for method, cells in block:
-            texts = [(_escaped(cell.text), cell.bold) for cell in cells]
+            texts = [(escaped(cell.text), cell.bold) for cell in cells]
             bold = [f"\\textbf{{{text}}}" if bold else text for text, bold in texts]
-            lines.append(_latex_row([_escaped(method), *bold]))
+            lines.append(latex_row([escaped(method), *bold]))
     lines += ["\\bottomrule", "\\end{tabular}", "\\end{adjustbox}", "", "\\medskip"]
     notes = " ".join(note if note.endswith(".") else f"{note}." for note in grid.notes)
-    lines += [f"\\footnotesize {_escaped(notes)}", "\\end{table}", ""]
+    lines += [f"\\footnotesize {escaped(notes)}", "\\end{table}", ""]
     return "\n".join(lines)
 
 
-def _latex_row(cells: list[str]) -> str:
+def latex_row(cells: Iterable[str]) -> str:
+    """One line of a tabular."""
     return " & ".join(cells) + " \\\\"
 
 
@@ -257,7 +258,8 @@ _LATEX: dict[str, str | int | None] = {
 }
 
 
-def _escaped(text: str) -> str:
+def escaped(text: str) -> str:
+    """Text as LaTeX prints it."""
     text = re.sub(r"(?<!\w)-(?=\d)", "−", text)
     return text.translate(str.maketrans(_LATEX))
 

@@ -1,0 +1,64 @@
+"""The best configurations as a table for a document."""
+
+from analysis.best import parameters, records, selected_on_test
+from analysis.frames.evidence import holdout, test_labels
+from analysis.printed.tables import escaped, latex_row
+from analysis.printed.text import LEAK, best_table, mean_std, short, varied_parameters
+from analysis.results import Results
+from analysis.wording import percent
+
+HEADER = ("Study", "Trial", "Val (%)", "Test (%)", "Test again (%)", "Parameters")
+
+
+def format_winners(results: Results, how: str, *, confirmed: bool = False, top: int = 1) -> str:
+    """What ``best`` prints, as ``markdown`` or ``latex``; studies without a winner are left out.
+
+    LaTeX needs the package booktabs.
+    """
+    rows = _rows(results, confirmed, top)
+    leak = f"{LEAK}. " if selected_on_test(results) else ""
+    note = f"{leak}Val: {holdout(results)}; test: {test_labels(results)}."
+    if how == "markdown":
+        lines: list[tuple[str, ...]] = [HEADER, ("---", *["---:"] * 4, "---"), *rows]
+        return "".join(f"| {' | '.join(line)} |\n" for line in lines) + f"\n{note}\n"
+    name = str(results.spec.get("name", "sweep"))
+    return "\n".join(
+        [
+            "% needs \\usepackage{booktabs}",
+            "\\begin{table}",
+            "\\centering",
+            "\\small",
+            f"\\caption{{Best configuration of each study of {escaped(name)}.}}",
+            f"\\label{{tab:best-{name}}}",
+            "\\begin{tabular}{lrrrrp{0.4\\linewidth}}",
+            "\\toprule",
+            latex_row(map(escaped, HEADER)),
+            "\\midrule",
+            *(latex_row(map(escaped, row)) for row in rows),
+            "\\bottomrule",
+            "\\end{tabular}",
+            "",
+            "\\medskip",
+            f"\\footnotesize {escaped(note)}",
+            "\\end{table}",
+            "",
+        ]
+    )
+
+
+def _rows(results: Results, confirmed: bool, top: int) -> list[tuple[str, ...]]:
+    varied = varied_parameters(results)
+    best = best_table(results, confirmed=confirmed, top=top).dropna(subset="trial_id")
+    rows: list[tuple[str, ...]] = []
+    for row in records(best):
+        again = mean_std(
+            row["replicated_test"],
+            row["replicated_test_std"],
+            row["replicates"],
+            row["replicates_diverged"],
+        )
+        own = {k: v for k, v in parameters(row).items() if k in varied[row["study"]]}
+        said = ", ".join(f"{name} = {short(value)}" for name, value in own.items())
+        accuracies = percent(row["val_accuracy"]), percent(row["test_accuracy"])
+        rows.append((row["study"], f"{row['number']:.0f}", *accuracies, again, said))
+    return rows
