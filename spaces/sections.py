@@ -81,9 +81,9 @@ class ConfirmSpec(Section):
 class SearchSpec(Section):
     """``[search]``: how points are suggested, how trials are stopped, what is maximised."""
 
-    sampler: Annotated[str, known("sampler", SAMPLERS)] = "tpe"
+    sampler: Annotated[str, known("sampler", SAMPLERS)] = "multitask"
     sampler_options: dict[str, Any] = {}
-    early_stopping: Annotated[str, known("early_stopping rule", EARLY_STOPPING)] = "asha"
+    early_stopping: Annotated[str, known("early_stopping rule", EARLY_STOPPING)] = "asha_ties"
     metric: str = "val_accuracy"
     allow_test_selection: bool = False
 

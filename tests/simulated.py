@@ -23,6 +23,9 @@ rates = [0.4]
 trials = 9
 max_epochs = 12
 grace_epochs = 2
+[search]
+sampler = "tpe"
+early_stopping = "asha"
 """
 
 

@@ -41,6 +41,8 @@ trials = 4
 max_epochs = 4
 grace_epochs = 1
 reduction_factor = 2
+[search]
+early_stopping = "asha"
 [space]
 lr_schedule = "cosine"
 batch_size = 32

@@ -122,7 +122,7 @@ def test_dump_sweep_is_undone_by_parse_sweep(text):
 def test_dump_sweep_writes_defaults_out():
     text = dump_sweep(parse_sweep('name = "x"\n[[noise]]\nkind = "none"'))
     assert "reduction_factor = 3" in text
-    assert 'early_stopping = "asha"' in text
+    assert 'early_stopping = "asha_ties"' in text
 
 
 # -- what --set takes ----------------------------------------------------------------------------

@@ -19,7 +19,7 @@ def test_sweep_needs_only_a_name_and_one_noise():
     assert spec.network is None
     assert spec.data == (DataConfig("digits"),)
     assert (spec.budget.trials, spec.budget.reduction_factor) == (64, 3)
-    assert (spec.search.sampler, spec.search.early_stopping) == ("tpe", "asha")
+    assert (spec.search.sampler, spec.search.early_stopping) == ("multitask", "asha_ties")
     assert spec.search.metric == "val_accuracy"
     assert spec.preset == "default"
     assert spec.resources.max_failures == 3
@@ -168,7 +168,10 @@ def test_selecting_on_the_test_set_must_be_asked_for():
         (["search.sampler=tpee"], "search.sampler: unknown sampler 'tpee': did you mean 'tpe'?"),
         (["search.early_stopping=ashaa"], "unknown early_stopping rule 'ashaa': did you mean"),
         (["search.metric=val_acuracy"], "unknown metric 'val_acuracy': did you mean"),
-        (["search.sampler_options={n=1}"], "unknown parameter of sampler tpe 'n': valid: n_start"),
+        (
+            ["search.sampler_options={n=1}"],
+            "unknown parameter of sampler multitask 'n': valid: optimism, explore",
+        ),
         (["training.precision=half"], "training.precision: unknown precision 'half': valid: auto"),
         (
             ["resources.gpus_per_trial=2"],
