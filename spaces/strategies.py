@@ -147,7 +147,7 @@ EARLY_STOPPING: dict[str, EarlyStopping] = {
         build="search.studies.stopping:Asha",
     ),
     "asha_ties": EarlyStopping(
-        "as asha, but a trial within two standard errors of the hold-out of the cutoff goes on",
+        "as asha, but a trial within four standard errors of the hold-out of the cutoff goes on",
         "Li et al. 2020, arXiv 1810.05934; the standard error of a difference of accuracies",
         build="search.studies.stopping:AshaTies",
     ),

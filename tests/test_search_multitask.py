@@ -142,9 +142,9 @@ def reported(rule: AshaTies, *finals: float) -> list[str]:
     return [rule.report(str(i), 1, value, {1: 0}).action for i, value in enumerate(finals)]
 
 
-def test_ties_go_on_within_two_standard_errors_of_the_hold_out():
-    # sqrt(2 * 0.25 / 200) = 0.05: a trial a tenth below the cutoff is not worse for certain.
-    around = (0.5, 0.5, 0.5, 0.41, 0.39)
+def test_ties_go_on_within_four_standard_errors_of_the_hold_out():
+    # sqrt(2 * 0.25 / 200) = 0.05: a trial a fifth below the cutoff is not worse for certain.
+    around = (0.5, 0.5, 0.5, 0.31, 0.29)
     assert reported(AshaTies(held_out=200), *around) == ["continue"] * 4 + ["stop"]
     assert reported(AshaTies(held_out=20_000), *around) == ["continue"] * 3 + ["stop"] * 2
 

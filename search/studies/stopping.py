@@ -121,12 +121,12 @@ class AshaTies(Asha):
 
     Accuracies p and q on n examples differ by chance with a standard error of at most
     sqrt((p (1 - p) + q (1 - q)) / n); that of two trials on the same examples is smaller, by how
-    much is not known. A trial within two of these below ASHA's cutoff goes on. Values are means of
-    up to three epochs, so that a lucky one moves no cutoff.
+    much is not known. A trial within four of these below ASHA's cutoff goes on. Values are means
+    of up to three epochs, so that a lucky one moves no cutoff.
     """
 
-    errors: float = 2.0
-    """Standard errors within which two trials count as equal."""
+    errors: float = 4.0
+    """Standard errors below the cutoff that count as a tie."""
     latest: dict[str, list[float]] = field(default_factory=dict)
     """By trial, the values of the epochs up to its last."""
 
