@@ -15,6 +15,7 @@ import pyarrow.parquet as pq
 from analysis.store import ResultsWriter
 from spaces.load import parse_sweep
 from spaces.sweep import Cell, SweepSpec
+from trainable.catalog import DATASETS
 from trainable.config import TrialConfig
 from trainable.folder.storage import Folder
 from trainable.metrics import EpochMetrics
@@ -260,11 +261,12 @@ def _write_targets(folder: Folder, trial: RecordedTrial, rng: np.random.Generato
     """300 examples, of which 100 are wrong; the targets find 80 of those and doubt 10 others."""
     if trial.config.loss == "ce":
         return
-    true = rng.integers(0, 10, 300)
-    given = np.where(np.arange(300) < 100, (true + 1) % 10, true)
+    classes = DATASETS[trial.config.data.name].num_classes
+    true = rng.integers(0, classes, 300)
+    given = np.where(np.arange(300) < 100, (true + 1) % classes, true)
     proposed = true.copy()
     proposed[80:100] = given[80:100]
-    proposed[100:110] = (true[100:110] + 2) % 10
+    proposed[100:110] = (true[100:110] + 2) % classes
     table = pa.table(
         {
             "index": np.arange(300) * 3,

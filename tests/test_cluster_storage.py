@@ -14,7 +14,7 @@ from pyarrow import fs
 from analysis.best import best_configs
 from analysis.results import load_results
 from clusters import free_port, until
-from search.cluster import resources
+from search.cluster import join
 from search.driver import runner
 from search.driver.signals import Interrupted
 from test_search_faults import after_result
@@ -148,7 +148,7 @@ def test_storage_that_cannot_be_written_is_refused_before_anything_starts(
     def connect():
         raise AssertionError("Ray was started")
 
-    monkeypatch.setattr(resources, "connect", connect)
+    monkeypatch.setattr(join, "connect", connect)
     with pytest.raises(StorageError, match=message) as caught:
         runner.start(one_slot(), store.uri(**location), console)
     assert len(str(caught.value).splitlines()) == 1

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from analysis.results import ResultsError, load_results
+from analysis.store import ResultsWriter
 from faulty_driver import MOMENTS
 from search.driver import runner, tuner
 from search.driver.signals import Interrupted
@@ -141,6 +142,7 @@ def test_trial_that_always_breaks_has_failed_and_the_others_have_not(tmp_path, c
     runner.Folder.open(tmp_path / "small").write("sweep.toml", dump_sweep(spec).encode())
     (tmp_path / "small" / "checkpoints").mkdir()
     (tmp_path / "small" / "checkpoints" / "symmetric-0.4-ce-0000").write_text("in the way")
+    ResultsWriter(Folder.open(tmp_path / "small")).write_trials([])
     done = runner.start(spec, tmp_path, console)
     assert [trial.trial_id for trial in done.failed] == ["symmetric-0.4-ce-0000"]
     trials = load_results(done.folder).trials.set_index("trial_id")
@@ -218,8 +220,9 @@ def test_disk_too_small_for_checkpoints_stops_the_sweep_and_fails_no_trial(
     spec = one_slot()
     folder = Folder.open(tmp_path / "small")
     folder.write("sweep.toml", dump_sweep(spec).encode())
+    ResultsWriter(folder).write_trials([])
     small_disk(tmp_path / "small" / "checkpoints", 20)
-    with pytest.raises(runner.Interrupted, match="No space left on device"):
+    with pytest.raises(Interrupted, match="No space left on device"):
         runner.start(spec, tmp_path, console)
     assert set(load_results(folder).trials["status"]) == {"running"}
     small_disk(tmp_path / "small" / "checkpoints", 10_000)

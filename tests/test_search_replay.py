@@ -80,7 +80,8 @@ def test_pool_take_counts_another_option_as_far_as_the_whole_range():
 def test_study_tells_optuna_the_configuration_it_got():
     pool = Pool(CELL.space, pool_of([0.5] * 6))
     cell = PoolCell(**vars(CELL), pool=pool)
-    study = Study(cell=cell, search=SPEC.search, budget=SPEC.budget, seed=0)
+    search = SPEC.search.model_copy(update={"sampler": "tpe"})
+    study = Study(cell=cell, search=search, budget=SPEC.budget, seed=0)
     trials = [study.deal() for _ in range(6)]
     told = [t.params["lam"] for t in study._history.study.trials]
     assert told == [trial.config.parameters["lam"] for trial in trials]
@@ -165,7 +166,8 @@ def test_replay_interleaves_the_studies():
 
 @pytest.mark.parametrize("rule", [rule for rule in EARLY_STOPPING if rule != "none"])
 def test_replay_of_early_stopping_spends_fewer_epochs(rule):
-    pool = pool_of(list(np.linspace(0.9, 0.3, 12)))
+    """Also the rule that sees no difference within the error of a hold-out of 144 images."""
+    pool = pool_of(list(np.linspace(1.0, 0.0, 12)))
     runs = runs_of(pool, f"random+{rule}", seeds=10)
     assert np.mean([run.epochs for run in runs]) < 12 * 9
 
