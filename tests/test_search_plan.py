@@ -6,7 +6,7 @@ from rich.console import Console
 from typer.testing import CliRunner
 
 from search.__main__ import app
-from search.cluster import resources
+from search.cluster import join, resources
 from search.cluster.resources import TrialResources
 from search.planning.measure import Cost, measure
 from search.planning.network import with_network
@@ -81,7 +81,7 @@ def test_more_than_a_day_on_a_cpu_is_said(trial, seconds, days, console: Console
     ],
 )
 def test_network_follows_the_data_set_and_the_device(monkeypatch, dataset, gpus, network, reason):
-    monkeypatch.setattr(resources, "joined", nullcontext)
+    monkeypatch.setattr(join, "joined", nullcontext)
     monkeypatch.setattr(resources, "trial_resources", lambda spec: TrialResources(1.0, gpus))
     named, why = with_network(unnamed(dataset))
     assert (named.network, why) == ([network], f"network {network}: {reason}")

@@ -98,22 +98,23 @@ def _cost(trainer: Trainer, metrics: EpochMetrics, data: TrialData) -> Cost:
     evaluation_seconds = metrics.epoch_seconds - trained / metrics.images_per_second
     whole = len(data.val_index) + len(data.test_labels) / affordable_interval(data)
     state = trainer.state_dict()
-    # The loss may keep a state for every training example.
+    # Beliefs, and the loss perhaps, keep a row for every training example.
     missing = len(data.train_index) / trained - 1
-    loss_bytes = sum(
-        t.nbytes for t in state["loss"].values() if len(t.shape) and len(t) == trained
+    kept = [t for part in ("loss", "beliefs") for t in state[part].values()]
+    row_bytes = sum(
+        t.nbytes for t in kept if isinstance(t, torch.Tensor) and trained in t.shape[:1]
     )
     on_gpu = device.type == "cuda"
     return Cost(
         device=torch.cuda.get_device_name(device) if on_gpu else "CPU",
         epoch_seconds=len(data.train_index) / metrics.images_per_second
         + evaluation_seconds * whole / evaluated,
-        memory_mb=HEADROOM * (metrics.peak_memory_mb + missing * loss_bytes / 2**20)
+        memory_mb=HEADROOM * (metrics.peak_memory_mb + missing * row_bytes / 2**20)
         + (CONTEXT_MB if on_gpu else 0.0),
         gpu_memory_mb=torch.cuda.get_device_properties(device).total_memory / 2**20
         if on_gpu
         else None,
-        checkpoint_bytes=_saved_bytes(state) + int(missing * loss_bytes),
+        checkpoint_bytes=_saved_bytes(state) + int(missing * row_bytes),
     )
 
 
