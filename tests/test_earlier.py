@@ -10,6 +10,7 @@ import shutil
 from datetime import UTC, datetime
 from pathlib import Path
 
+import pandas as pd
 import pytest
 from rich.console import Console
 
@@ -20,6 +21,8 @@ from analysis.printed.tables import format_table
 from analysis.printed.text import print_best
 from analysis.report.build import build_report
 from analysis.results import load_results
+from search.driver import runner
+from trainable.folder.storage import Folder
 
 FOLDER = Path(__file__).with_name("earlier")
 BEST = """
@@ -74,3 +77,24 @@ def test_earlier_folder_has_labels_and_targets(results):
     assert matrix.shape == (10, 10)
     assert matrix.sum(axis="columns").to_numpy() == pytest.approx(1)
     assert label_errors(results, "symmetric-0.2-elr").examples > 300
+
+
+@pytest.mark.ray
+@pytest.mark.usefixtures("ray_session")
+def test_earlier_folder_resumes(results, tmp_path, console):
+    """Its interrupted replicates end; what had ended stays as it was, row by row."""
+    folder = shutil.copytree(FOLDER, tmp_path / "earlier")
+    done = runner.resume(Folder.open(folder), console)
+    assert not done.failed
+    before, after = results, load_results(folder)
+    assert set(after.trials["status"]) == {"completed", "stopped"}
+    assert list(after.trials["trial_id"]) == list(before.trials["trial_id"])
+    ended = before.trials[before.trials["status"] != "running"]
+    columns = ["trial_id", "end_reason", "epochs", "val_accuracy", "test_accuracy", "config"]
+    same = after.trials[after.trials["trial_id"].isin(ended["trial_id"])]
+    pd.testing.assert_frame_equal(
+        same[columns].reset_index(drop=True),
+        ended[columns].reset_index(drop=True),
+        check_categorical=False,
+    )
+    assert (after.trials.loc[after.trials["phase"] == "replicate", "epochs"] == 6).all()

@@ -3,6 +3,7 @@
 import pandas as pd
 
 from analysis.results import Results, ResultsError, recorded_config
+from analysis.schema import SEARCH
 from analysis.store import read_beside
 from trainable.catalog import unknown
 from trainable.config import labels_name
@@ -29,7 +30,7 @@ def transition_matrix(results: Results, study: str, seed: int | None = None) -> 
     names = [str(name) for name in trials["study"].cat.categories]
     if study not in names:
         raise ResultsError(unknown("study", study, names))
-    wanted = trials["phase"] == "search" if seed is None else trials["seed"] == seed
+    wanted = trials["phase"] == SEARCH if seed is None else trials["seed"] == seed
     rows = trials[(trials["study"] == study) & wanted].to_dict("records")
     if not rows:
         lacking = "of the search" if seed is None else f"with seed {seed}"

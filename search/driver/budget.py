@@ -6,6 +6,7 @@ from bisect import bisect_left
 from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 
+from analysis.schema import REPLICATE, RUNNING, SEARCH
 from search.driver.forecast import epoch_seconds
 from search.studies.study import Study
 from search.studies.sweep import Sweep
@@ -60,9 +61,9 @@ class Hours:
         self._checked = now
         for name, limit, used, kept in self._limits(now):
             if used + kept >= limit:
-                self._close("search", name, limit)
+                self._close(SEARCH, name, limit)
             if used >= limit:
-                self._close("replicate", name, limit)
+                self._close(REPLICATE, name, limit)
 
     def left(self) -> float:
         """Seconds until no new trial starts, as far as the clock says; inf without ``hours``."""
@@ -76,7 +77,7 @@ class Hours:
         if not self._closed:
             return ""
         there = sum(len(study.searched) for study in self._sweep.studies.values())
-        if there == self._sweep.planned and self._closed == {"search"}:
+        if there == self._sweep.planned and self._closed == {SEARCH}:
             return ""
         return (
             f"the hours of [budget] are used up after {there:,} of {self._sweep.planned:,} "
@@ -98,8 +99,8 @@ class Hours:
         """Seconds of one slot that a study takes if it searches no more."""
         epochs = study.confirming_to_come * study.cell.max_epochs
         for trial in study.trials.values():
-            finishes = trial.phase == "replicate" or self._finish
-            if trial.status == "running" and finishes:
+            finishes = trial.phase == REPLICATE or self._finish
+            if trial.status == RUNNING and finishes:
                 epochs += trial.config.max_epochs - trial.epochs
         return epochs * (epoch_seconds(study.trials.values()) or self._any_epoch())
 

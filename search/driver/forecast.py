@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from analysis.schema import PAUSED
+from analysis.schema import PAUSED, REPLICATE
 from search.studies.study import Study
 from search.studies.sweep import Sweep
 from search.studies.trial import Trial
@@ -68,7 +68,7 @@ class Forecast:
 def _rest(trial: Trial, ended: Iterable[int], expected: float) -> float:
     """Epochs that a running trial still takes: what those took that got as far."""
     full = trial.config.max_epochs
-    if trial.phase == "replicate":
+    if trial.phase == REPLICATE:
         return full - trial.epochs
     further = [epochs - trial.epochs for epochs in ended if epochs > trial.epochs]
     return sum(further) / len(further) if further else max(expected, full) - trial.epochs

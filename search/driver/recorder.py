@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 
+from analysis.schema import RUNNING
 from analysis.store import ResultsWriter
 from search.studies.sweep import Sweep
 from search.studies.trial import Trial
@@ -175,7 +176,7 @@ class Recorder:
             self._cut = None
         started = [row for trial_id, row in rows.items() if trial_id not in durable]
         if started and epochs:
-            running = {"status": "running", "end_reason": "", "ended_at": None, "epochs": 0}
+            running = {"status": RUNNING, "end_reason": "", "ended_at": None, "epochs": 0}
             first = [*durable.values(), *(row | running for row in started)]
             self._patiently(lambda: self._writer.write_trials(first))
         for study, study_rows in epochs.items():

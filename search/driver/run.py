@@ -16,6 +16,7 @@ from rich.console import Console
 from rich.text import Text
 
 from analysis.results import load_results
+from analysis.schema import FAILED
 from search.cluster import join, resources
 from search.driver import provenance
 from search.driver.budget import Hours, wall_clock
@@ -104,7 +105,7 @@ def run(folder: Folder, console: Console, look: Callable[[], Wanted]) -> Finishe
             _go(one)
         except OwnershipLost as lost:
             raise Interrupted(f"stopped: {lost}") from lost
-    failed = tuple(trial for trial in one.sweep.trials if trial.status == "failed")
+    failed = tuple(trial for trial in one.sweep.trials if trial.status == FAILED)
     return Finished(one.wanted.spec, folder, failed)
 
 

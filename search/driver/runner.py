@@ -8,6 +8,7 @@ from rich.text import Text
 
 from analysis.best import top_configs
 from analysis.results import load_results
+from analysis.schema import SEARCH
 from search.driver.run import Finished, Wanted, run
 from search.driver.warm_start import Points, read_points, warm_points
 from search.planning.network import with_network
@@ -69,7 +70,7 @@ def replicate(folder: Folder, top: int, seeds: int, console: Console) -> Finishe
 
     def add_replicates(sweep: Sweep) -> None:
         if sweep.spec.budget.limited:
-            sweep.close("search", "replicated")  # whether its hours were used up or not
+            sweep.close(SEARCH, "replicated")  # whether its hours were used up or not
         if not all(study.searched_out for study in sweep.studies.values()):
             raise SpecError(f"{folder}: the search is not finished; resume it first")
         best = top_configs(load_results(folder), top)

@@ -20,6 +20,7 @@ from ray.tune.logger import TBXLoggerCallback
 from ray.tune.schedulers import FIFOScheduler
 from ray.tune.search import Searcher
 
+from analysis.schema import REPLICATE, RUNNING
 from search.cluster.resources import Slots, TrialResources
 from search.driver.label_book import LabelBook, labels_name
 from search.driver.progress import Progress
@@ -87,7 +88,7 @@ class LadderScheduler(_NotPickled, FIFOScheduler):
     ) -> str:
         """CONTINUE while the trial runs; STOP when it has ended or pauses."""
         outcome = self._sweep.report(self._find(trial), metrics_of(result))
-        return str(self.CONTINUE if outcome.status == "running" else self.STOP)
+        return str(self.CONTINUE if outcome.status == RUNNING else self.STOP)
 
 
 class RecorderCallback(_NotPickled, Callback):
@@ -217,7 +218,7 @@ def _configure_tune() -> None:
 
 def _test_every(trial: Trial, spec: SweepSpec) -> int | None:
     """Each epoch where the test set selects, against all advice, and where figures need it."""
-    dense = trial.phase == "replicate" or spec.search.metric in TEST_METRICS
+    dense = trial.phase == REPLICATE or spec.search.metric in TEST_METRICS
     return 1 if dense else spec.training.test_every
 
 

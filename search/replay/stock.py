@@ -13,6 +13,7 @@ import optuna
 from ray.tune.schedulers import ASHAScheduler
 from ray.tune.search.optuna import OptunaSearch
 
+from analysis.schema import COMPLETED, DIVERGED, STOPPED
 from search import compat
 from search.replay.pool import PoolCell
 from search.studies.samplers import correct
@@ -84,11 +85,11 @@ class StockStudy:
         full = metrics.epoch >= self._cell.max_epochs
         verdict = self._scheduler.on_trial_result(None, named, result)
         if math.isnan(metrics.train_loss):
-            outcome = Outcome("diverged", "the recorded curve ends here")
+            outcome = Outcome(DIVERGED, "the recorded curve ends here")
         elif full:
-            outcome = Outcome("completed", "all epochs")
+            outcome = Outcome(COMPLETED, "all epochs")
         elif verdict == ASHAScheduler.STOP:
-            outcome = Outcome("stopped", "ASHAScheduler")
+            outcome = Outcome(STOPPED, "ASHAScheduler")
         else:
             self._searcher.on_trial_result(trial.trial_id, result)
             return GOES_ON

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterable
 
+from analysis.schema import COMPLETED
 from search.studies.trial import Trial
 
 
@@ -11,7 +12,7 @@ def leaders(trials: Iterable[Trial], metric: str) -> list[Trial]:
 
     Those with their full budget and a value; ties go to the smaller number.
     """
-    chosen = [t for t in trials if t.status == "completed" and not math.isnan(_value(t, metric))]
+    chosen = [t for t in trials if t.status == COMPLETED and not math.isnan(_value(t, metric))]
     return sorted(chosen, key=lambda trial: (-_value(trial, metric), trial.number))
 
 

@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from analysis.schema import DIVERGED, FAILED
 from search.studies.features import Features
 from search.studies.trial import Trial
 from spaces.sweep import Cell
@@ -94,9 +95,9 @@ class Surrogate:
     def end(self, trial: Trial) -> None:
         """A trial has ended. One that failed for the machine's sake says nothing."""
         values = np.array(self._curves.pop(trial.trial_id, []))
-        if trial.status == "failed":
+        if trial.status == FAILED:
             return
-        if trial.status == "diverged" or not np.isfinite(values).all():
+        if trial.status == DIVERGED or not np.isfinite(values).all():
             values = values[:0]
         at = self._features[trial.study].place(trial.config.parameters)
         ended = Ended(trial.trial_id, trial.study, at, values, trial.config.max_epochs)

@@ -21,6 +21,7 @@ import optuna
 from optuna.samplers import BaseSampler, CmaEsSampler, GPSampler, RandomSampler, TPESampler
 from optuna.trial import TrialState, create_trial
 
+from analysis.schema import COMPLETED, DIVERGED, FAILED, STOPPED
 from search import compat
 from search.studies.trial import Trial
 from spaces.space import Space
@@ -33,9 +34,9 @@ Options = Mapping[str, Any]
 
 
 _STATES = {
-    "completed": TrialState.COMPLETE,
-    "stopped": TrialState.PRUNED,
-    "failed": TrialState.FAIL,
+    COMPLETED: TrialState.COMPLETE,
+    STOPPED: TrialState.PRUNED,
+    FAILED: TrialState.FAIL,
 }
 
 
@@ -107,9 +108,9 @@ class OptunaHistory:
     def end(self, trial: Trial) -> None:
         """Take in how a trial ended; a diverged one, or one without a value, was the worst."""
         value = getattr(trial.last, self._search.metric) if trial.last else math.nan
-        if trial.status == "failed":
+        if trial.status == FAILED:
             self.study.tell(trial.number, state=TrialState.FAIL)
-        elif trial.status == "diverged" or math.isnan(value):
+        elif trial.status == DIVERGED or math.isnan(value):
             state, least = _worst(self._search.sampler)
             self.study.tell(trial.number, values=least, state=state)
         else:

@@ -4,6 +4,7 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from typing import Protocol
 
+from analysis.schema import RUNNING
 from search.studies.trial import Outcome, Trial
 from trainable.metrics import EpochMetrics
 
@@ -34,6 +35,6 @@ def simulate(
             return
         trial = live.popleft()
         outcome = dealer.report(trial, epoch_of(trial))
-        if outcome.status == "running":
+        if outcome.status == RUNNING:
             live.append(trial)
         yield trial, outcome

@@ -10,6 +10,16 @@ from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from analysis.schema import (
+    COMPLETED,
+    DIVERGED,
+    FAILED,
+    PAUSED,
+    REPLICATE,
+    RUNNING,
+    SEARCH,
+    STOPPED,
+)
 from search.studies.confirm import leaders, replicate_seeds
 from search.studies.samplers import History, OptunaHistory, is_common, sequence
 from search.studies.stopping import Rule, build_rule, rung_epochs
@@ -49,11 +59,13 @@ class Study:
         self._interrupted: deque[Trial] = deque()  # dealt before any new one
         self._running: set[str] = set()  # ids of the trials that have a slot
         self._ended = 0  # trials with a final status
+        # (trial_id, seed) of replicates to come; None before the search is out
         self._unconfirmed: deque[tuple[str, int]] | None = None
         self._closed: set[Phase] = set()  # phases that deal no new trial any more
-        self._halted: dict[Phase, str] = {}
+        self._halted: dict[Phase, str] = {}  # phases whose running trials stop, and why
         self._seed = derive_seed(self.seed, f"study/{self.name}")
         self._points = self._fixed_points()  # dealt before the sampler is asked
+        # trials of the search, all told
         self.planned = self.cell.planned(self.search.sampler, self.budget.trials)
         self.rule: Rule = build_rule(
             self.search.early_stopping,
@@ -96,12 +108,12 @@ class Study:
     @property
     def to_come(self) -> int:
         """Trials that the search has not started yet and will."""
-        return 0 if "search" in self._closed else self.planned - len(self.searched)
+        return 0 if SEARCH in self._closed else self.planned - len(self.searched)
 
     @property
     def confirming_to_come(self) -> int:
         """Replicates of the best that have not started yet and will, as far as is known."""
-        if self.confirm is None or "replicate" in self._closed:
+        if self.confirm is None or REPLICATE in self._closed:
             return 0
         if self.searched_out:
             return len(self._to_confirm())
@@ -138,8 +150,8 @@ class Study:
         there = self.trials.get(replicate_id(trial_id, seed))
         if there is None:
             self._interrupted.append(self._replicate(trial_id, seed))
-        elif there.status == "failed":
-            there.status, there.end_reason = "running", ""
+        elif there.status == FAILED:
+            there.status, there.end_reason = RUNNING, ""
             self._ended -= 1
             self._interrupted.append(there)
 
@@ -154,16 +166,16 @@ class Study:
             self._halted[phase] = reason
             for trial in [t for t in self._interrupted if t.phase == phase]:
                 self._interrupted.remove(trial)
-                self._apply(trial, Outcome("stopped", reason))
+                self._apply(trial, Outcome(STOPPED, reason))
 
     def settle(self) -> None:
         """End the paused trials that nothing can promote any more."""
         if not self._idle or self._promotable():
             return
         for trial in self.searched:
-            if trial.status == "paused":
+            if trial.status == PAUSED:
                 standing = self.rule.standing(trial.trial_id)
-                self._apply(trial, Outcome("stopped", f"not promoted: {standing}"))
+                self._apply(trial, Outcome(STOPPED, f"not promoted: {standing}"))
 
     def rungs(self, trial: Trial) -> dict[int, int]:
         """The epochs at which a trial is judged, as {epoch: level}."""
@@ -184,7 +196,7 @@ class Study:
         trial = self.trials[trial_id]
         outcome = self._judge(trial, metrics)
         if outcome == GOES_ON and trial.phase in self._halted:
-            outcome = Outcome("stopped", self._halted[trial.phase])
+            outcome = Outcome(STOPPED, self._halted[trial.phase])
         self._apply(trial, outcome)
         return outcome
 
@@ -196,7 +208,7 @@ class Study:
         if trial.failures <= self.max_failures:
             self._interrupted.append(trial)
         else:
-            self._apply(trial, Outcome("failed", error))
+            self._apply(trial, Outcome(FAILED, error))
 
     def restore(
         self, trials: Iterable[Trial], rows: Iterable[tuple[str, int, EpochMetrics]]
@@ -206,20 +218,20 @@ class Study:
         ``rows`` come in their order of arrival. Trials without a final status wait to be dealt
         again, unless the rows say that they ended. Raises ValueError if a trial is missing.
         """
-        known = sorted(trials, key=lambda t: (t.phase != "search", t.number, t.trial_id))
+        known = sorted(trials, key=lambda t: (t.phase != SEARCH, t.number, t.trial_id))
         recorded = {trial.trial_id: Outcome(trial.status, trial.end_reason) for trial in known}
         for trial in known:
-            if trial.phase == "search":
+            if trial.phase == SEARCH:
                 if trial.number != len(self.searched):
                     raise ValueError(f"study {self.name}: trial {len(self.searched)} is missing")
                 self._history.enter(trial)
                 self.searched.append(trial)
             self.trials[trial.trial_id] = trial
-            trial.status, trial.end_reason = "running", ""
+            trial.status, trial.end_reason = RUNNING, ""
         outcomes: dict[str, Outcome] = {}
         attempts: dict[str, int] = {}
         for trial_id, attempt, metrics in rows:
-            if outcomes.get(trial_id, GOES_ON).status == "paused":
+            if outcomes.get(trial_id, GOES_ON).status == PAUSED:
                 self.turns += 1
             outcomes[trial_id] = self._judge(self.trials[trial_id], metrics)
             attempts[trial_id] = attempt
@@ -227,28 +239,25 @@ class Study:
             outcome = recorded[trial.trial_id]
             if outcome.status not in ENDED:
                 outcome = outcomes.get(trial.trial_id, GOES_ON)
-            if outcome.status == "paused" and trial.attempt > attempts[trial.trial_id]:
+            if outcome.status == PAUSED and trial.attempt > attempts[trial.trial_id]:
                 self.rule.promote(trial.trial_id)
                 self.turns += 1
                 outcome = GOES_ON
             self._apply(trial, outcome)
-            if outcome.status == "running":
+            if outcome.status == RUNNING:
                 self._interrupted.append(trial)
         self.turns += len(self.trials)
 
     # -- inside ---------------------------------------------------------------------------------
 
     def _fixed_points(self) -> list[Mapping[str, Value]]:
-        """The points that need no history, as many as the budget has trials.
-
-        The number of a trial says which of the common draws it is, so there the first points take
-        the place of draws; elsewhere they go before them.
-        """
+        """The points that need no history, as many as the budget has trials."""
         sampler, options = self.search.sampler, self.search.sampler_options
         common = is_common(sampler, options)
         seed = self.seed if common else self._seed
         points = sequence(sampler, options, self.cell.space, seed, self.shared) or iter(())
         first = [] if sampler == "grid" else list(self.first_points)
+        # A trial's number says which common draw it is: first points stand in the place of some.
         rest = itertools.islice(points, len(first) if common else 0, None)
         return list(itertools.islice(itertools.chain(first, rest), self.budget.trials))
 
@@ -283,34 +292,34 @@ class Study:
             seeds = replicate_seeds(self.seed, self.confirm.seeds)
             wanted = [(trial.trial_id, seed) for trial in best for seed in seeds]
             self._unconfirmed = deque(w for w in wanted if replicate_id(*w) not in self.trials)
-        return deque() if "replicate" in self._closed else self._unconfirmed or deque()
+        return deque() if REPLICATE in self._closed else self._unconfirmed or deque()
 
     def _judge(self, trial: Trial, metrics: EpochMetrics) -> Outcome:
         judged_before = metrics.epoch <= trial.epochs
         trial.hear(metrics)
         epoch, full = metrics.epoch, trial.config.max_epochs
         value: float = getattr(metrics, self.search.metric)
-        if trial.phase == "search":
+        if trial.phase == SEARCH:
             self._history.report(trial, epoch, value)
         if not math.isfinite(metrics.train_loss):
-            return Outcome("diverged", f"loss is {metrics.train_loss} in epoch {epoch}")
-        if trial.phase == "search":
+            return Outcome(DIVERGED, f"loss is {metrics.train_loss} in epoch {epoch}")
+        if trial.phase == SEARCH:
             verdict = self.rule.report(trial.trial_id, epoch, value, self.rungs(trial))
             if judged_before:  # it comes again after a recovery, and went on then
                 return GOES_ON
             if epoch < full and verdict.action == "stop":
-                return Outcome("stopped", verdict.reason)
+                return Outcome(STOPPED, verdict.reason)
             if epoch < full and verdict.action == "pause":
-                return Outcome("paused", verdict.reason)
-        return Outcome("completed", f"all {full} epochs") if epoch >= full else GOES_ON
+                return Outcome(PAUSED, verdict.reason)
+        return Outcome(COMPLETED, f"all {full} epochs") if epoch >= full else GOES_ON
 
     def _apply(self, trial: Trial, outcome: Outcome) -> None:
         trial.status, trial.end_reason = outcome.status, outcome.reason
-        if outcome.status != "running":
+        if outcome.status != RUNNING:
             self._running.discard(trial.trial_id)
         if trial.ended:
             self._ended += 1
-        if not trial.ended or trial.phase != "search":
+        if not trial.ended or trial.phase != SEARCH:
             return
         self.rule.end(trial.trial_id)
         self._history.end(trial)
@@ -329,14 +338,14 @@ class Study:
         When nothing else is left to do, a leader may go on too, so that every study ends with a
         trial to choose.
         """
-        earned = None if "search" in self._closed else self.rule.promotable()
+        earned = None if SEARCH in self._closed else self.rule.promotable()
         if earned is not None or not self._idle:
             return earned
-        return self.rule.leader(sum(trial.status == "completed" for trial in self.searched))
+        return self.rule.leader(sum(trial.status == COMPLETED for trial in self.searched))
 
     def _promote(self, trial_id: str) -> Trial:
         self.turns += 1
         trial = self.trials[trial_id]
         self.rule.promote(trial_id)
-        trial.status, trial.end_reason = "running", ""
+        trial.status, trial.end_reason = RUNNING, ""
         return trial

@@ -5,12 +5,13 @@ import math
 from dataclasses import dataclass
 from typing import Literal
 
+from analysis.schema import COMPLETED, DIVERGED, FAILED, REPLICATE, RUNNING, SEARCH, STOPPED
 from trainable.config import TrialConfig
 from trainable.metrics import EpochMetrics
 
 Phase = Literal["search", "replicate"]
 Status = Literal["running", "paused", "completed", "stopped", "diverged", "failed"]
-ENDED: frozenset[Status] = frozenset({"completed", "stopped", "diverged", "failed"})
+ENDED: frozenset[Status] = frozenset({COMPLETED, STOPPED, DIVERGED, FAILED})
 
 
 def replicate_id(trial_id: str, seed: int) -> str:
@@ -22,7 +23,7 @@ def replicate_id(trial_id: str, seed: int) -> str:
 class Outcome:
     """What a report means for its trial: its status from now on, and why."""
 
-    status: Status = "running"
+    status: Status = RUNNING
     reason: str = ""
 
 
@@ -44,9 +45,9 @@ class Trial:
     trial_id: str
     number: int
     config: TrialConfig
-    phase: Phase = "search"
+    phase: Phase = SEARCH
     source_trial_id: str = ""
-    status: Status = "running"
+    status: Status = RUNNING
     end_reason: str = ""
     attempt: int = 0
     failures: int = 0
@@ -72,7 +73,7 @@ class Trial:
             trial_id=replicate_id(self.trial_id, seed),
             number=self.number,
             config=dataclasses.replace(self.config, seed=seed),
-            phase="replicate",
+            phase=REPLICATE,
             source_trial_id=self.trial_id,
         )
 
