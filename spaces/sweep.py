@@ -131,7 +131,7 @@ class SweepSpec(Section):
                 f"search: metric {self.search.metric!r} needs averaging above 0 in [space], "
                 "such as averaging = 0.99"
             )
-        if cell.loss == "gce":
+        if "truncate_from" in LOSSES[cell.loss].parameters:
             _check_truncation(cell)
         _check_milestones(cell)
         if self.search.sampler == "grid":
@@ -219,7 +219,7 @@ def _check_truncation(cell: Cell) -> None:
         if isinstance(value, int | float) and value > cell.max_epochs:
             raise ValueError(
                 f"space: truncate_from = {value:g} is above max_epochs = {cell.max_epochs}: "
-                'gce would never be truncated; for that, truncate_from = "none"'
+                f'{cell.loss} would never be truncated; for that, truncate_from = "none"'
             )
 
 

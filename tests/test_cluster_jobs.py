@@ -5,6 +5,7 @@ import os
 import pytest
 
 from analysis.results import load_results
+from analysis.store import ResultsWriter
 from clusters import PATIENCE, ROOT, Cluster, until
 from spaces.load import dump_sweep, parse_sweep
 from trainable.folder.storage import Folder
@@ -148,6 +149,7 @@ def test_job_with_a_failed_trial_fails_and_names_it(head, submit, tmp_path):
     spec = parse_sweep(SPEC, ["resources.max_failures=0", "budget.trials=1"])
     Folder.open(tmp_path / "job").write("sweep.toml", dump_sweep(spec).encode())
     (tmp_path / "job" / "checkpoints" / "symmetric-0.4-ce-0000").write_text("in the way")
+    ResultsWriter(Folder.open(tmp_path / "job")).write_trials([])
     done = submit(
         *("run", "my.toml", "--storage", tmp_path, "--set", "resources.max_failures=0"),
         *("--set", "budget.trials=1"),

@@ -65,7 +65,6 @@ class Study:
         self._halted: dict[Phase, str] = {}  # phases whose running trials stop, and why
         self._seed = derive_seed(self.seed, f"study/{self.name}")
         self._points = self._fixed_points()  # dealt before the sampler is asked
-        # trials of the search, all told
         self.planned = self.cell.planned(self.search.sampler, self.budget.trials)
         self.rule: Rule = build_rule(
             self.search.early_stopping,

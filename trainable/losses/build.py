@@ -21,7 +21,8 @@ def build_loss(name: str, *, num_examples: int, num_classes: int, **hyperparamet
     """
     check_sizes(num_examples, num_classes)
     # A matrix here, where trials only say where it comes from.
-    matrix = hyperparameters.pop("transition", None) if name == "forward" else None
+    corrects = name in LOSSES and "transition" in LOSSES[name].parameters
+    matrix = hyperparameters.pop("transition", None) if corrects else None
     parameters: dict[str, Any] = complete_loss(name, hyperparameters)
     if "transition" in parameters:
         parameters["transition"] = matrix
