@@ -266,12 +266,25 @@ def test_trainable_readme_has_the_networks_parameters_and_arithmetic():
         assert megaflops == f"{counter.get_total_flops() / 1e6:,.1f}"
 
 
-@pytest.mark.parametrize("package", ["trainable", "spaces"])
+@pytest.mark.parametrize("package", PACKAGES)
 def test_readme_shows_the_package_as_a_tree(package: str) -> None:
+    """Every room and file, and all files of a room of which it shows any."""
     tree = re.search(rf"^```\n{package}/.*?^```$", read(f"{package}/README.md"), re.M | re.S)
     assert tree is not None
-    shown = re.findall(r"^  (\w+(?:\.py|/))", tree[0], re.MULTILINE)
-    found = [path for path in (ROOT / package).iterdir() if not path.name.startswith("_")]
-    rooms = [f"{path.name}/" for path in found if path.is_dir()]
-    modules = [path.name for path in found if path.suffix == ".py"]
-    assert sorted(shown) == sorted(rooms + modules)
+    for shown in re.split(r"^(?=  \S)", tree[0], flags=re.MULTILINE)[1:]:
+        room, *files = (
+            name
+            for line in shown.splitlines()
+            if not line.startswith(" " * 6)
+            for name in re.findall(r"(?:^ +|, )(\w+(?:\.py|/))", line)
+        )
+        assert not files or sorted(files) == members(ROOT / package / room), room
+    assert sorted(re.findall(r"^  (\w+(?:\.py|/))", tree[0], re.M)) == members(ROOT / package)
+
+
+def members(folder: Path) -> list[str]:
+    """The modules and folders in a folder of code, ``name.py`` and ``name/``."""
+    modules = (path.name for path in folder.glob("*.py") if path.name != "__init__.py")
+    inside = (path for path in folder.iterdir() if path.is_dir())
+    rooms = (f"{path.name}/" for path in inside if not path.name.startswith("_"))
+    return sorted([*modules, *rooms])

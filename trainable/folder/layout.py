@@ -1,20 +1,20 @@
 """Every name in a results folder. Nobody else spells one.
 
 <storage>/<sweep>/
-sweep.toml                the whole sweep file, defaults written out; a folder without it is
-no results folder
-provenance.json           every start: commit, versions, machines
-warm_start.json           first points from an earlier sweep, if it was given one
-owner.json                who runs the sweep, while it runs
-trials/trials.parquet     a row a trial
-epochs/study=<study>/     a row an epoch, in parts part-<level>-<number>.parquet
-labels/<labels>.parquet   the given labels of every noise setting and seed
-transitions/<labels>.parquet      the transition matrix that they realise
-targets/<trial>.parquet   final targets of the trials whose models are kept
-checkpoints/<trial>/      epoch-<epochs>.pt
-tune/                     Ray Tune's own logs and TensorBoard events
-label_errors/<study>/     ranked labels and pictures of the doubted ones, once asked for
-report.html               once a sweep has ended, or was asked for it
+  sweep.toml                    the whole sweep file, defaults written out; a folder without it is
+                                no results folder
+  provenance.json               every start: commit, versions, machines
+  warm_start.json               first points from an earlier sweep, if it was given one
+  owner.json                    who runs the sweep, while it runs
+  trials/trials.parquet         a row a trial
+  epochs/study=<study>/         a row an epoch, in parts part-<level>-<number>.parquet
+  labels/<labels>.parquet       the given labels of every noise setting and seed
+  transitions/<labels>.parquet  the transition matrix that they realise
+  targets/<trial>.parquet       final targets of the trials whose models are kept
+  checkpoints/<trial>/          epoch-<epochs>.pt
+  tune/                         Ray Tune's own logs and TensorBoard events
+  label_errors/<study>/         ranked labels and pictures of the doubted ones, once asked for
+  report.html                   once a sweep has ended, or was asked for it
 """
 
 import re
