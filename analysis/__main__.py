@@ -14,7 +14,7 @@ from analysis.printed.console import spreadsheet
 from analysis.printed.streams import lasting_streams
 from analysis.printed.text import best_table, console, print_best, print_note
 from analysis.results import ResultsError, load_results
-from trainable.folder.storage import Folder, StorageError
+from trainable.folder.storage import Folder, StorageError, UnwritableError
 
 if TYPE_CHECKING:
     from analysis.frames.label_errors import LabelErrors
@@ -62,8 +62,8 @@ def clear_errors(command: Callable[P, None]) -> Callable[P, None]:
         try:
             command(*args, **kwargs)
         except (ResultsError, StorageError) as error:
-            refused = isinstance(error, StorageError) and str(error).startswith("cannot write")
-            elsewhere = "; --out writes elsewhere" if refused and "out" in kwargs else ""
+            refused = isinstance(error, UnwritableError) and "out" in kwargs
+            elsewhere = "; --out writes elsewhere" if refused else ""
             typer.echo(f"error: {error}{elsewhere}", err=True)
             raise typer.Exit(2) from None
         except ModuleNotFoundError as error:

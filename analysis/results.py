@@ -1,5 +1,6 @@
 """Loading a results folder, finished or running, into two DataFrames."""
 
+import inspect
 import json
 import time
 import tomllib
@@ -88,12 +89,16 @@ def once(
 ) -> Callable[Concatenate[Results, P], T]:
     """A function of results that computes once for each of its arguments; tables come as copies.
 
-    Hundreds of numbers of a report go back to a few rankings of the trials.
+    Hundreds of numbers of a report go back to a few rankings of the trials. An argument is the
+    same however it is given: by name, by place, or left at its default.
     """
+    signature = inspect.signature(compute)
 
     @wraps(compute)
     def computed(results: Results, *args: P.args, **kwargs: P.kwargs) -> T:
-        key = (compute, args, *sorted(kwargs.items()))
+        given = signature.bind(results, *args, **kwargs)
+        given.apply_defaults()
+        key = (compute, *tuple(given.arguments.values())[1:])  # without the results
         if key not in results.computed:
             results.computed[key] = compute(results, *args, **kwargs)
         value = results.computed[key]

@@ -6,6 +6,7 @@ import pytest
 
 from analysis import results as results_module
 from analysis import store
+from analysis.best import best_configs
 from analysis.results import ResultsError, ResultsWarning, load_results
 from analysis.schema import EPOCH_COLUMNS, TRIAL_COLUMNS
 from analysis.store import ResultsWriter
@@ -50,6 +51,20 @@ def test_load_results_sorts_and_types_the_tables(folder):
     assert results.spec == {"name": "s", "search": {"sampler": "tpe"}}
     assert results.provenance == {"git_sha": "abc1234"}
     assert results.folder == Folder.open(folder)
+
+
+def test_an_argument_is_computed_once_however_it_is_given(folder):
+    results = load_results(folder)
+    tables = [
+        best_configs(results),
+        best_configs(results, confirmed=False),
+    ]
+    entries = [key for key in results.computed if key[0] is best_configs.__wrapped__]
+    assert len(entries) == 1
+    assert tables[0] is not tables[1]
+    pd.testing.assert_frame_equal(*tables)
+    best_configs(results, confirmed=True)
+    assert len([key for key in results.computed if key[0] is best_configs.__wrapped__]) == 2
 
 
 def test_tables_merge_on_trial_id(folder):

@@ -1,4 +1,4 @@
-"""A results folder of an earlier version: ``tests/earlier``, written by commit 9aa5cd4.
+"""A results folder that an earlier version wrote: ``tests/earlier``.
 
 A search of two noise settings and three losses has ended; its replicates were interrupted, some
 before their first epoch, one after its last checkpoint.

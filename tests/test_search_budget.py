@@ -1,13 +1,16 @@
 """A sweep that ends by the clock: what still starts, what ends, what is kept for confirmation."""
 
+import io
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from rich.console import Console
 
 from search.cluster.resources import TrialResources
 from search.driver.budget import Hours, wall_clock
 from search.planning.measure import Cost
 from search.planning.plan import NodeType, estimate
+from search.planning.printed import print_plan
 from search.studies.sweep import Sweep
 from simulated import Driver, spec
 from spaces.load import SpecError, differences
@@ -118,7 +121,10 @@ def test_plan_says_what_the_hours_leave_out():
     node = NodeType(1, 2.0, 0.0, 2, {cell.study: cost for cell in asked.cells()})
     made = estimate(asked, TrialResources(1.0, 0.0), [node])
     assert made.hours == pytest.approx(1.0)
-    assert made.notes == ("budget: hours = 1 ends it after about 33% of these epochs",)
+    assert made.limit == "budget: hours = 1 ends it after about 33% of these epochs"
+    console = Console(file=io.StringIO(), width=120)
+    print_plan(made, console)
+    assert f"note: {made.limit}" in console.file.getvalue()
 
 
 def test_hours_may_change_between_starts():

@@ -21,10 +21,10 @@ from trainable.config import (
     DataConfig,
     TrialConfig,
     complete_loss,
-    derive_seed,
     loss_owners,
     make_noise,
 )
+from trainable.seeds import derive_seed
 
 REFINED = [name for name in TARGETS if name != "ema"]
 

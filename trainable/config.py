@@ -19,14 +19,12 @@ from trainable.catalog import (
 from trainable.data.sets import DataConfig, make_data
 from trainable.noise.base import Noise
 from trainable.noise.kinds import make_noise
-from trainable.seeds import derive_seed
 
 __all__ = [
     "DataConfig",
     "Noise",
     "TrialConfig",
     "complete_loss",
-    "derive_seed",
     "labels_name",
     "loss_owners",
     "make_noise",
@@ -44,7 +42,7 @@ PRECISIONS = ("auto", "float32", "bfloat16")
 
 
 _LATER: Mapping[str, Any] = {"network_parameters": {}, "nesterov": False}
-"""Fields that the first version lacked, with the value that its trials had."""
+"""Fields that older results folders lack, with the value that their trials had."""
 
 
 @dataclass(frozen=True)
@@ -203,7 +201,7 @@ class TrialConfig:
             if plain[name] == before:
                 del plain[name]
         if plain["loss_parameters"].get("target") == "adam_literal":
-            plain["loss_parameters"]["beta2"] = None  # as in the first version's fingerprints
+            plain["loss_parameters"]["beta2"] = None  # as in the fingerprints of older folders
         text = json.dumps(plain, sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 

@@ -9,7 +9,7 @@ from analysis.results import Results, once
 
 AGAINST = (BASELINE, "ce")
 """Losses that the best one is compared with."""
-REFINED = "adam_elr"
+OURS = "adam_elr"
 """What is compared with ELR in every setting, whoever is best."""
 
 _MEASURED = ["test", "test_std", "n", "diverged"]
@@ -36,7 +36,7 @@ def overview(results: Results) -> pd.DataFrame:
     best = best.merge(table[["study", *_MEASURED, *_PRINTED]], on="study")
     finals = final_trials(results)
     pairs = [(loss, best, loss) for loss in AGAINST]
-    refined = best[SETTING].merge(configs[configs["loss"] == REFINED], on=SETTING, how="left")
+    refined = best[SETTING].merge(configs[configs["loss"] == OURS], on=SETTING, how="left")
     pairs.append(("refined", refined, BASELINE))
     for name, rows, loss in pairs:
         found = [compare(row, loss, configs, finals) for _, row in rows.iterrows()]

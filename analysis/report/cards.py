@@ -15,7 +15,7 @@ from analysis.best import (
 )
 from analysis.frames.accuracy import BASELINE, BETTER, UNCLEAR, UNSTABLE, WORSE
 from analysis.frames.evidence import caveats
-from analysis.frames.overview import AGAINST, REFINED
+from analysis.frames.overview import AGAINST, OURS
 from analysis.frames.published import in_words
 from analysis.frames.ties import overtaken
 from analysis.printed.text import LEAK, short, varied_parameters
@@ -135,8 +135,8 @@ def _card(row: Mapping[str, Any], varied: set[str]) -> Card:
     sure, badge = _badge(row)
     number, spread = _number(row)
     against = {f"vs {loss_name(loss)}": _difference(row, loss) for loss in AGAINST}
-    if row["loss"] != REFINED:
-        name = f"{loss_name(REFINED)} vs {loss_name(BASELINE)}"
+    if row["loss"] != OURS:
+        name = f"{loss_name(OURS)} vs {loss_name(BASELINE)}"
         against[name] = _difference(row, "refined")
     if row["tied"]:
         names = " and ".join(map(loss_name, row["tied"]))

@@ -43,15 +43,14 @@ class Hours:
                 f"budget: gpu_hours = {budget.gpu_hours:g}, but trials get no GPU here; "
                 "limit them with hours"
             )
-        self._sweep = sweep
-        self._gpus = gpus
-        self._slots = slots
-        self._clock = clock
+        self._sweep = sweep  # whose hours these are; it hears when they are used up
+        self._gpus = gpus  # of a trial
+        self._slots = slots  # how many trials run at once, by now
+        self._clock = clock  # seconds, from any origin
+        # When the clock would have begun if the sweep had run without a break.
         self._begin = clock() - spent
-        """When the clock would have begun if the sweep had run without a break."""
-        self._checked = -float("inf")
-        self._closed: set[Phase] = set()
-        """Phases of which no trial starts any more."""
+        self._checked = -float("inf")  # when the hours were last looked at
+        self._closed: set[Phase] = set()  # phases of which no trial starts any more
 
     def check(self) -> None:
         """Tell the sweep if its hours are used up; looks once a second."""

@@ -17,7 +17,7 @@ import pyarrow as pa
 from analysis.results import Results, ResultsError, recorded_config
 from trainable.config import TrialConfig, labels_name
 from trainable.data import DataError, Dataset, Ints, load_dataset, subset_index
-from trainable.data.own.pixels import Progress
+from trainable.data.own.pixels import Reading
 from trainable.folder import layout
 from trainable.folder.parquet import DAMAGED, opened, packed
 from trainable.folder.storage import Folder, MissingError
@@ -37,7 +37,7 @@ class LabelBook:
         self.noisy: dict[str, NoisyLabels] = {}  # by the labels' name (labels_name)
         self._of: dict[str, TrialConfig] = {}  # some trial with these labels, by their name
 
-    def add(self, configs: Iterable[TrialConfig], progress: Progress | None = None) -> None:
+    def add(self, configs: Iterable[TrialConfig], progress: Reading | None = None) -> None:
         """Load the data set and read or draw the labels of every config; nothing is written.
 
         ``progress`` is told how far a user's own images are read.

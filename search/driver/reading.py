@@ -6,11 +6,11 @@ from contextlib import contextmanager
 from rich.console import Console
 from rich.progress import Progress, TaskID
 
-from trainable.data.own.pixels import Progress as Told
+from trainable.data.own.pixels import Reading
 
 
 @contextmanager
-def reading(console: Console) -> Iterator[Told]:
+def reading(console: Console) -> Iterator[Reading]:
     """What to tell how far the reading is; the bar comes with the first word, and goes again."""
     bar = Progress(console=console, transient=True)
     tasks: dict[str, TaskID] = {}

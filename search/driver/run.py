@@ -214,8 +214,7 @@ def _announce(start: Start, sketch: Outline) -> None:
         console.print(Text(one_line(sketch)), soft_wrap=True)
         return
     console.print(Text(one_line(made.outline, made.hours)), soft_wrap=True)
-    limits = [note for note in made.notes if note.startswith("budget:")]
-    for note in filter(None, [*limits, made.too_long]):
+    for note in filter(None, [made.limit, made.too_long]):
         console.print(Text(f"note: {note}", style="yellow"), soft_wrap=True)
 
 

@@ -17,8 +17,8 @@ from search.studies.study import Study
 from search.studies.sweep import Sweep
 from search.studies.trial import Trial
 from spaces.sweep import Cell, SweepSpec
-from trainable.config import derive_seed
 from trainable.metrics import TEST_METRICS, VALIDATION_METRICS, EpochMetrics
+from trainable.seeds import derive_seed
 
 SIMULATED = 200
 """Trials of a study that are simulated at most; the others take as many epochs each."""

@@ -64,7 +64,8 @@ class Plan:
 
     ``trial_hours``: the time of all epochs, added up. ``hours``: wall-clock. Neither has starts,
     preparing data and checkpoints in it. ``disk_bytes``: the most at any moment. ``notes``: what
-    else the figures leave out, and warnings. ``understood``: what was read of a user's own images.
+    else the figures leave out, and warnings. ``limit``: which limit of ``[budget]`` ends the sweep
+    before its last epoch, and when; else "". ``understood``: what was read of a user's own images.
     """
 
     outline: Outline
@@ -74,6 +75,7 @@ class Plan:
     hours: float
     disk_bytes: int
     notes: Sequence[str] = ()
+    limit: str = ""
     understood: Sequence[tuple[str, str]] = ()
 
     @property
@@ -168,7 +170,8 @@ def estimate(spec: SweepSpec, trial: TrialResources, node_types: Sequence[NodeTy
         trial_hours=share * trial_hours,
         hours=share * hours,
         disk_bytes=_disk_bytes(sketch, node_types[0].costs),
-        notes=(*_notes(spec, trial, node_types), *([limit] if limit else [])),
+        notes=tuple(_notes(spec, trial, node_types)),
+        limit=limit,
     )
 
 

@@ -37,7 +37,7 @@ def print_plan(plan: "Plan", out: Console) -> None:
     for name, value in (*plan.understood, *_facts(plan)):
         table.add_row(name, Text(value))
     out.print(table)
-    for note in (*plan.notes, *filter(None, [plan.too_long])):
+    for note in (*plan.notes, *filter(None, [plan.limit, plan.too_long])):
         out.print(Text(f"note: {note}", style="yellow"), soft_wrap=True)
 
 

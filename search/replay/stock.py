@@ -19,8 +19,8 @@ from search.replay.pool import PoolCell
 from search.studies.samplers import correct
 from search.studies.trial import GOES_ON, Outcome, Trial
 from spaces.sweep import BudgetSpec
-from trainable.config import derive_seed
 from trainable.metrics import EpochMetrics
+from trainable.seeds import derive_seed
 
 
 class StockSweep:
@@ -29,7 +29,7 @@ class StockSweep:
     def __init__(
         self, cells: Sequence[PoolCell], metric: str, budget: BudgetSpec, seed: int
     ) -> None:
-        self._studies = {
+        self._studies = {  # by name
             cell.study: StockStudy(cell, metric, budget, derive_seed(seed, cell.study) % 2**32)
             for cell in cells
         }
@@ -48,12 +48,14 @@ class StockStudy:
     """One study as users of Ray Tune would run it, on a pool of recorded trials."""
 
     def __init__(self, cell: PoolCell, metric: str, budget: BudgetSpec, seed: int) -> None:
-        self._cell, self._metric = cell, metric
-        self.planned = min(budget.trials, cell.pool.size)
-        self.dealt = 0
-        self._suggested: dict[str, Any] = {}
+        self._cell = cell  # the study's space and its recorded trials
+        self._metric = metric  # the column that both maximise
+        self.planned = min(budget.trials, cell.pool.size)  # how many trials it will deal
+        self.dealt = 0  # how many it has
+        self._suggested: dict[str, Any] = {}  # the last point that the searcher asked for
+        # Ray's, as it is: who is next.
         self._searcher = OptunaSearch(self._suggest, metric=metric, mode="max", seed=seed)
-        # It reads nothing of a trial but its id.
+        # Ray's, as it is: who goes on. It reads nothing of a trial but its id.
         self._scheduler: Any = ASHAScheduler(
             metric=metric,
             mode="max",

@@ -26,10 +26,12 @@ class Features:
     """
 
     def __init__(self, cell: Cell, cells: Sequence[Cell]) -> None:
-        self.study = cell.study
-        self._space = cell.space
-        self._domains = cell.space.varies
+        self.study = cell.study  # its name
+        self._space = cell.space  # what its points are points of
+        self._domains = cell.space.varies  # the ranges and choices that fractions are of
+        # Which parameters are not numeric, [parameters].
         self.choices = np.array([isinstance(d, Choice) for d in self._domains.values()], bool)
+        # The columns: numeric parameters, (choice, option) pairs, where the study is in the grid.
         self._numeric = _numeric(cells)
         self._options = _options(cells)
         self._coordinates = _coordinates(cell, cells)

@@ -25,7 +25,7 @@ from search.studies.features import Features
 from search.studies.trial import Trial
 from spaces.sweep import Cell
 from trainable.catalog import Value
-from trainable.config import derive_seed
+from trainable.seeds import derive_seed
 
 Floats = NDArray[np.float64]
 

@@ -28,7 +28,7 @@ from spaces.space import Space
 from spaces.strategies import SAMPLERS, builder
 from spaces.sweep import SearchSpec
 from trainable.catalog import Value, unknown
-from trainable.config import derive_seed
+from trainable.seeds import derive_seed
 
 Options = Mapping[str, Any]
 

@@ -26,9 +26,9 @@ from search.studies.stopping import Rule, build_rule, rung_epochs
 from search.studies.trial import ENDED, GOES_ON, Outcome, Phase, Trial, replicate_id
 from spaces.sweep import BudgetSpec, Cell, ConfirmSpec, SearchSpec
 from trainable.catalog import Value
-from trainable.config import derive_seed
 from trainable.metrics import EpochMetrics
 from trainable.network.schedules import cycle_ends
+from trainable.seeds import derive_seed
 
 
 @dataclass

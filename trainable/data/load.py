@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from trainable.data.dataset import Dataset, Images, Ints, TestedOn
 from trainable.data.files import DataError
 from trainable.data.own import OwnImages, OwnPart, read_own
-from trainable.data.own.pixels import Progress
+from trainable.data.own.pixels import Reading
 from trainable.data.sets import DATASETS, DataConfig, DatasetInfo, OwnData
 from trainable.wording import unknown
 
@@ -17,7 +17,7 @@ T = TypeVar("T", bound=np.generic)
 
 
 def load_dataset(
-    data: str | DataConfig, root: str | None = None, *, progress: Progress | None = None
+    data: str | DataConfig, root: str | None = None, *, progress: Reading | None = None
 ) -> Dataset:
     """Read a data set, downloading it if its files are missing and the network allows.
 
@@ -48,7 +48,7 @@ def load_dataset(
     return Dataset(data.name, *train, *test)
 
 
-def _own(data: OwnData, progress: Progress | None) -> Dataset:
+def _own(data: OwnData, progress: Reading | None) -> Dataset:
     """A user's own data set, checked against what the sweep file asks of it."""
     assert data.root is not None
     clean = data.train_labels == "clean"

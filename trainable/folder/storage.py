@@ -48,6 +48,10 @@ class RefusedError(StorageError):
     """A :class:`StorageError` that stays until a person makes room or gives permission."""
 
 
+class UnwritableError(RefusedError):
+    """A :class:`RefusedError` of a write: another folder may take what this one does not."""
+
+
 class Entry(NamedTuple):
     """Something inside a folder, at any depth."""
 
@@ -111,7 +115,7 @@ class Folder:
     def write(self, name: str, data: bytes) -> None:
         """Make ``data`` the file ``name``, whole and durable, in place of any earlier one."""
         path = self._join(name)
-        with self._explained("write", name):
+        with self._explained("write", name, UnwritableError):
             if self._filesystem.type_name in OBJECT_STORES:
                 self._put(path, data)
             else:
@@ -167,7 +171,7 @@ class Folder:
         Raises StorageError if that fails.
         """
         probe = f"probe-{uuid4().hex}"
-        with self._explained("write in"):
+        with self._explained("write in", refused=UnwritableError):
             self.write(probe, b"")
             self.delete(probe)
             self.remove_if_empty()
@@ -232,7 +236,9 @@ class Folder:
         return f"{self._path.rstrip('/')}/{name}" if self._path else name
 
     @contextmanager
-    def _explained(self, what: str, name: str = "") -> Iterator[None]:
+    def _explained(
+        self, what: str, name: str = "", refused: type[RefusedError] = RefusedError
+    ) -> Iterator[None]:
         """Whatever pyarrow or the system raises inside becomes one line."""
         try:
             yield
@@ -241,7 +247,7 @@ class Folder:
             if isinstance(error, FileNotFoundError):
                 kind = MissingError
             elif system_error(error) in REFUSED:
-                kind = RefusedError
+                kind = refused
             where = f"{str(self).rstrip('/')}/{name}" if name else str(self)
             raise kind(f"cannot {what} {where}: {_reason(error)}") from error
 

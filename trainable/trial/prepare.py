@@ -10,9 +10,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from trainable.config import DataConfig, Noise, derive_seed
+from trainable.config import DataConfig, Noise
 from trainable.data import Dataset, Ints, TrialData, split_holdout, subset_index
 from trainable.noise import NoiseError, NoisyLabels, draw_labels
+from trainable.seeds import derive_seed
 from trainable.trial.reference_classifier import reference
 
 

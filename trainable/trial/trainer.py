@@ -14,7 +14,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from trainable.config import TrialConfig, derive_seed
+from trainable.config import TrialConfig
 from trainable.data import TrialData
 from trainable.losses import Loss
 from trainable.metrics import EpochMetrics
@@ -30,6 +30,7 @@ from trainable.network.device import (
 from trainable.network.evaluate import Evaluator, autocast, memorization, read
 from trainable.network.networks import build_network, initialise
 from trainable.network.schedules import learning_rate
+from trainable.seeds import derive_seed
 from trainable.trial.beliefs import Beliefs
 
 EVALUATION_BATCH = {"cpu": 256, "cuda": 2048}

@@ -10,9 +10,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from trainable.config import TrialConfig, derive_seed
+from trainable.config import TrialConfig
 from trainable.data import TrialData
 from trainable.losses import build_loss
+from trainable.seeds import derive_seed
 from trainable.trial.trainer import Trainer
 
 OUTLIERS = 0.03

@@ -26,7 +26,7 @@ _CHUNK = 64
 _EXIF_ORIENTATION = 0x112
 
 
-class Progress(Protocol):
+class Reading(Protocol):
     """Told now and then how far the reading is."""
 
     def __call__(self, step: str, done: int, total: int) -> None:
@@ -43,7 +43,7 @@ class Shape:
     """1 for grey, 3 for colour."""
 
 
-def measure(encoded: Iterable[Encoded], total: int, progress: Progress | None) -> set[Shape]:
+def measure(encoded: Iterable[Encoded], total: int, progress: Reading | None) -> set[Shape]:
     """The different shapes among the images, read off their headers.
 
     Raises:
@@ -72,7 +72,7 @@ def common_shape(shapes: set[Shape], size: int | None) -> Shape:
 
 
 def decode(
-    encoded: Iterable[Encoded], total: int, shape: Shape, progress: Progress | None
+    encoded: Iterable[Encoded], total: int, shape: Shape, progress: Reading | None
 ) -> Images:
     """All images in one array, uint8 ``[N, channels, height, width]``.
 
@@ -94,7 +94,7 @@ def _each(
     encoded: Iterable[Encoded],
     step: str,
     total: int,
-    progress: Progress | None,
+    progress: Reading | None,
 ) -> Iterator[T]:
     """``function`` of every image in order, by as many threads as there are cores.
 

@@ -14,7 +14,7 @@ from trainable.data.own.labels_file import FileLabels, read_labels
 from trainable.data.own.parquet import read_parquet
 from trainable.data.own.pixels import (
     SMALLEST_SIDE,
-    Progress,
+    Reading,
     Shape,
     common_shape,
     decode,
@@ -31,7 +31,7 @@ def read_own(
     labels: str | None = None,
     clean: bool = False,
     size: int | None = None,
-    progress: Progress | None = None,
+    progress: Reading | None = None,
 ) -> OwnImages:
     """Read image folders, Parquet or arrays, decoded once and then kept in the cache folder.
 
@@ -173,7 +173,7 @@ def _check_classes(where: str, names: tuple[str, ...], given: dict[str, Ints]) -
         )
 
 
-def _decoded(found: Found, size: int | None, progress: Progress | None) -> dict[str, Images]:
+def _decoded(found: Found, size: int | None, progress: Reading | None) -> dict[str, Images]:
     shapes: set[Shape] = set()
     for part in found.parts.values():
         shapes |= measure(part.encoded(), len(part.names), progress)
