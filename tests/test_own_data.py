@@ -16,7 +16,9 @@ from analysis.report.build import build_report
 from analysis.results import ResultsError, load_results
 from search.driver import runner
 from search.driver.label_book import LabelBook
+from search.planning.outline import outline
 from search.planning.understood import understood
+from search.studies.sweep import Sweep
 from spaces.load import SpecError, dump_sweep, parse_sweep
 from tests.own_images import some_parts, write_arrays, write_folders, write_parquet
 from tests.recorded import epoch_row, trial_row, write_results
@@ -311,6 +313,27 @@ def test_outputs_say_what_their_numbers_rest_on(facts, said, tmp_path):
         assert said in text.replace("There is", "there is")
     usual = load_results(write_results(tmp_path / "usual", [trial_row()], epochs))
     assert said not in build_report(usual)
+
+
+@pytest.mark.parametrize(
+    ("splits", "changed", "held_out"),
+    [
+        (("train",), {}, 6),
+        (("train",), {"holdout": 0.2, "train_examples": 40}, 8),
+        (("train", "val"), {}, 30),
+    ],
+)
+def test_early_stopping_knows_how_large_the_hold_out_is(splits, changed, held_out, tmp_path):
+    overrides = [f"data.{key}={value}" for key, value in changed.items()]
+    spec = parse_sweep(
+        SWEEP.format(root=write(tmp_path, splits=splits)), [*overrides, "budget.trials=8"]
+    )
+    (data,) = spec.data
+    datasets = {data.name: load_dataset(data)}
+    sweep = Sweep.build(spec)
+    sweep.judged_on(datasets)
+    assert {study.rule.held_out for study in sweep.studies.values()} == {held_out}
+    assert outline(spec, 1, datasets).expected_epochs > 0
 
 
 @pytest.mark.ray

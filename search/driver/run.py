@@ -123,17 +123,18 @@ def _read(
         tidy=Housekeeping(folder).tidy,
         confirm=owner.confirm,
     )
+    again = replicate_seeds(spec.seed, spec.confirm.seeds) if spec.confirm else ()
+    with reading(console) as told:
+        for seed in (spec.seed, *again):
+            book.add((cell.trial(cell.reference, seed) for cell in spec.cells()), told)
+    sweep.judged_on(book.datasets)
     spent = 0.0
     earlier = load_results(folder) if wanted.there is not None else None
     if earlier is not None:
         restore(sweep, recorder, earlier)
         spent = wall_clock(provenance.starts(folder), sorted(earlier.epochs["recorded_at"]))
     wanted.prepare(sweep)
-    again = replicate_seeds(spec.seed, spec.confirm.seeds) if spec.confirm else ()
-    with reading(console) as told:
-        for seed in (spec.seed, *again):
-            book.add((cell.trial(cell.reference, seed) for cell in spec.cells()), told)
-        book.add((trial.config for trial in sweep.trials if not trial.ended), told)
+    book.add(trial.config for trial in sweep.trials if not trial.ended)
     if earlier is not None:
         book.check(earlier)
     for dataset in book.datasets.values():
@@ -180,7 +181,7 @@ def _train(start: Start, slots: resources.Slots, hours: Hours) -> None:
     # What Tune would log (restore me, no metrics found) is untrue here: the folder is the state.
     logging.getLogger("ray.tune").setLevel(logging.CRITICAL)
     left = hours.left if start.wanted.limited else lambda: math.inf
-    sketch = outline(start.wanted.spec, slots())
+    sketch = outline(start.wanted.spec, slots(), start.book.datasets)
     forecast = Forecast(start.sweep, sketch.trial_epochs)
     if not any(start.sweep.trials):
         _announce(start, sketch)

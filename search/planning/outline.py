@@ -11,14 +11,19 @@ import math
 import random
 from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 
 from search.studies.simulate import simulate
 from search.studies.study import Study
 from search.studies.sweep import Sweep
 from search.studies.trial import Trial
 from spaces.sweep import Cell, SweepSpec
+from trainable.data import Dataset
 from trainable.metrics import TEST_METRICS, VALIDATION_METRICS, EpochMetrics
 from trainable.seeds import derive_seed
+
+NONE_READ: Mapping[str, Dataset] = MappingProxyType({})
+"""Enough where no data set is a user's own."""
 
 SIMULATED = 200
 """Trials of a study that are simulated at most; the others take as many epochs each."""
@@ -49,15 +54,18 @@ class Outline:
         return sum(self.epochs.values())
 
 
-def outline(spec: SweepSpec, slots: int) -> Outline:
-    """Count trials and simulate the early stopping on ``slots`` slots: in about a second."""
+def outline(spec: SweepSpec, slots: int, datasets: Mapping[str, Dataset] = NONE_READ) -> Outline:
+    """Count trials and simulate the early stopping on ``slots`` slots: in about a second.
+
+    ``datasets``: by name, as far as they are read; a user's own have to be.
+    """
     cells = spec.cells()
     share = max(1, round(slots / len(cells)))
     again = {cell.study: _confirmations(spec, cell) for cell in cells}
     simulated: list[tuple[Cell, int, int]] = []
     for cell in cells:
         counts = next((n for other, *n in simulated if _alike(other, cell)), None)
-        simulated.append((cell, *(counts or _simulate(spec, cell, share))))
+        simulated.append((cell, *(counts or _simulate(spec, cell, share, datasets))))
     return Outline(
         name=spec.name,
         early_stopping=spec.search.early_stopping,
@@ -82,23 +90,29 @@ def _alike(one: Cell, two: Cell) -> bool:
     return (one.space, one.max_epochs) == (two.space, two.max_epochs)
 
 
-def _simulate(spec: SweepSpec, cell: Cell, slots: int) -> tuple[int, int]:
+def _simulate(
+    spec: SweepSpec, cell: Cell, slots: int, datasets: Mapping[str, Dataset]
+) -> tuple[int, int]:
     """Trials and epochs of one study on made-up curves; of a large study a part is enough."""
     planned = cell.planned(spec.search.sampler, spec.budget.trials)
     if spec.search.early_stopping == "none":
         return planned, planned * cell.max_epochs
     trials = min(planned, SIMULATED)
-    epochs = _simulated_epochs(spec, cell, min(slots, trials), trials)
+    epochs = _simulated_epochs(spec, cell, min(slots, trials), trials, datasets)
     return planned, round(epochs * planned / trials)
 
 
-def _simulated_epochs(spec: SweepSpec, cell: Cell, slots: int, trials: int) -> int:
+def _simulated_epochs(
+    spec: SweepSpec, cell: Cell, slots: int, trials: int, datasets: Mapping[str, Dataset]
+) -> int:
     # Made-up curves know nothing of parameters, so the cheapest suggestions do.
     sampler = "grid" if spec.search.sampler == "grid" else "random"
     search = spec.search.model_copy(update={"sampler": sampler, "sampler_options": {}})
     budget = spec.budget.model_copy(update={"trials": trials})
     study = Study(cell=cell, search=search, budget=budget, seed=spec.seed)
-    return sum(1 for _ in simulate(Sweep(spec, {study.name: study}), made_up, slots=slots))
+    sweep = Sweep(spec, {study.name: study})
+    sweep.judged_on(datasets)
+    return sum(1 for _ in simulate(sweep, made_up, slots=slots))
 
 
 def made_up(trial: Trial) -> EpochMetrics:

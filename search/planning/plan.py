@@ -12,7 +12,7 @@ from search.cluster import join, resources
 from search.cluster.resources import TrialResources
 from search.planning.measure import Cost, measure_all
 from search.planning.network import with_network
-from search.planning.outline import Outline, outline
+from search.planning.outline import NONE_READ, Outline, outline
 from search.planning.understood import understood
 from spaces.load import SpecError
 from spaces.sweep import Cell, SweepSpec
@@ -135,14 +135,20 @@ def measured(spec: SweepSpec, datasets: Mapping[str, Dataset]) -> Plan:
     if the cluster has no room to measure.
     """
     trial = resources.trial_resources(spec.resources)
-    return estimate(spec, trial, _measure_nodes(spec, _workloads(spec, datasets), trial))
+    nodes = _measure_nodes(spec, _workloads(spec, datasets), trial)
+    return estimate(spec, trial, nodes, datasets)
 
 
-def estimate(spec: SweepSpec, trial: TrialResources, node_types: Sequence[NodeType]) -> Plan:
+def estimate(
+    spec: SweepSpec,
+    trial: TrialResources,
+    node_types: Sequence[NodeType],
+    datasets: Mapping[str, Dataset] = NONE_READ,
+) -> Plan:
     """The plan that follows from what was measured on the nodes that can hold a trial."""
     there = sum(t.nodes * t.slots for t in node_types)
     slots = min(there, spec.resources.max_concurrent or there)
-    sketch = outline(spec, slots)
+    sketch = outline(spec, slots, datasets)
     total = sketch.expected_epochs
     epochs_per_second = (
         slots

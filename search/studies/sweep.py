@@ -10,6 +10,7 @@ from search.studies.trial import Outcome, Phase, Trial
 from spaces.strategies import SAMPLERS, builder
 from spaces.sweep import Cell, SweepSpec
 from trainable.catalog import Value
+from trainable.data import Dataset
 from trainable.metrics import EpochMetrics
 
 
@@ -57,6 +58,13 @@ class Sweep:
             for cell in cells
         }
         return cls(spec, studies, model)
+
+    def judged_on(self, datasets: Mapping[str, Dataset]) -> None:
+        """Tell early stopping how large each hold-out is, once the data sets are read, by name."""
+        for study in self.studies.values():
+            data = study.cell.data
+            if data.name in datasets:
+                study.rule.held_out = datasets[data.name].held_out(data)
 
     def deal(self) -> Trial | None:
         """The next trial to run; None if there is nothing to do now."""

@@ -73,6 +73,12 @@ class Dataset:
         """Number of classes, also where a small file misses some."""
         return self.info.num_classes
 
+    def held_out(self, config: DataConfig) -> int:
+        """Examples of the hold-out: a split of its own, or a share of the training set."""
+        if self.val_start is not None:
+            return len(self.train_labels) - self.val_start
+        return round(config.holdout * (config.train_examples or self.info.train_examples))
+
 
 @dataclass(frozen=True)
 class TrialData:

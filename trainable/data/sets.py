@@ -226,7 +226,7 @@ class DataConfig:
 
     @property
     def held_out(self) -> int:
-        """Examples of the hold-out."""
+        """Examples of the hold-out; of a user's own images ``Dataset.held_out`` knows them."""
         return round(self.holdout * (self.train_examples or DATASETS[self.name].train_examples))
 
     def check_sizes(self, info: DatasetInfo) -> None:
