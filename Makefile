@@ -11,7 +11,8 @@ sweep: $(READY)  ## run the quickstart sweep on the embedded digits
 	$(BIN)/python -m search run quickstart
 
 test: lint types  ## lint, types and tests
-	$(BIN)/python -m pytest -m "not cluster and not faults"
+	$(BIN)/python -m pytest -n auto -m "not ray and not cluster and not faults"
+	$(BIN)/python -m pytest -m "ray and not cluster and not faults"
 
 test-long: $(READY)  ## the fault matrix, and clusters of several nodes
 	$(BIN)/python -m pytest -m "cluster or faults"
