@@ -158,6 +158,17 @@ def test_added_loss_stands_in_the_table_and_in_the_report_with_a_look_of_its_own
     assert [loss for loss, look in looks().items() if look == own] == ["mae"]
 
 
+def test_added_target_stands_in_the_table_and_in_the_report(tmp_path: Path) -> None:
+    text = SWEEP.replace('["mae", "elr"]', '["elr", "adam_elr"]') + 'space = { target = "latest" }'
+    results = load_results(record_sweep(tmp_path / "added", text, replicates=2))
+    ours = results.trials[results.trials["loss"] == "adam_elr"]
+    assert set(ours["param_target"]) == {"latest"}
+    assert set(ours["param_beta1"]) <= {0.5, 0.7}
+    lines = format_table(results, "markdown").splitlines()
+    assert any(line.startswith(f"| {LOSSES['adam_elr'].label}") for line in lines)
+    assert "<td>latest</td>" in Path(write_report(tmp_path / "added")).read_text()
+
+
 def test_a_name_whose_entry_leads_to_nothing_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     missing = dataclasses.replace(LOSSES["mae"], build="trainable.losses.functions:mae")
     monkeypatch.setitem(LOSSES, "mae", missing)

@@ -1,5 +1,7 @@
 import csv
+import errno
 import io
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -9,7 +11,7 @@ from typer.testing import CliRunner
 
 from analysis.__main__ import app
 from spaces.load import parse_sweep
-from tests.recorded import record_sweep
+from tests.recorded import record_sweep, trial_row, write_results
 
 ROOT = Path(__file__).parents[1]
 
@@ -135,6 +137,17 @@ def test_bad_input_is_one_line_and_exit_code_2(recorded, arguments, message):
     (line,) = result.stderr.splitlines()
     assert line.startswith("error: ")
     assert message in line
+
+
+def test_a_full_disk_is_told_with_where_else_to_write(tmp_path, monkeypatch):
+    def full(descriptor):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    write_results(tmp_path, [trial_row()])
+    monkeypatch.setattr(os, "fsync", full)
+    result = run("report", str(tmp_path))
+    assert result.exit_code == 2
+    assert result.stderr.endswith("No space left on device; --out writes elsewhere\n")
 
 
 WITHOUT_TORCH_AND_RAY = """

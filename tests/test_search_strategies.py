@@ -3,20 +3,31 @@
 import dataclasses
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import pytest
 from optuna.samplers import BaseSampler, RandomSampler
 
+from analysis.printed.tables import format_table
+from analysis.report.write import write_report
+from analysis.results import load_results
+from search.driver import provenance
+from search.driver.recorder import Recorder
 from search.planning.outline import outline
 from search.studies.samplers import build_sampler, sequence
+from search.studies.simulate import simulate
 from search.studies.stopping import CONTINUE, Rule, Verdict, build_rule
 from search.studies.sweep import Sweep
-from spaces.load import SpecError, parse_sweep
+from search.studies.trial import Trial
+from spaces.load import SpecError, dump_sweep, parse_sweep
 from spaces.space import Space
 from spaces.strategies import EARLY_STOPPING, SAMPLERS, EarlyStopping, Sampler, builder
-from tests.simulated import Driver
+from tests.simulated import Driver, curve
 from trainable.catalog import Parameter
+from trainable.folder import layout
+from trainable.folder.storage import Folder
+from trainable.metrics import EpochMetrics
 
 SPEC = """
 name = "own"
@@ -86,6 +97,30 @@ def test_rule_decides_in_a_sweep_and_in_the_outline_of_one():
     ends = [(trial.status, trial.epochs) for trial in sweep.trials]
     assert ends == [("completed", 4)] + [("stopped", 2)] * 3
     assert outline(spec, 1).expected_epochs == 4 + 3 * 2
+
+
+def test_sampler_and_rule_come_out_in_the_table_and_in_the_report(tmp_path: Path):
+    spec = parse_sweep(SPEC, ["search.early_stopping=first", "search.sampler=rising"])
+    sweep, folder = Sweep.build(spec), Folder.open(tmp_path)
+    folder.write(layout.SWEEP, dump_sweep(spec).encode())
+    labels = {"realised_rate": 0.36, "labels_fingerprint": "0123456789abcdef"}
+    recorder = Recorder(sweep, folder, lambda trial: provenance.describe(trial, spec) | labels)
+
+    def tested(trial: Trial) -> EpochMetrics:
+        metrics = dataclasses.replace(curve(trial, trial.epochs + 1), test_accuracy=0.625)
+        recorder.epoch(trial, metrics, "cpu", "here")
+        return metrics
+
+    assert list(simulate(sweep, tested))
+    recorder.changed()
+    recorder.close(compact=True)
+    results = load_results(folder)
+    assert results.trials["param_lam"].tolist()[1:] == [2.0, 3.0, 4.0]
+    assert results.trials["status"].tolist() == ["completed"] + ["stopped"] * 3
+    assert "62.50" in format_table(results, "markdown")
+    page = Path(write_report(folder)).read_text()
+    assert "not the first" in page
+    assert all(f"symmetric-0.4-elr-{number:04d}" in page for number in range(4))
 
 
 def test_name_without_a_builder_raises(monkeypatch: pytest.MonkeyPatch):
