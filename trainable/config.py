@@ -1,4 +1,4 @@
-"""The typed configuration of one trial, and the seeds that make it repeatable."""
+"""The typed configuration of one trial: the same config gives the same trial."""
 
 import hashlib
 import json
@@ -52,7 +52,7 @@ class TrialConfig:
     ``loss_parameters`` are complete: those of the loss, and of the target it names;
     ``schedule_parameters`` those of ``lr_schedule``. ``network_parameters`` may leave out what has
     its default. ``max_epochs`` is the full budget. ``seed`` is the one number that noise, split,
-    initialisation, order and augmentation derive from (:func:`derive_seed`). ``precision`` "auto"
+    initialisation, order and augmentation derive from (``trainable.seeds``). ``precision`` "auto"
     is bfloat16 autocast where the device has it.
     """
 
