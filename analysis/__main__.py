@@ -225,7 +225,8 @@ def _list_and_draw(
         dataset = load_dataset(errors.config.data)
     except (DataError, ImportError) as error:
         typer.echo(f"no picture: {error}", err=True)
-        folder.write("labels.csv", label_list(errors, results, class_names(errors), ()))
+        classes = class_names(errors, results)
+        folder.write("labels.csv", label_list(errors, results, classes, ()))
         return
     classes, images = dataset.info.class_names, dataset.train_images
     folder.write("labels.csv", label_list(errors, results, classes, dataset.names))

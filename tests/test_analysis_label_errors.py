@@ -259,6 +259,7 @@ def test_page_shows_the_doubted_images_by_class_pair(tmp_path):
     names = ("a", "b", "<i>", *NAMES[3:])
     files = tuple(f"train/{number}.png" for number in range(10))
     page = label_page(errors, images, names, files).decode()
+    assert "the proposal is right" in page
     assert "b, perhaps &lt;i&gt;: 1" in page
     assert "&lt;i&gt;, perhaps 7: 1" in page
     assert "<i>" not in page

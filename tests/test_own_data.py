@@ -10,6 +10,7 @@ import pytest
 from rich.console import Console
 
 from analysis.best import best_configs
+from analysis.frames.label_errors import doubted_pairs
 from analysis.printed.tables import format_table
 from analysis.printed.text import print_best
 from analysis.report.build import build_report
@@ -292,6 +293,8 @@ def test_plan_tells_what_it_understood(tmp_path):
     assert facts["hold-out"] == "a split of its own, its labels stated to be clean"
     assert facts["test set"] == "its labels are taken as right"
     assert facts["such as"] == "train[0]: a"
+    part = dataclasses.replace(data, train_examples=40)
+    assert dict(understood(load_dataset(part), part))["of these"].startswith("40 training images")
 
 
 @pytest.mark.parametrize(
@@ -348,6 +351,7 @@ def test_every_output_says_what_is_not_known(tmp_path, console):
     assert results.trials["realised_rate"].isna().all()
     assert results.epochs["wrong_memorized"].isna().all()
     assert best_configs(results)["val_accuracy"].notna().all()
+    assert set(doubted_pairs(results)["classes"]) == {("a", "b", "c")}
     out = io.StringIO()
     print_best(results, Console(file=out, width=300))
     for text in (out.getvalue(), format_table(results, "markdown"), build_report(results)):

@@ -15,6 +15,7 @@ target       the final target's share of the class it favours; negative where th
 The README says how well each one finds wrong labels.
 """
 
+import json
 import math
 from collections import Counter
 from dataclasses import dataclass
@@ -35,7 +36,7 @@ from analysis.schema import COMPLETED, REPLICATE
 from analysis.store import read_beside
 from analysis.wording import percent
 from trainable.catalog import DATASETS, unknown
-from trainable.config import TrialConfig
+from trainable.config import TrialConfig, labels_name
 from trainable.folder import layout
 from trainable.folder.storage import Folder
 
@@ -189,18 +190,23 @@ def doubted_pairs(results: Results) -> pd.DataFrame:
         of_study = {
             "study": str(study),
             "examples": errors.examples,
-            "classes": class_names(errors),
+            "classes": class_names(errors, results),
         }
         for (given, proposed), labels in (pairs or {(0, 0): 0}).items():
             rows.append({**of_study, "given": given, "proposed": proposed, "labels": labels})
     return pd.DataFrame(rows, columns=PAIR_COLUMNS)
 
 
-def class_names(errors: LabelErrors) -> tuple[str, ...]:
-    """Names of the classes; their numbers where only the images' owner knows them."""
+def class_names(errors: LabelErrors, results: Results) -> tuple[str, ...]:
+    """Names of the classes; of a user's own those with the labels, else their numbers."""
     info = DATASETS.get(errors.config.data.name)
     if info is not None and info.class_names:
         return info.class_names
+    folder, name = results.folder / layout.LABELS, layout.table_name(labels_name(errors.config))
+    if folder.exists(name):
+        stored = read_beside(folder, name, "it has just gone").schema.metadata or {}
+        if layout.CLASSES.encode() in stored:
+            return tuple(json.loads(stored[layout.CLASSES.encode()]))
     ranked = errors.ranked
     return tuple(map(str, range(1 + int(ranked[["given", "proposed"]].to_numpy().max(initial=0)))))
 

@@ -27,6 +27,10 @@ img { width: 72px; image-rendering: pixelated; display: block }
 figcaption { font-size: 11px; max-width: 72px; overflow: hidden; text-overflow: ellipsis;
 white-space: nowrap }
 """
+_FRAMES = (
+    '<p>Frames: <span class="right">the proposal is right</span>, '
+    '<span class="wrong">the given label was</span>, none: neither.</p>'
+)
 
 
 def label_list(
@@ -91,6 +95,8 @@ def label_page(
     pairs = Counter(zip(doubted["given"], doubted["proposed"], strict=True))
     parts = [f"<h1>Doubtful labels of {escape(errors.study)}</h1>"]
     parts += [f"<p>{escape(line)}</p>" for line in errors.summary()]
+    if "true" in doubted:
+        parts.append(_FRAMES)
     for (given, proposed), count in pairs.most_common(PAIRS):
         title = f"{classes[given]}, perhaps {classes[proposed]}: {count:,}"
         parts.append(f"<h2>{escape(title)}</h2>")

@@ -6,6 +6,7 @@
 Whoever resumes a sweep, on whatever machine, trains on exactly these labels.
 """
 
+import json
 from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any
@@ -64,6 +65,8 @@ class LabelBook:
                 unknown = np.full(len(true), not self._dataset(key).truth_known)
                 columns = {"index": subset, "true": pa.array(true, mask=unknown)}
                 table = pa.table(columns | {"given": noisy.labels})
+                classes = json.dumps(self._dataset(key).info.class_names)
+                table = table.replace_schema_metadata({layout.CLASSES: classes})
                 self._write(layout.LABELS, key, table)
                 self._drawn.remove(key)
             if self._dataset(key).truth_known:

@@ -22,6 +22,7 @@ def understood(dataset: Dataset, data: OwnData) -> list[tuple[str, str]]:
     return [
         ("images", f"{counts}; {width} x {height} pixels, {colour}"),
         ("classes", f"{info.num_classes}: {some(_classes(dataset), CLASSES)}"),
+        *_subset(data),
         ("training labels", _training(dataset)),
         ("hold-out", _holdout(dataset, data)),
         ("test set", _TESTED[dataset.tested_on]),
@@ -65,6 +66,14 @@ def _training(dataset: Dataset) -> str:
     if not wrong.any():
         return "all of them true"
     return f"as given and true ones known: {wrong.sum():,} ({percent(wrong.mean())}%) are wrong"
+
+
+def _subset(data: OwnData) -> list[tuple[str, str]]:
+    if data.train_examples is None:
+        return []
+    return [
+        ("of these", f"{data.train_examples:,} training images, with the classes in proportion")
+    ]
 
 
 def _holdout(dataset: Dataset, data: OwnData) -> str:
