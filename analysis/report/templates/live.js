@@ -52,12 +52,13 @@
 
   function update(text) {
     const next = new DOMParser().parseFromString(text, "text/html");
-    const passed = [...document.querySelectorAll("section[id]")]
-      .filter((section) => section.getBoundingClientRect().top <= 0).at(-1);
+    const passed = [...document.querySelectorAll("section[id], .chart")] // what is read just now
+      .filter((part) => part.getBoundingClientRect().top <= 60).at(-1);
     const before = passed?.getBoundingClientRect().top;
     for (const part of PARTS) morph(document.querySelector(part), next.querySelector(part));
     document.dispatchEvent(new Event("report:updated"));
-    if (passed?.isConnected) scrollBy(0, passed.getBoundingClientRect().top - before);
+    if (!passed?.isConnected) return;
+    scrollBy({ top: passed.getBoundingClientRect().top - before, behavior: "instant" });
   }
 
   async function ask(path) {
