@@ -179,7 +179,7 @@ def read_table(
     except _ForeignError as error:
         raise ResultsError(f"{folder}/{name} is no table of results: {error}") from None
     except DAMAGED as error:
-        raise _damaged(folder, name, error) from error
+        raise damaged(folder, name, error) from error
     return table
 
 
@@ -191,11 +191,12 @@ def read_beside(folder: Folder, name: str, absent: str) -> pa.Table:
     except MissingError:
         raise ResultsError(f"{folder}/{name} is not there: {absent}") from None
     except DAMAGED as error:
-        raise _damaged(folder, name, error) from error
+        raise damaged(folder, name, error) from error
     return table
 
 
-def _damaged(folder: Folder, name: str, error: Exception) -> ResultsError:
+def damaged(folder: Folder, name: str, error: Exception) -> ResultsError:
+    """What is raised for a file whose reading raised one of ``DAMAGED``."""
     reason = (str(error).splitlines() or [type(error).__name__])[0]
     return ResultsError(f"{folder}/{name} is damaged: {reason:.200}")
 

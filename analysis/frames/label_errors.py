@@ -20,14 +20,12 @@ import math
 from collections import Counter
 from dataclasses import dataclass
 from functools import cached_property
-from io import BytesIO
 from typing import Any
 from urllib.parse import quote
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from analysis.best import chosen_configs, records
 from analysis.frames.accuracy import SETTING
@@ -38,6 +36,7 @@ from analysis.wording import percent
 from trainable.catalog import DATASETS, unknown
 from trainable.config import TrialConfig, labels_name
 from trainable.folder import layout
+from trainable.folder.parquet import packed
 from trainable.folder.storage import Folder
 
 CRITERIA = ("margin", "probability", "losses", "target")
@@ -224,9 +223,8 @@ def rank(tables: list[pd.DataFrame], criterion: str) -> pd.DataFrame:
 
 def write_label_errors(errors: LabelErrors, folder: Folder) -> None:
     """Write the ranking as ``labels.parquet``, with the true labels where they are known."""
-    sink = BytesIO()
-    pq.write_table(pa.Table.from_pandas(errors.ranked, preserve_index=False), sink)
-    folder.write("labels.parquet", sink.getvalue())
+    table = pa.Table.from_pandas(errors.ranked, preserve_index=False)
+    folder.write("labels.parquet", packed(table))
 
 
 def usual_folder(results: Results, study: str) -> Folder:

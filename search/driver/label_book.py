@@ -16,6 +16,7 @@ import pandas as pd
 import pyarrow as pa
 
 from analysis.results import Results, ResultsError, recorded_config
+from analysis.store import damaged
 from trainable.config import TrialConfig, labels_name
 from trainable.data import DataError, Dataset, Ints, load_dataset, subset_index
 from trainable.data.own.pixels import Reading
@@ -117,8 +118,7 @@ class LabelBook:
         except MissingError:
             return None
         except DAMAGED as error:
-            reason = (str(error).splitlines() or [type(error).__name__])[0]
-            raise ResultsError(f"{folder}/{name} is damaged: {reason}") from None
+            raise damaged(folder, name, error) from None
         subset, true = self._true(config)
         dataset = self.datasets[config.data.name]
         # Where nobody knows the truth, the labels given stand in for it, and split the images.
