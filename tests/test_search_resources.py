@@ -130,13 +130,16 @@ def test_slots_count_every_node_and_follow_the_cluster(monkeypatch):
 @pytest.mark.usefixtures("ray_session")
 def test_others_hold_resources_only_if_a_trial_s_place_is_pending():
     slots = resources.Slots(TrialResources(1, 0), ResourcesSpec())
-    ours = ray.util.placement_group([{"CPU": 2}])
-    ray.get(ours.ready())
-    assert not slots.held_by_others()  # as while workers start
-    lacking = ray.util.placement_group([{"CPU": 1}])
-    assert slots.held_by_others()
-    for group in (lacking, ours):
-        ray.util.remove_placement_group(group)
+    ours = ray.util.placement_group([{"CPU": 1}])
+    lacking = None
+    try:
+        assert ours.wait(60), ray.util.placement_group_table()
+        assert not slots.held_by_others()  # as while workers start
+        lacking = ray.util.placement_group([{"CPU": 2}])  # there are two, and ours has one
+        assert slots.held_by_others()
+    finally:
+        for group in filter(None, (lacking, ours)):
+            ray.util.remove_placement_group(group)
 
 
 def test_occupancy_counts_gpus_where_trials_have_them(monkeypatch):
