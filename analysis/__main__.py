@@ -110,7 +110,7 @@ def table(
     format_: Annotated[TableFormat, typer.Option("--format")] = TableFormat.TEXT,
 ) -> None:
     """Test accuracy per method and noise setting, beside what papers print."""
-    from analysis.printed.tables import format_table
+    from analysis.printed.paper_table import format_table
 
     typer.echo(format_table(load_results(directory, columns=[]), format_), nl=False)
 

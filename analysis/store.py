@@ -22,7 +22,7 @@ import pyarrow.parquet as pq
 from analysis.schema import EPOCH_COLUMNS, PARAM, arrow_schema, parameter_columns, trial_schema
 from trainable.catalog import unknown
 from trainable.folder import layout
-from trainable.folder.parquet import DAMAGED, opened, packed
+from trainable.folder.checked_parquet import DAMAGED, opened, packed
 from trainable.folder.storage import Folder, MissingError
 
 PARTS_PER_LEVEL = 32

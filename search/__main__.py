@@ -19,8 +19,8 @@ from analysis.store import ResultsError
 from search.cluster import RayFailedError
 from search.driver.shell import python
 from search.driver.signals import Interrupted, Signals
-from spaces.load import SpecError, load_sweep, shipped
 from spaces.presets import PRESETS
+from spaces.sweep_file import SpecError, load_sweep, shipped
 from trainable.data.files import DataError
 from trainable.folder import layout
 from trainable.folder.storage import Folder, StorageError
@@ -102,7 +102,7 @@ def plan(spec: Spec, storage: Storage = "results", name: Name = None, set_: Set 
         sweep = load_sweep(spec, set_ or (), name=name)
 
         from search.planning import plan as planning
-        from search.planning.printed import print_plan
+        from search.planning.plan_table import print_plan
 
         folder = Folder.open(storage) / sweep.name
         with err.status("measuring a few training steps"):
@@ -128,9 +128,9 @@ def replay(
     """Compare search strategies on recorded full-length curves, in minutes."""
     with _clear_errors():
         from search.replay.curves import load_curves, overridden, save_curves
-        from search.replay.printed import print_replay
         from search.replay.replay import STRATEGIES
         from search.replay.replay import replay as runs
+        from search.replay.replay_table import print_replay
 
         recorded = overridden(load_curves(curves), set_ or ())
         if export is not None:

@@ -13,8 +13,8 @@ from pydantic import (
     model_validator,
 )
 
+from spaces.settings import listed
 from spaces.strategies import EARLY_STOPPING, SAMPLERS
-from spaces.tables import listed
 from trainable.catalog import unknown
 from trainable.config import PRECISIONS
 from trainable.metrics import TEST_METRICS, VALIDATION_METRICS

@@ -21,8 +21,8 @@ from spaces.sections import (
     TrainingSpec,
     known,
 )
+from spaces.settings import DataTable, NoiseTable
 from spaces.space import Space
-from spaces.tables import DataTable, NoiseTable
 from trainable.catalog import DATASETS, LOSSES, NETWORKS, Value, unknown
 from trainable.config import DataConfig, Noise, TrialConfig
 from trainable.parameters import NAME

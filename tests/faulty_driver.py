@@ -17,8 +17,8 @@ from rich.console import Console
 from analysis.store import ResultsWriter
 from search.cluster import join
 from search.driver import run, runner, tuner
-from search.studies.sweep import Sweep
-from spaces.load import load_sweep
+from search.studies.round_robin import Sweep
+from spaces.sweep_file import load_sweep
 from trainable.folder.storage import Folder
 
 

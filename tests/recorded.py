@@ -13,8 +13,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from analysis.store import ResultsWriter
-from spaces.load import parse_sweep
 from spaces.sweep import Cell, SweepSpec
+from spaces.sweep_file import parse_sweep
 from trainable.catalog import DATASETS
 from trainable.config import TrialConfig
 from trainable.folder.storage import Folder

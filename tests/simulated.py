@@ -4,10 +4,10 @@ import math
 import random
 from dataclasses import dataclass, field
 
-from search.studies.sweep import Sweep
+from search.studies.round_robin import Sweep
 from search.studies.trial import Trial
-from spaces.load import parse_sweep
 from spaces.sweep import SweepSpec
+from spaces.sweep_file import parse_sweep
 from trainable.metrics import EpochMetrics
 
 Row = tuple[str, int, EpochMetrics]

@@ -12,13 +12,13 @@ from pathlib import Path
 import pytest
 from torch import Tensor
 
-from analysis.printed.tables import format_table
+from analysis.printed.paper_table import format_table
 from analysis.report.style import looks
 from analysis.report.write import write_report
 from analysis.results import load_results
 from spaces.domains import Range
-from spaces.load import SpecError, parse_sweep
 from spaces.sweep import Cell, SweepSpec
+from spaces.sweep_file import SpecError, parse_sweep
 from tests.recorded import record_sweep
 from trainable.catalog import (
     LOSSES,

@@ -7,7 +7,7 @@ import pytest
 
 from analysis.frames.accuracy import accuracy_table, half_width, paired_difference
 from analysis.frames.published import PROTOCOLS, REMARKS, SOURCES, deviations, in_words, published
-from analysis.printed.tables import format_table, grids, methods
+from analysis.printed.paper_table import format_table, grids, methods
 from analysis.results import ResultsError, load_results
 from tests.recorded import SWEEP, record_sweep, trial_row, write_results
 

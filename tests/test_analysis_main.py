@@ -10,7 +10,7 @@ import pytest
 from typer.testing import CliRunner
 
 from analysis.__main__ import app
-from spaces.load import parse_sweep
+from spaces.sweep_file import parse_sweep
 from tests.recorded import record_sweep, trial_row, write_results
 
 ROOT = Path(__file__).parents[1]

@@ -11,7 +11,7 @@ from optuna.trial import TrialState, create_trial
 from analysis.frames.learning import response_curve
 from analysis.frames.published import Deviation
 from analysis.report.contents import PLANS, Numbers, figure_sections
-from analysis.report.figures import space as space_figures
+from analysis.report.figures import hyperparameters
 from analysis.report.figures.accuracy import accuracy_charts
 from analysis.report.figures.effort import budget_charts, gap_charts, importance_charts
 from analysis.report.figures.learning import (
@@ -22,7 +22,7 @@ from analysis.report.figures.learning import (
 )
 from analysis.report.style import MUTED, looks, loss_name, named, study_titles
 from analysis.results import load_results
-from spaces.load import dump_sweep, load_sweep
+from spaces.sweep_file import dump_sweep, load_sweep
 from tests.recorded import record_sweep, trial_row, write_results
 
 SETTINGS = ["Symmetric, 40%", "Symmetric, 60%"]
@@ -426,7 +426,7 @@ def test_parallel_places_values_on_their_axes():
         ({"lam": 10.0, "adam.beta1": 0.6, "lr_schedule": "c"}, 0.8, full),
         ({"lam": 1.0, "adam.beta1": 0.9, "lr_schedule": "a"}, 0.6, TrialState.PRUNED),
     )
-    (chart,) = space_figures.parallel_charts(studies, best_row())
+    (chart,) = hyperparameters.parallel_charts(studies, best_row())
     stopped, chosen = trace(chart, "stopped early"), trace(chart, "chosen")
     assert chosen.x == pytest.approx((0.5, 0.25, 1.0, 1.0, None))
     assert chosen.y == (0, 1, 2, 3, None)
@@ -439,10 +439,12 @@ def test_parallel_places_values_on_their_axes():
 
 
 def test_parallel_writes_a_long_choice_in_two_lines():
-    label = space_figures._label(1.0, 2, "cosine_warm_restarts")
+    label = hyperparameters._label(1.0, 2, "cosine_warm_restarts")
     assert (label["text"], label["align"]) == ("cosine_warm_<br>restarts", "right")
-    assert space_figures._label(0.0, 2, "<_a_b_c_d_e_f_g>")["text"] == "&lt;_a_b_c_d_e_f_<br>g&gt;"
-    assert space_figures._label(0.0, 2, "multistep")["text"] == "multistep"
+    assert (
+        hyperparameters._label(0.0, 2, "<_a_b_c_d_e_f_g>")["text"] == "&lt;_a_b_c_d_e_f_<br>g&gt;"
+    )
+    assert hyperparameters._label(0.0, 2, "multistep")["text"] == "multistep"
 
 
 def test_parallel_skips_what_a_trial_does_not_have():
@@ -450,7 +452,7 @@ def test_parallel_skips_what_a_trial_does_not_have():
         ({"lam": 10.0}, 0.8, TrialState.COMPLETE),
         ({"lam": 1.0, "adam.beta1": 0.9}, 0.8, TrialState.COMPLETE),
     )
-    (chart,) = space_figures.parallel_charts(studies, best_row())
+    (chart,) = hyperparameters.parallel_charts(studies, best_row())
     assert trace(chart, "chosen").y == (0, 2, None)
     assert trace(chart, "full budget").y == (0, 1, 2, None)
 
@@ -465,7 +467,7 @@ def test_parallel_skips_what_a_trial_does_not_have():
     ids=["one trial", "nothing varies", "none ended"],
 )
 def test_parallel_needs_trials_that_differ(trials):
-    assert space_figures.parallel_charts(optuna_study(*trials), best_row()) == []
+    assert hyperparameters.parallel_charts(optuna_study(*trials), best_row()) == []
 
 
 def betas(points, state=TrialState.COMPLETE):
@@ -476,7 +478,7 @@ SPREAD = [(0.5 + 0.05 * k, 0.5 + 0.03 * (3 * k % 8)) for k in range(8)]
 
 
 def test_contour_interpolates_between_enough_trials_and_not_beyond_them():
-    (chart,) = space_figures.contour_charts(optuna_study(*betas(SPREAD)), best_row())
+    (chart,) = hyperparameters.contour_charts(optuna_study(*betas(SPREAD)), best_row())
     contour = chart.plot.data[0]
     values = [v for line in contour.z for v in line if v is not None]
     assert contour.type == "contour"
@@ -491,14 +493,14 @@ def test_contour_interpolates_between_enough_trials_and_not_beyond_them():
     ids=["too few", "on a line"],
 )
 def test_contour_shows_the_trials_alone_where_it_would_invent(points):
-    (chart,) = space_figures.contour_charts(optuna_study(*betas(points)), best_row())
+    (chart,) = hyperparameters.contour_charts(optuna_study(*betas(points)), best_row())
     assert [drawn.type for drawn in chart.plot.data] == ["scatter"]
 
 
 def test_contour_gives_few_values_the_same_room():
     points = [(0.5, 0.9), (0.6, 0.99), (0.7, 0.999)]
     trials = [*betas(points), *betas([(0.8, 0.9)], TrialState.PRUNED)]
-    (chart,) = space_figures.contour_charts(optuna_study(*trials), best_row())
+    (chart,) = hyperparameters.contour_charts(optuna_study(*trials), best_row())
     assert trace(chart, "full budget").y == ("0.9", "0.99", "0.999")
     assert trace(chart, "stopped early").marker.color == MUTED.light
     assert chart.plot.layout.yaxis.categoryarray == ("0.9", "0.99", "0.999")
@@ -507,7 +509,7 @@ def test_contour_gives_few_values_the_same_room():
 
 def test_contour_is_for_studies_in_which_both_betas_vary():
     studies = optuna_study(({"adam.beta1": 0.5}, 0.5, TrialState.COMPLETE))
-    assert space_figures.contour_charts(studies, best_row()) == []
+    assert hyperparameters.contour_charts(studies, best_row()) == []
 
 
 def test_parallel_section_starts_with_the_winner_of_each_setting(sections, results):

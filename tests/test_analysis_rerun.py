@@ -6,8 +6,8 @@ import pytest
 from analysis.best import best_configs, records
 from analysis.printed.rerun import best_sweep, sweep_table
 from analysis.results import ResultsError, load_results
-from spaces.load import parse_sweep
 from spaces.sweep import SweepSpec
+from spaces.sweep_file import parse_sweep
 from tests.recorded import record_sweep, trial_row, write_results
 from trainable.catalog import LOSSES, SCHEDULES, TARGETS
 from trainable.config import DataConfig, TrialConfig, make_noise

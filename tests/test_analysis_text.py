@@ -7,10 +7,10 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from analysis.amounts import percent
 from analysis.printed.console import SafeConsole, spreadsheet
 from analysis.printed.text import LEAK, RUNNING, mean_std, print_best, varied_parameters
 from analysis.results import load_results
-from analysis.wording import percent
 from tests.recorded import record_sweep, trial_row, write_results
 
 

@@ -8,7 +8,7 @@ from rich.console import Console
 
 from analysis.frames.overview import overview
 from analysis.frames.ties import loss_ties, overtaken, tied_settings, trial_ties
-from analysis.printed.tables import format_table
+from analysis.printed.paper_table import format_table
 from analysis.printed.text import print_best
 from analysis.printed.winners import format_winners
 from analysis.results import load_results

@@ -6,6 +6,7 @@ import re
 import subprocess
 import sys
 import tomllib
+from collections import defaultdict
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
@@ -26,11 +27,11 @@ ROOMS = {
         ("noise",), ("catalog",), ("config",), ("targets", "network"), ("losses",), ("trial",),
     ),
     "spaces": (
-        ("strategies", "domains", "tables"), ("space", "sections"), ("presets",), ("overrides",),
-        ("sweep",), ("load",),
+        ("strategies", "domains", "settings"), ("space", "sections"), ("presets",), ("overrides",),
+        ("sweep",), ("sweep_file",),
     ),
     "analysis": (
-        ("wording", "schema"), ("store",), ("rule",), ("results",), ("best",), ("frames",),
+        ("amounts", "schema"), ("store",), ("rule",), ("results",), ("best",), ("frames",),
         ("printed",), ("report",), ("__main__",),
     ),
     "search": (
@@ -43,7 +44,7 @@ PURE = (
     "trainable/parameters.py", "trainable/entries/", "trainable/catalog.py", "trainable/config.py",
     "trainable/metrics.py", "trainable/seeds.py", "trainable/losses/", "trainable/targets/",
     "spaces/strategies.py", "spaces/domains.py", "spaces/space.py", "spaces/presets.py",
-    "spaces/tables.py", "spaces/sections.py", "search/studies/",
+    "spaces/settings.py", "spaces/sections.py", "search/studies/",
 )  # fmt: skip
 """Where everything follows from the arguments: no Ray, no files, no clock."""
 IMPURE = {
@@ -142,6 +143,17 @@ def test_modules_import_without_a_circle():
         for name, path in names.items()
     }
     graphlib.TopologicalSorter(graph).prepare()  # raises CycleError, which shows it
+
+
+def test_a_file_name_stands_for_one_thing():
+    """Whoever hears of ``outline.py`` knows which; a figure is called after the frame it shows."""
+    files = defaultdict(list)
+    for path in MODULES:
+        drawn = ROOT / "analysis" / "frames" / path.name
+        is_its_figure = path.parent.name == "figures" and drawn.exists()
+        if not path.name.startswith("__") and not is_its_figure:
+            files[path.name].append(path)
+    assert not [paths for paths in files.values() if len(paths) > 1]
 
 
 @pytest.mark.parametrize("path", MODULES, ids=NAMES)

@@ -90,7 +90,7 @@ def manifests():
 
 
 def test_kuberay_manifest_is_whole_and_asks_for_the_token():
-    from spaces.load import parse_sweep
+    from spaces.sweep_file import parse_sweep
 
     sweep, job = manifests()
     assert (sweep["apiVersion"], sweep["kind"]) == ("v1", "ConfigMap")

@@ -7,7 +7,7 @@ import pytest
 from analysis.results import load_results
 from analysis.store import ResultsWriter
 from clusters import PATIENCE, ROOT, Cluster, until
-from spaces.load import dump_sweep, parse_sweep
+from spaces.sweep_file import dump_sweep, parse_sweep
 from trainable.folder.storage import Folder
 
 pytestmark = [pytest.mark.ray, pytest.mark.cluster]

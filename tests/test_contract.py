@@ -21,12 +21,12 @@ from torchvision.datasets import CIFAR10, CIFAR100
 from analysis.best import best_configs
 from analysis.results import load_results
 from search.driver import runner
-from search.studies.sweep import Sweep
+from search.studies.round_robin import Sweep
 from spaces.domains import Choice, Fixed, Range
-from spaces.load import SpecError, parse_sweep
 from spaces.presets import PRESETS, all_owners
 from spaces.strategies import EARLY_STOPPING, SAMPLERS
 from spaces.sweep import SweepSpec
+from spaces.sweep_file import SpecError, parse_sweep
 from tests.archives import accept_files, write_cifar10, write_cifar100, write_fashion_mnist
 from tests.own_images import write_arrays
 from tests.simulated import Driver

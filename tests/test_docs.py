@@ -20,9 +20,9 @@ from torch.utils.flop_counter import FlopCounterMode
 import analysis.__main__
 import search.__main__
 from recorded import record_sweep
-from spaces.load import parse_sweep
 from spaces.presets import all_owners, reference_setting
 from spaces.strategies import EARLY_STOPPING, SAMPLERS
+from spaces.sweep_file import parse_sweep
 from trainable.catalog import (
     DATASETS,
     LOSSES,

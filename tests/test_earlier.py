@@ -17,7 +17,7 @@ from rich.console import Console
 from analysis.best import full_budget
 from analysis.frames.label_errors import label_errors
 from analysis.frames.transition_matrix import transition_matrix
-from analysis.printed.tables import format_table
+from analysis.printed.paper_table import format_table
 from analysis.printed.text import print_best
 from analysis.report.build import build_report
 from analysis.results import load_results

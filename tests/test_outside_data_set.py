@@ -6,10 +6,10 @@ import math
 import numpy as np
 import pytest
 
-from analysis.printed.tables import format_table
+from analysis.printed.paper_table import format_table
 from analysis.report.build import build_report
 from analysis.results import load_results
-from spaces.load import parse_sweep
+from spaces.sweep_file import parse_sweep
 from tests.own_images import some_parts
 from tests.recorded import record_sweep
 from trainable.data import DATASETS, DatasetInfo, load_dataset

@@ -11,7 +11,7 @@ from rich.console import Console
 
 from analysis.best import best_configs
 from analysis.frames.label_errors import doubted_pairs
-from analysis.printed.tables import format_table
+from analysis.printed.paper_table import format_table
 from analysis.printed.text import print_best
 from analysis.report.build import build_report
 from analysis.results import ResultsError, load_results
@@ -19,8 +19,8 @@ from search.driver import runner
 from search.driver.label_book import LabelBook
 from search.planning.outline import outline
 from search.planning.understood import understood
-from search.studies.sweep import Sweep
-from spaces.load import SpecError, dump_sweep, parse_sweep
+from search.studies.round_robin import Sweep
+from spaces.sweep_file import SpecError, dump_sweep, parse_sweep
 from tests.own_images import some_parts, write_arrays, write_folders, write_parquet
 from tests.recorded import epoch_row, trial_row, write_results
 from trainable.config import TrialConfig

@@ -10,10 +10,10 @@ from search.cluster.resources import TrialResources
 from search.driver.budget import Hours, wall_clock
 from search.planning.measure import Cost
 from search.planning.plan import NodeType, estimate
-from search.planning.printed import print_plan
-from search.studies.sweep import Sweep
+from search.planning.plan_table import print_plan
+from search.studies.round_robin import Sweep
 from simulated import Driver, spec
-from spaces.load import SpecError, differences
+from spaces.sweep_file import SpecError, differences
 
 EPOCH = 0.5
 """Seconds that an epoch of the simulation takes."""

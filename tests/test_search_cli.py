@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 
 from search.__main__ import app
 from search.driver import runner
-from spaces.load import dump_sweep, load_sweep, parse_sweep
+from spaces.sweep_file import dump_sweep, load_sweep, parse_sweep
 from tests.archives import accept_files, write_cifar10, write_fashion_mnist
 from tests.clusters import python
 from tests.recorded import record_sweep
@@ -352,7 +352,7 @@ main()
 @pytest.mark.parametrize(
     ("number", "moment", "begun"),
     [
-        (signal.SIGTERM, "search.studies.sweep.Sweep.build", False),
+        (signal.SIGTERM, "search.studies.round_robin.Sweep.build", False),
         # In the middle of ray.init, which sets handlers of its own.
         (signal.SIGINT, "ray._private.worker.connect", False),
         (signal.SIGTERM, "ray._private.worker.connect", False),

@@ -10,10 +10,10 @@ from analysis.results import load_results
 from recorded import record_sweep
 from search.planning.outline import outline
 from search.studies.confirm import leaders
-from search.studies.sweep import Sweep
+from search.studies.round_robin import Sweep
 from search.studies.trial import Trial
 from simulated import Driver, curve, spec, table
-from spaces.load import SpecError, differences
+from spaces.sweep_file import SpecError, differences
 from test_search_study import crash
 from trainable.metrics import EpochMetrics
 

@@ -18,7 +18,7 @@ from analysis.store import ResultsWriter
 from faulty_driver import MOMENTS
 from search.driver import runner, tuner
 from search.driver.signals import Interrupted
-from spaces.load import dump_sweep, parse_sweep
+from spaces.sweep_file import dump_sweep, parse_sweep
 from test_search_runner import SPEC, assert_equal, one_slot, tables
 from trainable.folder.storage import Folder
 

@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 
 from search.__main__ import app
 from search.cluster import RayFailedError, cores, join
-from spaces.load import SpecError, dump_sweep, parse_sweep
+from spaces.sweep_file import SpecError, dump_sweep, parse_sweep
 from tests.clusters import python
 from tests.test_search_cli import SWEEP, refused, tree
 

@@ -6,7 +6,7 @@ import pytest
 
 from analysis.store import ResultsError
 from search.driver.label_book import LabelBook, labels_name
-from spaces.load import parse_sweep
+from spaces.sweep_file import parse_sweep
 from trainable.folder.storage import Folder
 
 SPEC = """

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from search.studies.features import ABSENT, Features
+from search.studies.round_robin import Sweep
 from search.studies.stopping import AshaTies
-from search.studies.sweep import Sweep
 from simulated import spec
 from trainable.metrics import EpochMetrics
 

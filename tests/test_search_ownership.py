@@ -9,7 +9,7 @@ from types import SimpleNamespace
 import pytest
 
 from search.driver.ownership import OWNER, Ownership, OwnershipLost
-from spaces.load import SpecError
+from spaces.sweep_file import SpecError
 from trainable.folder.storage import Folder, StorageError
 
 FAST = {"beat": 0.05, "lapse": 0.5}

@@ -8,15 +8,15 @@ from typer.testing import CliRunner
 from search.__main__ import app
 from search.cluster import join, resources
 from search.cluster.resources import TrialResources
+from search.planning.default_network import with_network
 from search.planning.measure import Cost, measure
-from search.planning.network import with_network
 from search.planning.outline import outline
 from search.planning.plan import KEPT, KEPT_MODELS, ROW_BYTES, NodeType, _workloads, estimate, plan
-from search.planning.printed import one_line, print_plan
-from search.studies.sweep import Sweep
+from search.planning.plan_table import one_line, print_plan
+from search.studies.round_robin import Sweep
 from simulated import Driver, spec
-from spaces.load import SpecError, parse_sweep
 from spaces.sweep import SweepSpec
+from spaces.sweep_file import SpecError, parse_sweep
 from tests.own_images import some_parts, write_arrays
 from trainable.config import DataConfig, TrialConfig, make_noise
 from trainable.data import load_dataset

@@ -6,12 +6,12 @@ import re
 import pytest
 from rich.console import Console
 
-from analysis.wording import duration
+from analysis.amounts import duration
 from search.driver.forecast import Forecast
 from search.driver.progress import Progress
 from search.driver.states import study_state
 from search.planning.outline import outline
-from search.studies.sweep import Sweep
+from search.studies.round_robin import Sweep
 from simulated import Driver, curve, spec
 
 MANY = [

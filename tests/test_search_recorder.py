@@ -12,9 +12,9 @@ from search.driver.housekeeping import Housekeeping
 from search.driver.ownership import OwnershipLost
 from search.driver.recorder import Recorder
 from search.driver.restore import restore
-from search.studies.sweep import Sweep
+from search.studies.round_robin import Sweep
 from simulated import curve, spec
-from spaces.load import dump_sweep
+from spaces.sweep_file import dump_sweep
 from trainable.folder.storage import Folder, StorageError
 from trainable.metrics import EpochMetrics
 

@@ -15,12 +15,12 @@ from search.replay.curves import Curve, Curves, load_curves, overridden, save_cu
 from search.replay.pool import Pool, PoolCell
 from search.replay.replay import BASELINE, BUDGETS, STOCK, Run, StudyRun, replay
 from search.replay.summary import ratio, summarise
+from search.studies.round_robin import Sweep
 from search.studies.simulate import simulate
 from search.studies.study import Study
-from search.studies.sweep import Sweep
-from spaces.load import SpecError, dump_sweep, parse_sweep
 from spaces.strategies import EARLY_STOPPING
 from spaces.sweep import Cell
+from spaces.sweep_file import SpecError, dump_sweep, parse_sweep
 from trainable.folder.storage import Folder
 from trainable.metrics import EpochMetrics
 

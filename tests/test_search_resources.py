@@ -9,8 +9,8 @@ import ray
 from clusters import python
 from search.cluster import resources
 from search.cluster.resources import TrialResources, trial_resources
-from spaces.load import SpecError
 from spaces.sweep import ResourcesSpec
+from spaces.sweep_file import SpecError
 from trainable.folder.storage import Folder
 
 

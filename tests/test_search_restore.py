@@ -11,8 +11,8 @@ from analysis.results import ResultsError, load_results
 from search.driver.label_book import LabelBook
 from search.driver.recorder import Recorder
 from search.driver.restore import restore
-from search.studies.sweep import Sweep
-from spaces.load import parse_sweep
+from search.studies.round_robin import Sweep
+from spaces.sweep_file import parse_sweep
 from tests.recorded import SWEEP, record_sweep
 
 

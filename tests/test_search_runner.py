@@ -20,7 +20,7 @@ from analysis.results import load_results
 from analysis.store import ResultsError, ResultsWriter
 from search.driver import runner, tuner
 from search.driver.signals import Interrupted
-from spaces.load import SpecError, parse_sweep
+from spaces.sweep_file import SpecError, parse_sweep
 from trainable.folder.storage import Folder
 
 pytestmark = [pytest.mark.ray, pytest.mark.usefixtures("ray_session")]

@@ -9,20 +9,20 @@ from typing import Any
 import pytest
 from optuna.samplers import BaseSampler, RandomSampler
 
-from analysis.printed.tables import format_table
+from analysis.printed.paper_table import format_table
 from analysis.report.write import write_report
 from analysis.results import load_results
 from search.driver import provenance
 from search.driver.recorder import Recorder
 from search.planning.outline import outline
+from search.studies.round_robin import Sweep
 from search.studies.samplers import build_sampler, sequence
 from search.studies.simulate import simulate
 from search.studies.stopping import CONTINUE, Rule, Verdict, build_rule
-from search.studies.sweep import Sweep
 from search.studies.trial import Trial
-from spaces.load import SpecError, dump_sweep, parse_sweep
 from spaces.space import Space
 from spaces.strategies import EARLY_STOPPING, SAMPLERS, EarlyStopping, Sampler, builder
+from spaces.sweep_file import SpecError, dump_sweep, parse_sweep
 from tests.simulated import Driver, curve
 from trainable.catalog import Parameter
 from trainable.folder import layout

@@ -5,7 +5,7 @@ import random
 import pytest
 from optuna.trial import TrialState
 
-from search.studies.sweep import Sweep
+from search.studies.round_robin import Sweep
 from search.studies.trial import Trial
 from simulated import Driver, curve, spec, table
 from spaces.strategies import EARLY_STOPPING, SAMPLERS

@@ -12,7 +12,7 @@ import pytest
 from search.driver import run, runner, tuner
 from search.driver.ownership import Ownership
 from search.driver.signals import Interrupted
-from spaces.load import SpecError, dump_sweep
+from spaces.sweep_file import SpecError, dump_sweep
 from test_search_runner import one_slot
 from trainable.folder.storage import Folder
 

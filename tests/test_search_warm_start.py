@@ -5,7 +5,7 @@ import pytest
 from analysis.results import load_results
 from recorded import trial_row, write_results
 from search.driver.warm_start import read_points, warm_points, write_points
-from search.studies.sweep import Sweep
+from search.studies.round_robin import Sweep
 from simulated import spec
 
 

@@ -3,8 +3,8 @@
 import pytest
 
 from spaces import sweep
-from spaces.load import SpecError, parse_sweep
 from spaces.sweep import SweepSpec
+from spaces.sweep_file import SpecError, parse_sweep
 from trainable.catalog import NOISE_KINDS
 from trainable.config import DataConfig, make_noise
 

@@ -11,7 +11,7 @@ from torch._subclasses.fake_tensor import DataDependentOutputException, FakeTens
 from trainable.catalog import Parameter
 from trainable.losses.modules import EarlyLearning
 from trainable.targets import TARGETS, build_target
-from trainable.targets.base import Target, clamped
+from trainable.targets.moments import Target, clamped
 
 N, C = 7, 4
 WARMED_BY_M = ("ema", "adam", "amsgrad", "nadam", "adabelief", "ademamix")

@@ -19,7 +19,7 @@ from rich.console import Console
 
 from search.cluster import join
 from search.driver import runner, tuner
-from spaces.load import load_sweep
+from spaces.sweep_file import load_sweep
 from trainable.trial.ray_trainable import TrialTrainable
 
 WITNESS, SECONDS = Path(sys.argv[3]), float(sys.argv[4])

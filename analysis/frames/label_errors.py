@@ -27,16 +27,16 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
+from analysis.amounts import percent
 from analysis.best import chosen_configs, records
 from analysis.frames.accuracy import SETTING
 from analysis.results import Results, ResultsError, recorded_config
 from analysis.schema import COMPLETED, REPLICATE
 from analysis.store import read_beside
-from analysis.wording import percent
 from trainable.catalog import DATASETS, unknown
 from trainable.config import TrialConfig, labels_name
 from trainable.folder import layout
-from trainable.folder.parquet import packed
+from trainable.folder.checked_parquet import packed
 from trainable.folder.storage import Folder
 
 CRITERIA = ("margin", "probability", "losses", "target")

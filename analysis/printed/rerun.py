@@ -7,10 +7,10 @@ from typing import Any
 import pandas as pd
 import tomli_w
 
+from analysis.amounts import percent
 from analysis.best import best_configs, records
 from analysis.frames.evidence import holdout
 from analysis.results import Results, ResultsError, recorded_config
-from analysis.wording import percent
 from spaces.domains import NONE
 from trainable.catalog import LOSSES, OPTIMISER, unknown
 from trainable.config import Noise, TrialConfig

@@ -9,13 +9,13 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from analysis.amounts import percent
 from analysis.best import best_configs, parameters, records, selected_on_test, top_configs
 from analysis.frames.evidence import caveats, holdout, test_labels
 from analysis.frames.ties import tied_settings, trial_ties
 from analysis.printed.console import SafeConsole
 from analysis.results import Results, ResultsError, sweep_spec
 from analysis.schema import PARAM, SEARCH
-from analysis.wording import percent
 
 PIPE_WIDTH = 400
 LEAK = "LEAK: selected on the test set; these numbers promise nothing about new data"

@@ -8,14 +8,14 @@ import plotly.offline
 from markupsafe import Markup
 
 from analysis.frames.overview import overview
-from analysis.printed.tables import grids
+from analysis.printed.paper_table import grids
 from analysis.report import cards, origin
 from analysis.report.chart import Chart
 from analysis.report.contents import Section, figure_sections
 from analysis.report.legend import legend
 from analysis.report.page import Sheet, templates
 from analysis.report.style import dark_colours, judged_on, noise_names
-from analysis.report.trials import Trials, trial_table
+from analysis.report.trial_table import Trials, trial_table
 from analysis.results import Results
 
 SHOWN = 9

@@ -6,6 +6,7 @@ from typing import Any
 
 import pandas as pd
 
+from analysis.amounts import counted, percent
 from analysis.best import (
     chosen_configs,
     parameters,
@@ -24,7 +25,6 @@ from analysis.report.legend import Swatch, line, swatch
 from analysis.report.style import loss_name, named, sentence, signed, study_titles
 from analysis.results import Results
 from analysis.schema import PAUSED, REPLICATE, RUNNING, SEARCH
-from analysis.wording import counted, percent
 
 FEW_SEEDS = 5
 """Seeds below which a standard deviation is itself a guess."""

@@ -32,9 +32,9 @@ from analysis.frames.survival import survival
 from analysis.printed.text import varied_parameters
 from analysis.report.chart import Chart
 from analysis.report.figures import effort as effort_figures
+from analysis.report.figures import hyperparameters
 from analysis.report.figures import labels as label_figures
 from analysis.report.figures import learning as learning_figures
-from analysis.report.figures import space as space_figures
 from analysis.report.figures import trials as trial_figures
 from analysis.report.figures.accuracy import accuracy_charts
 from analysis.report.style import judged_on, named, noise_names, study_titles
@@ -171,11 +171,11 @@ def _parallel(numbers: Numbers) -> list[Chart]:
     """The winner of each setting first, then the second best, and so on."""
     places = numbers.best.groupby(SETTING)["selection_value"].rank(method="first", ascending=False)
     best = numbers.best.assign(place=places).sort_values("place", kind="stable")
-    return space_figures.parallel_charts(numbers.studies, best)
+    return hyperparameters.parallel_charts(numbers.studies, best)
 
 
 def _contour(numbers: Numbers) -> list[Chart]:
-    return space_figures.contour_charts(numbers.studies, numbers.best)
+    return hyperparameters.contour_charts(numbers.studies, numbers.best)
 
 
 def _importances(numbers: Numbers) -> list[Chart]:

@@ -5,11 +5,11 @@ from collections.abc import Mapping
 
 import pandas as pd
 
+from analysis.amounts import percent
 from analysis.report.page import Sheet
 from analysis.report.style import named, study_titles
 from analysis.results import Results
 from analysis.schema import DIVERGED, FAILED
-from analysis.wording import percent
 from trainable.folder import layout
 
 LISTED = 30

@@ -9,7 +9,7 @@ import pandas as pd
 from analysis.best import selected_on_test
 from analysis.frames.accuracy import SETTING
 from analysis.frames.evidence import holdout
-from analysis.printed.tables import methods
+from analysis.printed.paper_table import methods
 from analysis.results import Results
 from trainable.catalog import LOSSES
 from trainable.noise import NOISE_KINDS, make_noise

@@ -22,7 +22,7 @@ from rich.console import Console
 from search import compat
 from search.cluster import RayFailedError
 from search.cluster.cores import usable_cores
-from spaces.load import SpecError
+from spaces.sweep_file import SpecError
 
 JOIN_SECONDS = 30.0
 """How long a cluster may take to answer."""

@@ -8,10 +8,10 @@ from datetime import datetime
 
 from analysis.schema import REPLICATE, RUNNING, SEARCH
 from search.driver.forecast import epoch_seconds
+from search.studies.round_robin import Sweep
 from search.studies.study import Study
-from search.studies.sweep import Sweep
 from search.studies.trial import Phase
-from spaces.load import SpecError
+from spaces.sweep_file import SpecError
 
 CHECK_SECONDS = 1.0
 """How often the hours are looked at."""

@@ -4,8 +4,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from analysis.schema import PAUSED, REPLICATE
+from search.studies.round_robin import Sweep
 from search.studies.study import Study
-from search.studies.sweep import Sweep
 from search.studies.trial import Trial
 
 EXPECTED_TRIALS = 4

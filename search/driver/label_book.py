@@ -21,7 +21,7 @@ from trainable.config import TrialConfig, labels_name
 from trainable.data import DataError, Dataset, Ints, load_dataset, subset_index
 from trainable.data.own.pixels import Reading
 from trainable.folder import layout
-from trainable.folder.parquet import DAMAGED, opened, packed
+from trainable.folder.checked_parquet import DAMAGED, opened, packed
 from trainable.folder.storage import Folder, MissingError
 from trainable.noise import NoisyLabels
 from trainable.trial.prepare import prepare

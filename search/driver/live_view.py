@@ -8,7 +8,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from analysis.wording import percent
+from analysis.amounts import percent
 from search.driver.states import StudyState
 
 HEADERS = (

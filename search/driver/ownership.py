@@ -18,7 +18,7 @@ from datetime import UTC, datetime
 from typing import Any
 from uuid import uuid4
 
-from spaces.load import SpecError
+from spaces.sweep_file import SpecError
 from trainable.folder.layout import OWNER
 from trainable.folder.storage import Folder, MissingError, StorageError
 

@@ -9,12 +9,12 @@ from rich.console import Console
 from rich.live import Live
 from rich.text import Text
 
+from analysis.amounts import duration
 from analysis.schema import DIVERGED, FAILED, PAUSED
-from analysis.wording import duration
 from search.driver.forecast import Forecast
 from search.driver.live_view import live_view
 from search.driver.states import StudyState, study_state
-from search.studies.sweep import Sweep
+from search.studies.round_robin import Sweep
 
 LIVE_SECONDS = 0.5
 """How often the live table is drawn."""

@@ -15,7 +15,7 @@ from typing import Any
 
 from analysis.schema import RUNNING
 from analysis.store import ResultsWriter
-from search.studies.sweep import Sweep
+from search.studies.round_robin import Sweep
 from search.studies.trial import Trial
 from trainable.folder.patience import patiently
 from trainable.folder.storage import Folder

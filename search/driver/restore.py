@@ -9,7 +9,7 @@ import pandas as pd
 from analysis.results import Results, ResultsError, recorded_config
 from analysis.schema import SEARCH
 from search.driver.recorder import Recorder
-from search.studies.sweep import Sweep
+from search.studies.round_robin import Sweep
 from search.studies.trial import Trial
 from trainable.folder import layout
 from trainable.folder.storage import Folder

@@ -33,12 +33,12 @@ from search.driver.tuner import build_tuner
 from search.driver.warm_start import Points, write_points
 from search.planning.outline import Outline, outline
 from search.planning.plan import measured
-from search.planning.printed import one_line
+from search.planning.plan_table import one_line
 from search.studies.confirm import replicate_seeds
-from search.studies.sweep import Sweep
+from search.studies.round_robin import Sweep
 from search.studies.trial import Trial
-from spaces.load import SpecError, dump_sweep
 from spaces.sweep import SweepSpec
+from spaces.sweep_file import SpecError, dump_sweep
 from trainable.folder import layout
 from trainable.folder.storage import Folder, StorageError
 

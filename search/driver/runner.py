@@ -11,11 +11,11 @@ from analysis.results import load_results
 from analysis.schema import SEARCH
 from search.driver.run import Finished, Wanted, run
 from search.driver.warm_start import Points, read_points, warm_points
-from search.planning.network import with_network
+from search.planning.default_network import with_network
 from search.studies.confirm import replicate_seeds
-from search.studies.sweep import Sweep
-from spaces.load import SpecError, check_sweep, differences, parse_sweep
+from search.studies.round_robin import Sweep
 from spaces.sweep import SweepSpec
+from spaces.sweep_file import SpecError, check_sweep, differences, parse_sweep
 from trainable.folder import layout
 from trainable.folder.storage import Folder
 

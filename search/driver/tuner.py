@@ -25,7 +25,7 @@ from search.cluster.resources import Slots, TrialResources
 from search.driver.label_book import LabelBook, labels_name
 from search.driver.progress import Progress
 from search.driver.recorder import Recorder
-from search.studies.sweep import Sweep
+from search.studies.round_robin import Sweep
 from search.studies.trial import Trial
 from spaces.sweep import SweepSpec
 from trainable.folder import layout

@@ -13,9 +13,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
+from search.studies.round_robin import Sweep
 from search.studies.simulate import simulate
 from search.studies.study import Study
-from search.studies.sweep import Sweep
 from search.studies.trial import Trial
 from spaces.sweep import Cell, SweepSpec
 from trainable.data import Dataset

@@ -10,12 +10,12 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from search.cluster import join, resources
 from search.cluster.resources import TrialResources
+from search.planning.default_network import with_network
 from search.planning.measure import Cost, measure_all
-from search.planning.network import with_network
 from search.planning.outline import NONE_READ, Outline, outline
 from search.planning.understood import understood
-from spaces.load import SpecError
 from spaces.sweep import Cell, SweepSpec
+from spaces.sweep_file import SpecError
 from trainable.config import TrialConfig, make_noise
 from trainable.data import Dataset, OwnData, TrialData, load_dataset
 from trainable.trial.checkpoints import KEPT, KEPT_MODELS

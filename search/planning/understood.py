@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from analysis.wording import percent
+from analysis.amounts import percent
 from trainable.data import Dataset, OwnData
 from trainable.data.own.found import some
 

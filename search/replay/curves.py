@@ -19,11 +19,11 @@ from numpy.typing import NDArray
 from analysis.results import ResultsError, load_results
 from analysis.rule import selection_key
 from analysis.schema import COMPLETED, DIVERGED, SEARCH, STOPPED
-from spaces.load import SpecError, differences, dump_sweep, parse_sweep
 from spaces.sweep import SweepSpec
+from spaces.sweep_file import SpecError, differences, dump_sweep, parse_sweep
 from trainable.config import TrialConfig
 from trainable.folder import layout
-from trainable.folder.parquet import DAMAGED, opened, packed
+from trainable.folder.checked_parquet import DAMAGED, opened, packed
 from trainable.folder.storage import Folder
 
 SCHEMA = pa.schema(

@@ -16,12 +16,12 @@ import numpy as np
 from analysis.schema import COMPLETED, STOPPED
 from search.replay.curves import Curve, Curves
 from search.replay.pool import Pool, PoolCell
+from search.studies.round_robin import Sweep
 from search.studies.simulate import Dealer, simulate
-from search.studies.sweep import Sweep
 from search.studies.trial import Outcome, Trial
-from spaces.load import SpecError
 from spaces.strategies import EARLY_STOPPING, SAMPLERS
 from spaces.sweep import SweepSpec
+from spaces.sweep_file import SpecError
 from trainable.catalog import unknown
 from trainable.metrics import EpochMetrics
 

@@ -10,7 +10,7 @@ from trainable.metrics import EpochMetrics
 
 
 class Dealer(Protocol):
-    """What deals trials and hears their epochs, such as a :class:`~search.studies.sweep.Sweep`."""
+    """What deals trials and hears their epochs: :class:`search.studies.round_robin.Sweep`."""
 
     def deal(self) -> Trial | None:
         """The next trial to run; None if there is nothing to do now."""

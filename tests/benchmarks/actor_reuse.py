@@ -18,7 +18,7 @@ from sweeps import own_ray, run_sweep, timeline
 
 from search.driver import runner
 from search.driver.tuner import build_tuner
-from spaces.load import parse_sweep
+from spaces.sweep_file import parse_sweep
 
 SPEC = """
 name = "reuse"

@@ -15,8 +15,8 @@ from side_by_side import machine, print_table
 from sweeps import own_ray, run_sweep, timeline
 
 from search.planning.measure import measure
-from spaces.load import parse_sweep
 from spaces.sweep import SweepSpec
+from spaces.sweep_file import parse_sweep
 from trainable.config import make_noise
 from trainable.data import load_dataset
 from trainable.trial.prepare import prepare

@@ -18,8 +18,8 @@ from side_by_side import machine, print_table
 from sweeps import own_ray, run_sweep
 
 from search.driver import run, tuner
-from search.studies.sweep import Sweep
-from spaces.load import parse_sweep
+from search.studies.round_robin import Sweep
+from spaces.sweep_file import parse_sweep
 from trainable.config import TrialConfig
 from trainable.metrics import EpochMetrics
 from trainable.network.device import peak_memory_mb

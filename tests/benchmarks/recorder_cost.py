@@ -20,9 +20,9 @@ from side_by_side import machine, print_table
 from search.driver import provenance
 from search.driver.recorder import Recorder
 from search.planning.outline import made_up
+from search.studies.round_robin import Sweep
 from search.studies.simulate import simulate
-from search.studies.sweep import Sweep
-from spaces.load import parse_sweep
+from spaces.sweep_file import parse_sweep
 from trainable.folder import layout
 from trainable.folder.storage import Folder
 

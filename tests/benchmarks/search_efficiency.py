@@ -22,8 +22,8 @@ from rich.console import Console
 from side_by_side import machine
 
 from search.replay.curves import load_curves
-from search.replay.printed import print_replay
 from search.replay.replay import STRATEGIES, replay
+from search.replay.replay_table import print_replay
 
 CURVES = Path(__file__).parents[1] / "curves"
 

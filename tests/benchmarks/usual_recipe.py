@@ -26,8 +26,8 @@ from sweeps import own_ray, run_sweep
 from torch.utils.data import DataLoader, Dataset
 from torchvision import transforms
 
-from spaces.load import parse_sweep
 from spaces.sweep import SweepSpec
+from spaces.sweep_file import parse_sweep
 from trainable.data import TrialData, load_dataset
 from trainable.losses import build_loss
 from trainable.network.networks import build_network

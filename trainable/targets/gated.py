@@ -1,8 +1,8 @@
 """Targets that are Adam's gated mean: a class counts by how steadily it has been predicted.
 
-Symbols as in :mod:`trainable.targets.base`. After the target adam come readings of optimisers that
-came after Adam: an optimiser's step is no probability, so each class says what it keeps of the
-optimiser and what makes it a target. All are ours.
+Symbols as in :mod:`trainable.targets.moments`. After the target adam come readings of optimisers
+that came after Adam: an optimiser's step is no probability, so each class says what it keeps of
+the optimiser and what makes it a target. All are ours.
 """
 
 from collections.abc import Sequence
@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from trainable.targets.base import TwoMoments, on_simplex
+from trainable.targets.moments import TwoMoments, on_simplex
 
 
 class GatedMean(TwoMoments):

@@ -1,6 +1,6 @@
 """Targets without a gate: a mean of the predictions, scaled or ahead, or its likeliest class.
 
-Symbols as in :mod:`trainable.targets.base`. All but ELR's own are our readings.
+Symbols as in :mod:`trainable.targets.moments`. All but ELR's own are our readings.
 """
 
 from collections.abc import Sequence
@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from trainable.targets.base import Target, TwoMoments, clamped, on_simplex
+from trainable.targets.moments import Target, TwoMoments, clamped, on_simplex
 
 
 class Ema(Target):

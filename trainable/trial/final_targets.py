@@ -20,7 +20,7 @@ import numpy as np
 import pyarrow as pa
 
 from trainable.folder import layout
-from trainable.folder.parquet import packed
+from trainable.folder.checked_parquet import packed
 from trainable.folder.patience import patiently
 from trainable.folder.storage import Folder
 from trainable.trial.trainer import Trainer

@@ -6,6 +6,7 @@ from typing import Any
 import pandas as pd
 import plotly.graph_objects as go
 
+from analysis.amounts import percent
 from analysis.printed.text import mean_std
 from analysis.report.chart import (
     Chart,
@@ -18,7 +19,6 @@ from analysis.report.chart import (
     scatter,
 )
 from analysis.report.style import MUTED, loss_name, sentence
-from analysis.wording import percent
 
 ROW_HEIGHT, METHOD_HEIGHT = 26, 15
 

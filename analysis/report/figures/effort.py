@@ -5,6 +5,7 @@ from typing import Any
 import pandas as pd
 import plotly.graph_objects as go
 
+from analysis.amounts import percent
 from analysis.best import records
 from analysis.frames.effort import EPOCH_COUNTS
 from analysis.frames.survival import COUNTS, UNFINISHED
@@ -21,10 +22,9 @@ from analysis.report.chart import (
     points,
     scatter,
 )
-from analysis.report.figures.space import parameter_name
+from analysis.report.figures.hyperparameters import parameter_name
 from analysis.report.style import INK, LOST, SAVED, SPENT, in_order, loss_name, signed
 from analysis.schema import DIVERGED, FAILED, STOPPED
-from analysis.wording import percent
 
 BAR, ROOM = 34, 110
 """Height of a bar and of all around the bars, in pixels."""

@@ -11,6 +11,7 @@ from typing import Any
 import pandas as pd
 import plotly.graph_objects as go
 
+from analysis.amounts import percent
 from analysis.best import records
 from analysis.frames.accuracy import BASELINE
 from analysis.printed.text import mean_std
@@ -28,7 +29,6 @@ from analysis.report.chart import (
     scatter,
 )
 from analysis.report.style import INK, in_order, loss_name
-from analysis.wording import percent
 
 TABLE_ROWS = 16
 """Epochs that the table behind a curve lists at most."""

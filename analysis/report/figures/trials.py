@@ -3,6 +3,7 @@
 import pandas as pd
 import plotly.graph_objects as go
 
+from analysis.amounts import percent
 from analysis.report.chart import (
     Chart,
     axis,
@@ -16,7 +17,6 @@ from analysis.report.chart import (
 )
 from analysis.report.style import FAINT, MUTED, Look, loss_name
 from analysis.schema import STOPPED
-from analysis.wording import percent
 
 
 def curve_charts(table: pd.DataFrame) -> list[Chart]:

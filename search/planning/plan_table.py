@@ -6,7 +6,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from analysis.wording import counted, duration
+from analysis.amounts import counted, duration
 from search.planning.outline import Outline
 
 if TYPE_CHECKING:

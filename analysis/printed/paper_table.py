@@ -13,6 +13,7 @@ from typing import Any
 
 import pandas as pd
 
+from analysis.amounts import percent
 from analysis.best import records, selected_on_test
 from analysis.frames.accuracy import BASELINE, BETTER, ENOUGH_PAIRS, SETTING, accuracy_table
 from analysis.frames.evidence import caveats, holdout
@@ -21,7 +22,6 @@ from analysis.frames.ties import loss_ties
 from analysis.printed.console import spreadsheet
 from analysis.printed.text import LEAK, RUNNING, mean_std
 from analysis.results import Results, ResultsError
-from analysis.wording import percent
 from trainable.catalog import LOSSES, unknown
 
 

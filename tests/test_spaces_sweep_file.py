@@ -11,8 +11,8 @@ import tomli_w
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from spaces.load import SpecError, differences, dump_sweep, load_sweep, parse_sweep, shipped
 from spaces.sweep import SweepSpec
+from spaces.sweep_file import SpecError, differences, dump_sweep, load_sweep, parse_sweep, shipped
 from trainable.noise import make_noise
 
 FULL = """

@@ -1,7 +1,7 @@
 """A target by its name."""
 
 from trainable.catalog import TARGETS, Value, unknown
-from trainable.targets.base import Target
+from trainable.targets.moments import Target
 
 
 def build_target(

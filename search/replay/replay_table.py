@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from analysis.wording import counted
+from analysis.amounts import counted
 from search.replay.curves import Curves
 from search.replay.replay import BEST, BUDGETS, TOLERANCE, Run
 from search.replay.summary import Estimate, of, ratio, summarise

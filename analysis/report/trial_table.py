@@ -6,13 +6,13 @@ from typing import Any
 import pandas as pd
 import tomli_w
 
+from analysis.amounts import percent
 from analysis.best import parameters, records
 from analysis.frames.ties import trial_ties
 from analysis.printed.rerun import sweep_table
 from analysis.printed.text import short
 from analysis.results import Results, ResultsError, recorded_config
 from analysis.schema import PARAM
-from analysis.wording import percent
 
 CURVES = {"val_accuracy": "noisy val", "test_accuracy": "clean test"}
 """Columns of the epochs that a trial's figure shows, and what it calls them."""

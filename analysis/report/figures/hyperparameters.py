@@ -11,11 +11,11 @@ import plotly.graph_objects as go
 from optuna.distributions import BaseDistribution, CategoricalDistribution
 from optuna.trial import FrozenTrial, TrialState
 
+from analysis.amounts import percent
 from analysis.best import records
 from analysis.printed.text import short
 from analysis.report.chart import Chart, axis, figure, look, plain, points, scatter
 from analysis.report.style import CARD, FAINT, INK, MUTED, loss_name
-from analysis.wording import percent
 
 ENOUGH_TRIALS = 8
 """Completed trials from which on contours are drawn between them."""

@@ -5,7 +5,7 @@ from typing import Any
 from trainable.catalog import LOSSES
 from trainable.config import complete_loss
 from trainable.losses.modules import Formula, Loss
-from trainable.targets.build import check_sizes
+from trainable.targets.target_by_name import check_sizes
 
 
 def build_loss(name: str, *, num_examples: int, num_classes: int, **hyperparameters: Any) -> Loss:
