@@ -4,6 +4,7 @@ What takes seconds to import (torch, Ray, pandas) is imported by the commands th
 their arguments are checked.
 """
 
+import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -17,6 +18,7 @@ from analysis.printed.console import SafeConsole
 from analysis.printed.streams import lasting_streams
 from analysis.store import ResultsError
 from search.cluster import RayFailedError
+from search.cluster.cores import usable_cores
 from search.driver.shell import python
 from search.driver.signals import Interrupted, Signals
 from spaces.presets import PRESETS
@@ -202,6 +204,9 @@ def _clear_errors() -> Iterator[None]:
 
 def main() -> None:
     """Entry point: all four packages must be those of one folder."""
+    # Before torch is loaded, which knows the affinity and not the quota of a container.
+    os.environ.setdefault("OMP_NUM_THREADS", str(usable_cores()))
+
     import optuna
 
     import analysis

@@ -207,8 +207,7 @@ def _offline(monkeypatch):
     def fail(*args: object, **kwargs: object) -> None:
         raise URLError("no network")
 
-    monkeypatch.setattr("torchvision.datasets.cifar.download_and_extract_archive", fail)
-    monkeypatch.setattr("torchvision.datasets.mnist.download_and_extract_archive", fail)
+    monkeypatch.setattr("trainable.data.files.urlopen", fail)
 
 
 def data(name: str, root: Path) -> list[str]:

@@ -232,3 +232,22 @@ def test_ray_of_our_own_is_given_the_usable_cores(init, monkeypatch):
     monkeypatch.setattr(join, "usable_cores", lambda: 3)
     join.connect()
     assert init[0][-1]["num_cpus"] == 3
+
+
+def test_driver_s_own_threads_are_the_usable_cores(monkeypatch):
+    """torch knows the affinity by itself, but not the quota of a container."""
+    code = """
+import os
+import search.__main__ as command
+
+def app():
+    import torch
+    print(torch.get_num_threads(), os.environ["OMP_NUM_THREADS"])
+
+command.usable_cores, command.app = lambda: 1, app
+command.main()
+"""
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    assert python("-c", code).stdout == "1 1\n"
+    monkeypatch.setenv("OMP_NUM_THREADS", "2")  # as the user says
+    assert python("-c", code).stdout.endswith(" 2\n")

@@ -1,5 +1,7 @@
 """Output whose reader goes, whose disk is full, or whose console lacks the signs."""
 
+import os
+import pty
 import subprocess
 import sys
 from pathlib import Path
@@ -51,3 +53,18 @@ def test_exit_code_outlives_both_streams():
     code = 'print("x" * 100000); print("y", file=sys.stderr, flush=True); sys.exit(130)'
     done = shell(f"{inside(code)} 2>&1 | true; exit ${{PIPESTATUS[0]}}")
     assert (done.returncode, done.stderr) == (130, "")
+
+
+def test_what_a_person_must_see_goes_to_the_terminal():
+    """As after Ctrl-C in ``2>&1 | tee log``: the streams are gone, the terminal is there."""
+    code = 'print("gone", flush=True); print("Go on with: resume", file=sys.stderr, flush=True)'
+    pid, terminal = pty.fork()
+    if pid == 0:
+        reader, writer = os.pipe()
+        os.close(reader)
+        os.dup2(writer, 1)
+        os.dup2(writer, 2)
+        os.execvp("bash", ["bash", "-c", inside(code)])
+    with open(terminal, "rb", buffering=0) as shown:
+        assert shown.readline() == b"Go on with: resume\r\n"
+    os.waitpid(pid, 0)

@@ -2,6 +2,8 @@
 
 import gzip
 import hashlib
+import socket
+import threading
 from urllib.error import URLError
 
 import numpy as np
@@ -33,6 +35,11 @@ def assert_holds(dataset: Dataset, small: SmallSet) -> None:
 
 def offline(*args: object, **kwargs: object) -> None:
     raise URLError("no network")
+
+
+@pytest.fixture
+def _no_network(monkeypatch):
+    monkeypatch.setattr(dataset_files, "urlopen", offline)
 
 
 @pytest.fixture(scope="module")
@@ -102,11 +109,8 @@ def test_load_dataset_unpacks_an_archive_that_is_there(tmp_path, monkeypatch):
         ("fashion_mnist", "FashionMNIST/raw", "t10k-labels-idx1-ubyte.gz"),
     ],
 )
-def test_load_dataset_missing_files_offline_names_folder_and_files(
-    tmp_path, monkeypatch, name, folder, file
-):
-    monkeypatch.setattr("torchvision.datasets.cifar.download_and_extract_archive", offline)
-    monkeypatch.setattr("torchvision.datasets.mnist.download_and_extract_archive", offline)
+@pytest.mark.usefixtures("_no_network")
+def test_load_dataset_missing_files_offline_names_folder_and_files(tmp_path, name, folder, file):
     with pytest.raises(DataError) as caught:
         load_dataset(name, str(tmp_path))
     message = str(caught.value)
@@ -114,6 +118,40 @@ def test_load_dataset_missing_files_offline_names_folder_and_files(
     assert file in message
     assert "no network" in message
     assert "\n" not in message
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.fixture
+def silent_server():
+    """The address of a server that takes connections and never says a word."""
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        yield f"http://127.0.0.1:{listening.getsockname()[1]}/"
+
+
+def test_load_dataset_waits_for_an_answer_no_longer_than_the_limit(
+    tmp_path, monkeypatch, silent_server
+):
+    monkeypatch.setattr(CIFAR10, "url", silent_server)
+    monkeypatch.setattr(dataset_files, "ANSWER_SECONDS", 0.2)
+    with pytest.raises(DataError, match=r"127\.0\.0\.1 does not answer: .*timed out"):
+        load_dataset("cifar10", str(tmp_path))
+
+
+def test_load_dataset_gives_up_on_a_name_that_nobody_resolves(tmp_path, monkeypatch):
+    """No limit of a socket's holds for the resolver: it may hang on for a minute."""
+    over = threading.Event()
+    monkeypatch.setattr(dataset_files, "urlopen", lambda *_, **__: over.wait())
+    monkeypatch.setattr(dataset_files, "ANSWER_SECONDS", 0.2)
+    with pytest.raises(DataError, match=r"www\.cs\.toronto\.edu does not answer: timed out"):
+        load_dataset("cifar10", str(tmp_path))
+    over.set()
+
+
+@pytest.mark.parametrize("name", ["cifar10", "cifar100", "fashion_mnist"])
+def test_load_dataset_root_that_is_not_there_is_said_and_not_made(tmp_path, name):
+    with pytest.raises(DataError, match=r"root: .*/dtaa is not there: make that folder to have"):
+        load_dataset(name, str(tmp_path / "dtaa"))
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize(
@@ -129,6 +167,20 @@ def test_load_dataset_cifar_a_level_off_is_said_before_anything_is_fetched(
     write_cifar10(tmp_path / "home")
     with pytest.raises(DataError, match=message):
         load_dataset("cifar10", str(tmp_path / root))
+
+
+def test_load_dataset_cifar_too_deep_and_incomplete_is_said(tmp_path):
+    write_cifar10(tmp_path)
+    deep = tmp_path / CIFAR10.base_folder
+    (deep / "data_batch_4").unlink()
+    with pytest.raises(DataError, match="is one level too deep"):
+        load_dataset("cifar10", str(deep))
+
+
+def test_load_dataset_fashion_mnist_is_found_at_every_level_of_torchvision_s(tmp_path):
+    small = write_fashion_mnist(tmp_path / "FashionMNIST" / "raw")
+    for root in ("", "FashionMNIST", "FashionMNIST/raw"):
+        assert_holds(load_dataset("fashion_mnist", str(tmp_path / root)), small)
 
 
 def test_load_dataset_damaged_batch_is_named_and_kept(tmp_path, monkeypatch):

@@ -70,8 +70,34 @@ def test_human_subset_takes_its_own_rows(digits, human_file):
 def test_human_file_in_another_order_is_refused(digits, human_file):
     path, _ = human_file
     shuffled = dataclasses.replace(digits, train_labels=digits.train_labels[::-1])
-    with pytest.raises(NoiseError, match="clean_label differs"):
+    with pytest.raises(NoiseError, match=r"clean_label differs .* in another order, such as"):
         human(shuffled, path)
+
+
+def test_human_file_of_another_data_set_is_refused(digits, human_file):
+    path, _ = human_file
+    other = dataclasses.replace(digits, train_labels=np.zeros_like(digits.train_labels))
+    with pytest.raises(NoiseError, match=r"clean_label differs .* of another data set"):
+        human(other, path)
+
+
+def test_human_labels_of_tensorflow_datasets_are_recognised(digits, human_file, tmp_path):
+    """A pickled dict in an .npy file, as the authors give it, and the CSV made of that."""
+    _, worse = human_file
+    ordered = tmp_path / "CIFAR-10_human_ordered.npy"
+    np.save(ordered, {"worse_label": worse}, allow_pickle=True)
+    annotations = tmp_path / "CIFAR-10_human_annotations.csv"
+    annotations.write_text("worse_label\n" + "\n".join(map(str, worse)))
+    renamed = tmp_path / "labels.pt"
+    renamed.write_bytes(ordered.read_bytes())
+    for path, form in ((ordered, "a numpy"), (renamed, "a numpy"), (annotations, "a CSV")):
+        with pytest.raises(NoiseError) as caught:
+            human(digits, path)
+        assert str(caught.value).startswith(f"{path} is {form} file: in that form")
+        assert "order" in str(caught.value)
+        assert "tensorflow_datasets" in str(caught.value)
+        assert "CIFAR-10_human.pt" in str(caught.value)
+        assert "damaged" not in str(caught.value)
 
 
 def test_human_file_of_another_length_is_refused(digits, tmp_path):

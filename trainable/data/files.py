@@ -3,26 +3,32 @@
 =============  =================================================================================
 digits         embedded in scikit-learn; its 0 … 16 become 0 … 255 by ``(255 x + 8) // 16``
                (rounded), split 1,437 / 360 by class with one fixed seed, the same everywhere
-fashion_mnist  the four idx files, ``.gz`` or unpacked, in ``root`` or in torchvision's
-               ``root/FashionMNIST/raw``; ``root`` unset: also where Debian's package puts them;
+fashion_mnist  the four idx files, ``.gz`` or unpacked, in ``root`` or where torchvision puts
+               them (``root`` is above ``FashionMNIST/raw``, or is ``FashionMNIST``); ``root``
+               unset: also where Debian's package puts them;
                labels checked against their SHA-256, as MNIST's files have the same names
 cifar10, -100  ``root/cifar-10-batches-py`` and ``root/cifar-100-python``, by torchvision, every
                file checked against its md5
 =============  =================================================================================
 
-Missing files are downloaded by torchvision. A file that is there but damaged is never replaced
-behind the user's back: it is named in the error.
+Missing files are downloaded by torchvision, into a ``root`` that is there: one that is not may be
+a slip of the pen. A file that is there but damaged is never replaced behind the user's back: it
+is named in the error.
 """
 
 import gzip
 import hashlib
 import math
 import os
+import queue
+import threading
 import zlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
-from urllib.error import URLError
+from urllib.error import HTTPError
+from urllib.parse import urlsplit
+from urllib.request import Request, urlopen
 
 import numpy as np
 from numpy.typing import NDArray
@@ -38,6 +44,9 @@ Part: TypeAlias = tuple[NDArray[np.uint8], NDArray[np.int64]]
 
 DIGITS, DIGITS_TEST = 1797, 360
 """Digits in scikit-learn, and how many of them are the test set."""
+
+ANSWER_SECONDS = 10.0
+"""How long the server of a data set may take to answer."""
 
 DEBIAN_FASHION_MNIST = Path("/usr/share/datasets/fashion-mnist")
 _IDX_IMAGES, _IDX_LABELS = 0x803, 0x801
@@ -93,7 +102,14 @@ def _read_cifar(source: "type[CIFAR10]", root: str | None) -> tuple[Part, Part]:
     missing = _missing(folder / source.base_folder, files)
     if missing:
         _check_level(folder, source.base_folder, missing)
-        _download(lambda: source(str(folder), download=True), folder / source.base_folder, missing)
+        _check_there(root, folder)
+        packed = (folder / source.filename).is_file()
+        _download(
+            lambda: source(str(folder), download=True),
+            None if packed else source.url,
+            folder / source.base_folder,
+            missing,
+        )
     return _part(source(str(folder), train=True)), _part(source(str(folder), train=False))
 
 
@@ -113,7 +129,7 @@ def _missing(folder: Path, files: list[list[str]]) -> list[str]:
 
 def _check_level(folder: Path, base_folder: str, missing: list[str]) -> None:
     """Before anything is fetched: the files may lie one folder further up or down."""
-    if all((folder / name).is_file() for name in missing):
+    if folder.name == base_folder or any((folder / name).is_file() for name in missing):
         raise DataError(
             f"{folder} is one level too deep: give the folder that {base_folder} is in"
         )
@@ -122,14 +138,55 @@ def _check_level(folder: Path, base_folder: str, missing: list[str]) -> None:
         raise DataError(f"{folder} is one level too high: give {below[0].parent}")
 
 
-def _download(fetch: Callable[[], object], folder: Path, missing: list[str]) -> None:
+def _check_there(root: str | None, folder: Path) -> None:
+    """Before anything is fetched: the user named a folder, and means it."""
+    if root is not None and not folder.is_dir():
+        raise DataError(
+            f"root: {folder} is not there: make that folder to have the data set downloaded into "
+            f"it, or leave root out, which means {cache_folder()}"
+        )
+
+
+def _download(
+    fetch: Callable[[], object], url: str | None, folder: Path, missing: list[str]
+) -> None:
+    """``url``: what the first file comes from; None if nothing needs the network."""
     try:
+        if url is not None:
+            _check_answers(url)
         fetch()
-    except (OSError, URLError, RuntimeError) as error:
+    except (OSError, RuntimeError) as error:
         raise DataError(
             f"{folder} lacks {', '.join(missing)}, and downloading failed "
             f"({' '.join(str(error).split())}): put the files there or name their folder as root"
         ) from error
+
+
+def _check_answers(url: str) -> None:
+    """Raise OSError unless a server answers in time: without a network that may take minutes.
+
+    It is asked in a thread, as no limit holds for looking up its name.
+    """
+    answer: queue.SimpleQueue[Exception | None] = queue.SimpleQueue()
+
+    def ask() -> None:
+        try:
+            head = Request(url, method="HEAD", headers={"User-Agent": "pytorch/vision"})
+            urlopen(head, timeout=ANSWER_SECONDS).close()
+        except HTTPError:
+            answer.put(None)  # an answer, whatever it says
+        except Exception as error:  # a network fails in many ways
+            answer.put(error)
+        else:
+            answer.put(None)
+
+    threading.Thread(target=ask, daemon=True).start()
+    try:
+        error = answer.get(timeout=ANSWER_SECONDS)
+    except queue.Empty:
+        error = TimeoutError(f"timed out after {ANSWER_SECONDS:g} s")
+    if error is not None:
+        raise OSError(f"{urlsplit(url).hostname} does not answer: {error}") from error
 
 
 def _part(source: "CIFAR10") -> Part:
@@ -144,11 +201,13 @@ def read_fashion_mnist(root: str | None = None) -> tuple[Part, Part]:
     names = [Path(name).stem for name, _ in FashionMNIST.resources]
     home = _folder(root)
     raw = home / "FashionMNIST" / "raw"
-    folders = [home, raw] if root is not None else [home, raw, DEBIAN_FASHION_MNIST]
+    folders = [home, home / "raw", raw, *([] if root is not None else [DEBIAN_FASHION_MNIST])]
     found = next((f for f in folders if all(_idx_file(f, name) for name in names)), None)
     if found is None:
+        _check_there(root, home)
         missing = [f"{name}.gz" for name in names if not _idx_file(raw, name)]
-        _download(lambda: FashionMNIST(str(home), download=True), raw, missing)
+        url = f"{FashionMNIST.mirrors[0]}{missing[0]}"
+        _download(lambda: FashionMNIST(str(home), download=True), url, raw, missing)
     folder = found or raw
     images, labels, test_images, test_labels = (_read_idx(folder, name) for name in names)
     return (

@@ -4,7 +4,9 @@ Their authors offer ``CIFAR-10_human.pt`` (``aggre_label``, ``worse_label``, ``r
 ``random_label3``; wrong .0901, .4021, .1723, .1812, .1764) and ``CIFAR-100_human.pt``
 (``noisy_label``; wrong .4020) under CC BY-NC 4.0: users bring their own copy. The rows are in the
 order of torchvision's training set. Each file also has the ``clean_label`` of every row, which is
-compared with the data set's, so a file in another order is found out.
+compared with the data set's, so a file in another order is found out. The authors offer the same
+labels in the order of tensorflow_datasets too, as ``CIFAR-10_human_ordered.npy``, which that
+package has its users turn into a CSV: neither is read, and the message says why.
 
 The files are pickles of numpy arrays. They are read by torch's ``weights_only`` unpickler, which
 builds nothing but tensors, plain containers and the numpy constructors named here.
@@ -31,6 +33,12 @@ LABEL_KEYS = (
     "random_label2",
     "random_label3",
     "noisy_label",
+)
+NPY = b"\x93NUMPY"
+"""The first bytes of a ``.npy`` file."""
+IN_ANOTHER_ORDER = (
+    "in another order, such as that of tensorflow_datasets; needed is the authors' "
+    "CIFAR-10_human.pt or CIFAR-100_human.pt, whose rows are in torchvision's"
 )
 
 
@@ -59,12 +67,7 @@ class Human(Noise):
             raise NoiseError(unknown(f"labels_key in {path}", self.labels_key, valid))
         given = _rows(path, arrays[self.labels_key], draw)
         if "clean_label" in arrays:
-            differ = int((_rows(path, arrays["clean_label"], draw) != draw.true).sum())
-            if differ:
-                raise NoiseError(
-                    f"{path}: clean_label differs from the data set's labels in {differ} of "
-                    f"{len(draw.true)} rows: the file is of another data set or in another order"
-                )
+            _check_order(path, _rows(path, arrays["clean_label"], draw), draw.true)
         return given
 
     @property
@@ -88,6 +91,7 @@ def read_label_file(path: Path) -> dict[str, NDArray[np.generic]]:
 
     if not path.is_file():
         raise NoiseError(f"{path} is not there: labels_file must name a CIFAR-N file of yours")
+    _check_form(path)
     try:
         with torch.serialization.safe_globals(_numpy_constructors()):
             content = torch.load(path, map_location="cpu", weights_only=True)
@@ -99,6 +103,32 @@ def read_label_file(path: Path) -> dict[str, NDArray[np.generic]]:
     if not isinstance(content, dict):
         raise NoiseError(f"{path} holds a {type(content).__name__}, not label arrays by name")
     return {str(name): np.asarray(values) for name, values in content.items()}
+
+
+def _check_form(path: Path) -> None:
+    """Raise NoiseError for the other forms in which CIFAR-N's labels go round."""
+    try:
+        with path.open("rb") as file:
+            is_npy = file.read(len(NPY)) == NPY
+    except OSError as error:
+        raise NoiseError(f"cannot read {path}: {error.strerror}") from error
+    if is_npy or path.suffix == ".csv":
+        raise NoiseError(
+            f"{path} is {'a numpy' if is_npy else 'a CSV'} file: in that form CIFAR-N's labels "
+            f"are {IN_ANOTHER_ORDER}"
+        )
+
+
+def _check_order(path: Path, clean: Ints, true: Ints) -> None:
+    """Raise NoiseError unless the true labels of the file are those of the data set."""
+    differ = int((clean != true).sum())
+    if not differ:
+        return
+    same_labels = np.array_equal(np.sort(clean), np.sort(true))
+    raise NoiseError(
+        f"{path}: clean_label differs from the data set's labels in {differ} of {len(true)} "
+        f"rows: the file is {IN_ANOTHER_ORDER if same_labels else 'of another data set'}"
+    )
 
 
 def _rows(path: Path, labels: NDArray[np.generic], draw: Draw) -> Ints:
