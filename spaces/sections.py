@@ -37,13 +37,13 @@ def known(what: str, valid: Collection[str]) -> AfterValidator:
 OneOrMore = Annotated[list[str], BeforeValidator(listed), Field(min_length=1)]
 
 
-class Section(BaseModel):
+class SweepTable(BaseModel):
     """A table of the sweep file: unknown keys are errors, values keep their type."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
 
 
-class BudgetSpec(Section):
+class BudgetSpec(SweepTable):
     """``[budget]``: ``trials`` per study, epochs per trial, and the rungs between.
 
     ``hours`` of wall-clock, over all starts, and ``gpu_hours`` of all trials: no new trial starts
@@ -68,7 +68,7 @@ class BudgetSpec(Section):
         return self.grace_epochs or min(10, max(1, max_epochs // 3))
 
 
-class ConfirmSpec(Section):
+class ConfirmSpec(SweepTable):
     """``[confirm]``: how a study ends: its ``top`` best trials run again on ``seeds`` fresh seeds.
 
     At full budget, as ``replicate`` runs them. Without the table, or with ``top`` = 0, nothing is.
@@ -78,7 +78,7 @@ class ConfirmSpec(Section):
     seeds: int = Field(default=5, ge=1, le=10_000)
 
 
-class SearchSpec(Section):
+class SearchSpec(SweepTable):
     """``[search]``: how points are suggested, how trials are stopped, what is maximised."""
 
     sampler: Annotated[str, known("sampler", SAMPLERS)] = "multitask"
@@ -100,7 +100,7 @@ class SearchSpec(Section):
         return self
 
 
-class TrainingSpec(Section):
+class TrainingSpec(SweepTable):
     """``[training]``: how epochs run. ``compile``: torch.compile the network.
 
     ``test_every``: epochs from one evaluation on the test set to the next; None: so many that it
@@ -112,7 +112,7 @@ class TrainingSpec(Section):
     test_every: int | None = Field(default=None, ge=1)
 
 
-class ResourcesSpec(Section):
+class ResourcesSpec(SweepTable):
     """``[resources]``: what a trial gets. Empty: a GPU each where there are any, else a core.
 
     ``join_seconds``: how long the cluster that RAY_ADDRESS names may take to answer.

@@ -17,7 +17,7 @@ from spaces.sections import (
     OneOrMore,
     ResourcesSpec,
     SearchSpec,
-    Section,
+    SweepTable,
     TrainingSpec,
     known,
 )
@@ -80,7 +80,7 @@ class Cell:
         return sum(1 for _ in itertools.islice(self.space.grid(), trials))
 
 
-class SweepSpec(Section):
+class SweepSpec(SweepTable):
     """A whole sweep file. Only ``name`` and one ``[[noise]]`` are required.
 
     Without ``network`` it is the data set's default, which :meth:`with_network` writes into it

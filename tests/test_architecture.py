@@ -6,7 +6,7 @@ import re
 import subprocess
 import sys
 import tomllib
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
@@ -154,6 +154,13 @@ def test_a_file_name_stands_for_one_thing():
         if not path.name.startswith("__") and not is_its_figure:
             files[path.name].append(path)
     assert not [paths for paths in files.values() if len(paths) > 1]
+
+
+def test_a_class_name_stands_for_one_thing():
+    classes = Counter(
+        node.name for p in MODULES for node in ast.walk(tree(p)) if isinstance(node, ast.ClassDef)
+    )
+    assert not [name for name, times in classes.items() if times > 1]
 
 
 @pytest.mark.parametrize("path", MODULES, ids=NAMES)

@@ -32,7 +32,7 @@ def methods() -> dict[str, str]:
 
 
 @dataclass(frozen=True)
-class Cell:
+class Printed:
     """One number: ``text`` as in ``92.12 ± 0.35 (5)``, with ``≈`` where it is tied for best."""
 
     text: str = "-"
@@ -45,13 +45,13 @@ class Grid:
 
     title: str
     header: tuple[str, ...]
-    measured: tuple[tuple[str, tuple[Cell, ...]], ...]
-    differences: tuple[tuple[str, tuple[Cell, ...]], ...]
-    published: tuple[tuple[str, tuple[Cell, ...]], ...]
+    measured: tuple[tuple[str, tuple[Printed, ...]], ...]
+    differences: tuple[tuple[str, tuple[Printed, ...]], ...]
+    published: tuple[tuple[str, tuple[Printed, ...]], ...]
     notes: tuple[str, ...]
 
     @property
-    def blocks(self) -> list[tuple[str, tuple[tuple[str, tuple[Cell, ...]], ...]]]:
+    def blocks(self) -> list[tuple[str, tuple[tuple[str, tuple[Printed, ...]], ...]]]:
         """The parts that have lines, with their headings."""
         blocks = [
             ("this sweep", self.measured),
@@ -113,38 +113,38 @@ def _grid(title: str, table: pd.DataFrame, chosen_on: str, marks: tuple[str, ...
 def _lines(
     table: pd.DataFrame,
     settings: list[str],
-    cell: Callable[[Mapping[str, Any]], Cell],
+    cell: Callable[[Mapping[str, Any]], Printed],
     star: str = "",
-) -> tuple[tuple[str, tuple[Cell, ...]], ...]:
+) -> tuple[tuple[str, tuple[Printed, ...]], ...]:
     """A line for each method of ``table``, in the order of :func:`methods`."""
     cells = {(row["loss"], row["noise"]): cell(row) for row in records(table)}
     present = set(table["loss"])
     return tuple(
         (
             label + (star if method == BASELINE else ""),
-            tuple(cells.get((method, setting), Cell()) for setting in settings),
+            tuple(cells.get((method, setting), Printed()) for setting in settings),
         )
         for method, label in methods().items()
         if method in present
     )
 
 
-def _measured(row: Mapping[str, Any]) -> Cell:
+def _measured(row: Mapping[str, Any]) -> Printed:
     text = mean_std(row["test"], row["test_std"], row["n"], row["diverged"])
     text += " ≈" if row["tied"] else ""
-    return Cell(text, row["verdict"] == BETTER)
+    return Printed(text, row["verdict"] == BETTER)
 
 
-def _difference(row: Mapping[str, Any]) -> Cell:
+def _difference(row: Mapping[str, Any]) -> Printed:
     text = f"{100 * row['difference']:+.2f}"
     if pd.notna(row["difference_low"]):
         text += f" [{100 * row['difference_low']:+.2f}, {100 * row['difference_high']:+.2f}]"
-    return Cell(f"{text} ({row['pairs']:.0f})", row["verdict"] == BETTER)
+    return Printed(f"{text} ({row['pairs']:.0f})", row["verdict"] == BETTER)
 
 
-def _published(row: Mapping[str, Any]) -> Cell:
+def _published(row: Mapping[str, Any]) -> Printed:
     spread = "" if pd.isna(row["published_std"]) else f" ± {percent(row['published_std'])}"
-    return Cell(percent(row["published"]) + spread)
+    return Printed(percent(row["published"]) + spread)
 
 
 def _notes(own: pd.DataFrame, printed: pd.DataFrame, chosen_on: str) -> list[str]:

@@ -52,7 +52,7 @@ class UnwritableError(RefusedError):
     """A :class:`RefusedError` of a write: another folder may take what this one does not."""
 
 
-class Entry(NamedTuple):
+class PathInfo(NamedTuple):
     """Something inside a folder, at any depth."""
 
     path: str
@@ -131,7 +131,7 @@ class Folder:
         """Files and folders directly inside, sorted; none if this folder is not there."""
         return [name for name in self._listed() if not _LEFTOVER.fullmatch(name)]
 
-    def tree(self) -> list[Entry]:
+    def tree(self) -> list[PathInfo]:
         """Everything inside at any depth, by path; the file alone if the location is one.
 
         Raises MissingError if nothing is there.
@@ -267,8 +267,8 @@ class Folder:
         return f"Folder({str(self)!r})"
 
 
-def _entry(info: fs.FileInfo, path: str) -> Entry:
-    return Entry(path, info.type == fs.FileType.Directory, info.size or 0, info.mtime_ns or 0)
+def _entry(info: fs.FileInfo, path: str) -> PathInfo:
+    return PathInfo(path, info.type == fs.FileType.Directory, info.size or 0, info.mtime_ns or 0)
 
 
 @cache

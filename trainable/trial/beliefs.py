@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 
-class Summary(NamedTuple):
+class MeanBeliefs(NamedTuple):
     """Means over the epochs trained, all [n]."""
 
     margin: Tensor
@@ -47,7 +47,7 @@ class Beliefs:
         self._probabilities[order] += logits.softmax(1)
         self._epochs += 1
 
-    def summary(self) -> Summary | None:
+    def summary(self) -> MeanBeliefs | None:
         """The means of every training example; None before the first epoch."""
         if self._epochs == 0:
             return None
@@ -55,7 +55,7 @@ class Beliefs:
         given = self._given[:, None]
         rival_probability, rival = mean.scatter(1, given, -1.0).max(1)
         own = mean.gather(1, given)[:, 0]
-        return Summary(self._margins / self._epochs, own, rival, rival_probability)
+        return MeanBeliefs(self._margins / self._epochs, own, rival, rival_probability)
 
     def state_dict(self) -> dict[str, Any]:
         """The live sums."""

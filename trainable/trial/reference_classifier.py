@@ -37,7 +37,7 @@ _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class Reference:
+class Predictions:
     """What the classifier says of each example of the subset, in the subset's order.
 
     ``probabilities`` float32 ``[N, C]``; ``features`` float32 ``[N, F]``: what its last layer
@@ -50,7 +50,7 @@ class Reference:
 
 def reference(
     dataset: Dataset, data: DataConfig, seed: int, folder: Path | None = None
-) -> Reference:
+) -> Predictions:
     """The reference for the examples of ``subset_index(dataset, data, seed)``.
 
     Trained if it is not in ``folder`` (None: ``references`` in the user's cache folder).
@@ -87,11 +87,11 @@ def reference_config(data: DataConfig, seed: int) -> TrialConfig:
     )
 
 
-def _train(dataset: Dataset, subset: Ints, config: TrialConfig) -> Reference:
+def _train(dataset: Dataset, subset: Ints, config: TrialConfig) -> Predictions:
     trainer = build_trainer(config, _clean_data(dataset, subset))
     for _ in range(config.max_epochs):
         trainer.run_epoch()
-    return Reference(*trainer.predict(dataset.train_images[subset]))
+    return Predictions(*trainer.predict(dataset.train_images[subset]))
 
 
 def _clean_data(dataset: Dataset, subset: Ints) -> TrialData:
@@ -119,12 +119,12 @@ def _fingerprint(dataset: Dataset, subset: Ints, config: TrialConfig) -> str:
     return digest.hexdigest()[:16]
 
 
-def _pack(result: Reference) -> bytes:
+def _pack(result: Predictions) -> bytes:
     buffer = io.BytesIO()
     np.savez(buffer, probabilities=result.probabilities, features=result.features)
     return buffer.getvalue()
 
 
-def _unpack(content: bytes) -> Reference:
+def _unpack(content: bytes) -> Predictions:
     with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
-        return Reference(arrays["probabilities"], arrays["features"])
+        return Predictions(arrays["probabilities"], arrays["features"])

@@ -50,7 +50,7 @@ class Batch(NamedTuple):
     inputs: Tensor
 
 
-class Outcome(NamedTuple):
+class Outputs(NamedTuple):
     """What a batch or an epoch leaves to be measured: [B], [B, C], and [B] or None."""
 
     losses: Tensor
@@ -156,8 +156,8 @@ class Trainer:
         training = time.perf_counter()  # not before: forward may have estimated its matrix first
         order = torch.randperm(len(self._rows), generator=self._generator(f"order {epoch}"))
         order = order.to(self.device)
-        outcome = self._train(order, epoch)
-        trained = self._training_columns(outcome, order)
+        outputs = self._train(order, epoch)
+        trained = self._training_columns(outputs, order)
         train_seconds = time.perf_counter() - training
         evaluated = read(self._evaluate(test))
         self.epoch = epoch
@@ -187,12 +187,12 @@ class Trainer:
         self.network.train()
         return lr
 
-    def _train(self, order: Tensor, epoch: int) -> Outcome:
+    def _train(self, order: Tensor, epoch: int) -> Outputs:
         """One step a batch, over the training set in ``order``."""
-        outcomes = [self.step(batch) for batch in self.batches(order, epoch)]
-        losses, logits, clipped = zip(*outcomes, strict=True)
+        outputs = [self.step(batch) for batch in self.batches(order, epoch)]
+        losses, logits, clipped = zip(*outputs, strict=True)
         none_clipped = clipped[0] is None
-        return Outcome(
+        return Outputs(
             torch.cat(losses), torch.cat(logits), None if none_clipped else torch.cat(clipped)
         )
 
@@ -210,7 +210,7 @@ class Trainer:
             parts = torch.split(inputs, [len(part) for part in places])
             yield from map(Batch, places, given, parts)
 
-    def step(self, batch: Batch) -> Outcome:
+    def step(self, batch: Batch) -> Outputs:
         """Learn from one batch. Nothing here waits for the device."""
         with autocast(self.device, self._dtype):
             logits = self._forward(batch.inputs)
@@ -220,23 +220,23 @@ class Trainer:
         self._optimiser.step()
         if self._average is not None:
             self._average.update()
-        return Outcome(losses.detach(), logits.detach(), self.loss.last_clipped)
+        return Outputs(losses.detach(), logits.detach(), self.loss.last_clipped)
 
     def _inputs(self, rows: Tensor, starts: Tensor) -> Tensor:
         """What the network sees of the images at ``rows``, their augmentation being ``starts``."""
         images = self._images.index_select(0, rows)
         return self._normalisation.apply(self._augmentation.apply(images, starts))
 
-    def _training_columns(self, outcome: Outcome, order: Tensor) -> dict[str, float]:
-        self.beliefs.add(outcome.logits, order)
+    def _training_columns(self, outputs: Outputs, order: Tensor) -> dict[str, float]:
+        self.beliefs.add(outputs.logits, order)
         true = self._true[order]
-        columns = memorization(outcome.logits.argmax(1), self._given[order], true)
+        columns = memorization(outputs.logits.argmax(1), self._given[order], true)
         known = self.data.truth_known
         if not known:
             columns = {"train_accuracy": columns["train_accuracy"]}
-        columns["train_loss"] = outcome.losses.mean()
-        if outcome.clipped is not None:
-            columns["clipped"] = outcome.clipped.float().mean()
+        columns["train_loss"] = outputs.losses.mean()
+        if outputs.clipped is not None:
+            columns["clipped"] = outputs.clipped.float().mean()
         targets = self.loss.targets()
         if targets is not None and known:
             # Each example was visited once, so these are the targets its loss saw.

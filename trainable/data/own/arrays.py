@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from trainable.data.files import DataError
 from trainable.data.own.found import Encoded, Found, FoundPart, Images, Ints, labelled
-from trainable.folder.storage import Entry, Folder
+from trainable.folder.storage import Folder, PathInfo
 
 LAYOUT = (
     "x_train uint8 [N, H, W], [N, H, W, C] or [N, C, H, W] with y_train, and if there are any "
@@ -24,7 +24,7 @@ LAYOUT = (
 _CHANNELS = (1, 3, 4)
 
 
-def read_arrays(root: Folder, entry: Entry) -> Found:
+def read_arrays(root: Folder, entry: PathInfo) -> Found:
     """Read images and labels of every split from an ``.npz`` file.
 
     Raises:
@@ -54,7 +54,7 @@ def read_arrays(root: Folder, entry: Entry) -> Found:
     return Found(where, parts, class_names, (entry,))
 
 
-def _load(root: Folder, entry: Entry, where: str) -> dict[str, NDArray[Any]]:
+def _load(root: Folder, entry: PathInfo, where: str) -> dict[str, NDArray[Any]]:
     try:
         with root.stream(entry.path) as stream, np.load(stream, allow_pickle=False) as content:
             if isinstance(content, np.lib.npyio.NpzFile):

@@ -20,7 +20,7 @@ from trainable.data.own.found import (
     some,
     split_word,
 )
-from trainable.folder.storage import Entry, Folder
+from trainable.folder.storage import Folder, PathInfo
 
 IMAGES = (
     *(".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff"),
@@ -30,7 +30,7 @@ LAYOUT = "root/train/<class>/<image>"
 _SYSTEM = ("thumbs.db", "desktop.ini")
 
 
-def read_folders(root: Folder, tree: list[Entry], *, labels_follow: bool) -> Found:
+def read_folders(root: Folder, tree: list[PathInfo], *, labels_follow: bool) -> Found:
     """Find the images of every split by their paths; nothing is opened.
 
     Args:
@@ -74,7 +74,7 @@ def read_folders(root: Folder, tree: list[Entry], *, labels_follow: bool) -> Fou
     return Found(str(root), parts, class_names, tuple(e for s in used.values() for e in s))
 
 
-def _encoded(root: Folder, entries: list[Entry]) -> Iterator[Encoded]:
+def _encoded(root: Folder, entries: list[PathInfo]) -> Iterator[Encoded]:
     for entry in entries:
         yield f"{root}/{entry.path}", _reader(root, entry.path)
 
@@ -87,21 +87,21 @@ def _reader(root: Folder, path: str) -> Callable[[], bytes]:
     return read
 
 
-def _top(entry: Entry) -> str:
+def _top(entry: PathInfo) -> str:
     return entry.path.partition("/")[0]
 
 
-def _inside(top: str, entries: list[Entry]) -> list[Entry]:
+def _inside(top: str, entries: list[PathInfo]) -> list[PathInfo]:
     return [entry for entry in entries if not top or entry.path.startswith(f"{top}/")]
 
 
-def _class(entry: Entry, top: str) -> str | None:
+def _class(entry: PathInfo, top: str) -> str | None:
     """The folder under the split's, however deep the image lies; None without one."""
     class_name, below, _ = entry.path[len(top) + 1 if top else 0 :].partition("/")
     return class_name if below else None
 
 
-def _class_folders(tree: list[Entry], top: str) -> set[str]:
+def _class_folders(tree: list[PathInfo], top: str) -> set[str]:
     """Classes that have a folder among the training images, if only an empty one."""
     depth = 2 if top else 1
     paths = [PurePosixPath(entry.path) for entry in _inside(top, tree) if entry.is_folder]
@@ -109,7 +109,7 @@ def _class_folders(tree: list[Entry], top: str) -> set[str]:
 
 
 def _check_level(
-    root: Folder, images: list[Entry], splits: dict[str, str], labels_follow: bool
+    root: Folder, images: list[PathInfo], splits: dict[str, str], labels_follow: bool
 ) -> None:
     """Without ``train``: the classes must stand in the root itself, one level deep."""
     if not images:
@@ -133,7 +133,7 @@ def _check_level(
         )
 
 
-def _check_kinds(root: Folder, entries: list[Entry], *, whole: bool) -> None:
+def _check_kinds(root: Folder, entries: list[PathInfo], *, whole: bool) -> None:
     """A file among the images that is none would be lost silently. Beside them it may lie."""
     alien = [
         entry.path

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trainable.data.files import DataError
-from trainable.folder.storage import Entry
+from trainable.folder.storage import PathInfo
 
 Images: TypeAlias = NDArray[np.uint8]
 Ints: TypeAlias = NDArray[np.int64]
@@ -79,7 +79,7 @@ class Found:
     """By split: train, val, test."""
     class_names: tuple[str, ...]
     """By label; empty where only a labels file can say."""
-    files: tuple[Entry, ...]
+    files: tuple[PathInfo, ...]
     """All files that pixels come from."""
 
 

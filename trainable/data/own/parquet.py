@@ -26,7 +26,7 @@ from trainable.data.own.found import (
     labelled,
     some,
 )
-from trainable.folder.storage import Entry, Folder
+from trainable.folder.storage import Folder, PathInfo
 
 LAYOUT = (
     "a struct column of bytes and path with a column label, in train-*.parquet, test-*.parquet, "
@@ -36,7 +36,7 @@ _BATCH = 1000
 """Rows of images in memory at once."""
 
 
-def read_parquet(root: Folder, entries: list[Entry]) -> Found:
+def read_parquet(root: Folder, entries: list[PathInfo]) -> Found:
     """Find the images and labels of every split; of the images only the paths are read.
 
     Raises:
@@ -61,7 +61,7 @@ def read_parquet(root: Folder, entries: list[Entry]) -> Found:
     return Found(str(root), parts, class_names, tuple(entries))
 
 
-def _shards(root: Folder, entries: list[Entry]) -> dict[str, list[str]]:
+def _shards(root: Folder, entries: list[PathInfo]) -> dict[str, list[str]]:
     if len(entries) == 1:
         return {"train": [entries[0].path]}
     paths = {entry.path: PurePosixPath(entry.path).name for entry in entries}

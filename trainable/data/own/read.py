@@ -20,7 +20,7 @@ from trainable.data.own.pixels import (
     decode,
     measure,
 )
-from trainable.folder.storage import Entry, Folder, StorageError
+from trainable.folder.storage import Folder, PathInfo, StorageError
 
 _PACKED = (".zip", ".tar", ".tgz", ".gz", ".xz", ".bz2", ".7z", ".rar")
 
@@ -100,7 +100,7 @@ def _hidden(path: str) -> bool:
     return any(name.startswith(".") or name == "__MACOSX" for name in path.split("/"))
 
 
-def _check_no_archive(root: Folder, tree: list[Entry]) -> None:
+def _check_no_archive(root: Folder, tree: list[PathInfo]) -> None:
     files = [entry for entry in tree if not entry.is_folder]
     if len(files) == 1 and (files[0].path == "" or len(tree) == 1):
         where = f"{root}/{files[0].path}".rstrip("/")
