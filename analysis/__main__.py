@@ -46,7 +46,7 @@ class BestFormat(StrEnum):
 
 
 class TableFormat(StrEnum):
-    """How ``table`` prints."""
+    """How ``table`` and ``claims`` print."""
 
     TEXT = "text"
     MARKDOWN = "markdown"
@@ -113,6 +113,18 @@ def table(
     from analysis.printed.paper_table import format_table
 
     typer.echo(format_table(load_results(directory, columns=[]), format_), nl=False)
+
+
+@app.command()
+@clear_errors
+def claims(
+    directory: Directory,
+    format_: Annotated[TableFormat, typer.Option("--format")] = TableFormat.TEXT,
+) -> None:
+    """Whether each loss beats elr on fresh seeds: accuracy, epochs to it, labels memorised."""
+    from analysis.printed.answers import format_answers
+
+    typer.echo(format_answers(load_results(directory), format_), nl=False)
 
 
 @app.command()

@@ -7,7 +7,7 @@ import pytest
 
 from analysis.frames.accuracy import accuracy_table, half_width, paired_difference
 from analysis.frames.published import PROTOCOLS, REMARKS, SOURCES, deviations, in_words, published
-from analysis.printed.paper_table import format_table, grids, methods
+from analysis.printed.paper_table import DIFFERENCES, MEASURED, format_table, grids, methods
 from analysis.results import ResultsError, load_results
 from tests.recorded import SWEEP, record_sweep, trial_row, write_results
 
@@ -114,7 +114,7 @@ def test_a_verdict_needs_three_pairs_that_differ(tmp_path, gains, verdict):
     results = load_results(write_results(tmp_path, trials))
     assert accuracy_table(results).set_index("loss")["verdict"]["gce"] == verdict
     (grid,) = grids(results)
-    bold = {method: cell.bold for method, (cell,) in grid.measured}
+    bold = {method: cell.bold for method, (cell,) in dict(grid.blocks)[MEASURED]}
     assert bold == {"GCE": verdict == "better", "ELR": False}
 
 
@@ -137,13 +137,13 @@ def test_a_configuration_that_diverges_is_said_to_and_never_bold(tmp_path):
     assert table["diverged"].to_dict() == {"elr": 0, "adam_elr": 2, "gce": 5}
     assert np.isnan(table["test"]["gce"])
     (grid,) = grids(results)
-    cells = {method: cells[0] for method, cells in grid.measured}
+    cells = {method: cells[0] for method, cells in dict(grid.blocks)[MEASURED]}
     assert (cells["Adam-refined ELR"].text, cells["Adam-refined ELR"].bold) == (
         "95.33 ± 2.52 (3, 2 diverged)",
         False,
     )
     assert cells["GCE"].text == "- (0, 5 diverged)"
-    assert not any(cell.bold for _, (cell,) in grid.differences)
+    assert not any(cell.bold for _, (cell,) in dict(grid.blocks)[DIFFERENCES])
     assert any("diverged are counted" in note for note in grid.notes)
 
 
@@ -263,7 +263,7 @@ def test_bold_needs_an_interval_above_zero(tmp_path):
     trials += replicated_study("gce", [0.99, 0.80, 0.99])
     trials += replicated_study("ce", [0.99])
     (grid,) = grids(load_results(write_results(tmp_path, trials)))
-    bold = {method: cells[0].bold for method, cells in grid.measured}
+    bold = {method: cells[0].bold for method, cells in dict(grid.blocks)[MEASURED]}
     assert bold == {"CE": False, "GCE": False, "ELR": False, "Adam-refined ELR": True}
 
 

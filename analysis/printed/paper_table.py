@@ -1,14 +1,11 @@
 """The accuracy table for a paper: methods down, noise settings across.
 
-What is in a cell is computed once (:class:`Grid`); each format only writes it down. A method is
-bold where it is better than elr (``accuracy.compare``): the 95% interval of their difference,
-paired by seed, lies above zero.
+A method is bold where it is better than elr (``accuracy.compare``): the 95% interval of their
+difference, paired by seed, lies above zero.
 """
 
 import io
-import re
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import pandas as pd
@@ -20,6 +17,7 @@ from analysis.frames.evidence import caveats, holdout
 from analysis.frames.published import OTHER_METHODS, REMARKS, Deviation, in_words
 from analysis.frames.ties import loss_ties
 from analysis.printed.console import spreadsheet
+from analysis.printed.grid import FORMATS, Grid, Line, Printed
 from analysis.printed.text import LEAK, RUNNING, mean_std
 from analysis.results import Results, ResultsError
 from trainable.catalog import LOSSES, unknown
@@ -31,34 +29,9 @@ def methods() -> dict[str, str]:
     return {"ce": labels["ce"], **OTHER_METHODS, **labels}
 
 
-@dataclass(frozen=True)
-class Printed:
-    """One number: ``text`` as in ``92.12 ± 0.35 (5)``, with ``≈`` where it is tied for best."""
-
-    text: str = "-"
-    bold: bool = False
-
-
-@dataclass(frozen=True)
-class Grid:
-    """One table: what it is about, noise settings across, (method, cells) down, notes below."""
-
-    title: str
-    header: tuple[str, ...]
-    measured: tuple[tuple[str, tuple[Printed, ...]], ...]
-    differences: tuple[tuple[str, tuple[Printed, ...]], ...]
-    published: tuple[tuple[str, tuple[Printed, ...]], ...]
-    notes: tuple[str, ...]
-
-    @property
-    def blocks(self) -> list[tuple[str, tuple[tuple[str, tuple[Printed, ...]], ...]]]:
-        """The parts that have lines, with their headings."""
-        blocks = [
-            ("this sweep", self.measured),
-            ("difference to ELR, in points", self.differences),
-            ("published", self.published),
-        ]
-        return [(name, lines) for name, lines in blocks if lines]
+MEASURED = "this sweep"
+DIFFERENCES = "difference to ELR, in points"
+PUBLISHED = "published"
 
 
 def format_table(results: Results, how: str) -> str:
@@ -102,10 +75,14 @@ def _grid(title: str, table: pd.DataFrame, chosen_on: str, marks: tuple[str, ...
     others = own[own["loss"] != BASELINE].dropna(subset="difference")
     return Grid(
         title=f"Test accuracy in %: {title}",
-        header=tuple(settings),
-        measured=_lines(own, settings, _measured),
-        differences=_lines(others, settings, _difference),
-        published=_lines(printed, settings, _published, star="*"),
+        header=("method", *settings),
+        blocks=Grid.filled(
+            {
+                MEASURED: _lines(own, settings, _measured),
+                DIFFERENCES: _lines(others, settings, _difference),
+                PUBLISHED: _lines(printed, settings, _published, star="*"),
+            }
+        ),
         notes=(*marks, *_notes(own, printed, chosen_on)),
     )
 
@@ -115,7 +92,7 @@ def _lines(
     settings: list[str],
     cell: Callable[[Mapping[str, Any]], Printed],
     star: str = "",
-) -> tuple[tuple[str, tuple[Printed, ...]], ...]:
+) -> tuple[Line, ...]:
     """A line for each method of ``table``, in the order of :func:`methods`."""
     cells = {(row["loss"], row["noise"]): cell(row) for row in records(table)}
     present = set(table["loss"])
@@ -179,93 +156,3 @@ def _otherwise(deviations: Iterable[tuple[Deviation, ...]]) -> list[str]:
         theirs.setdefault(deviation.ours, []).append(deviation.printed)
     parts = [f"{ours} instead of {' or '.join(printed)}" for ours, printed in theirs.items()]
     return [f"Another protocol here: {'; '.join(parts)}."] if parts else []
-
-
-def _text(grid: Grid) -> str:
-    lines = [("method", *grid.header)]
-    for name, block in grid.blocks:
-        lines += [("",), (name,)]
-        lines += [
-            (f"  {method}", *(f"{'*' if c.bold else ''}{c.text}" for c in cells))
-            for method, cells in block
-        ]
-    count = len(grid.header) + 1
-    table = [line + ("",) * (count - len(line)) for line in lines]
-    widths = [max(len(line[i]) for line in table) for i in range(count)]
-    widths[0] = max((len(line[0]) for line in lines if len(line) > 1), default=0)
-    body = [
-        "  ".join(text.ljust(w) for text, w in zip(line, widths, strict=True)).rstrip()
-        for line in table
-    ]
-    notes = [note.replace("Bold:", "Starred:") for note in grid.notes]
-    return "\n".join([grid.title, "", *body, "", *notes, ""])
-
-
-def _markdown(grid: Grid) -> str:
-    lines = [f"**{grid.title}**", "", f"| method | {' | '.join(grid.header)} |"]
-    lines.append("|---|" + "---:|" * len(grid.header))
-    for name, block in grid.blocks:
-        lines.append(f"| *{name}* |" + " |" * len(grid.header))
-        for method, cells in block:
-            texts = [f"**{cell.text}**" if cell.bold else cell.text for cell in cells]
-            lines.append(f"| {method.replace('*', chr(92) + '*')} | {' | '.join(texts)} |")
-    return "\n".join([*lines, "", *(f"{note}  " for note in grid.notes), ""])
-
-
-def _latex(grid: Grid) -> str:
-    """A float of its own: the title is the caption, the notes stand below the table."""
-    columns = len(grid.header) + 1
-    slug = re.sub(r"[^a-z0-9]+", "-", grid.title.lower()).strip("-")
-    lines = [
-        "% needs \\usepackage{booktabs} and \\usepackage{adjustbox}",
-        "\\begin{table}",
-        "\\centering",
-        "\\small",
-        f"\\caption{{{escaped(grid.title)}.}}",
-        f"\\label{{tab:{slug}}}",
-        "\\begin{adjustbox}{max width=\\linewidth}",
-        f"\\begin{{tabular}}{{l{'r' * len(grid.header)}}}",
-        "\\toprule",
-        latex_row(["Method", *map(escaped, grid.header)]),
-    ]
-    for name, block in grid.blocks:
-        lines += ["\\midrule", f"\\multicolumn{{{columns}}}{{l}}{{\\emph{{{name}}}}} \\\\"]
-        for method, cells in block:
-            texts = [(escaped(cell.text), cell.bold) for cell in cells]
-            bold = [f"\\textbf{{{text}}}" if bold else text for text, bold in texts]
-            lines.append(latex_row([escaped(method), *bold]))
-    lines += ["\\bottomrule", "\\end{tabular}", "\\end{adjustbox}", "", "\\medskip"]
-    notes = " ".join(note if note.endswith(".") else f"{note}." for note in grid.notes)
-    lines += [f"\\footnotesize {escaped(notes)}", "\\end{table}", ""]
-    return "\n".join(lines)
-
-
-def latex_row(cells: Iterable[str]) -> str:
-    """One line of a tabular."""
-    return " & ".join(cells) + " \\\\"
-
-
-_LATEX: dict[str, str | int | None] = {
-    **{sign: f"\\{sign}" for sign in "&%$#_{}"},
-    "\\": "\\textbackslash{}",
-    "~": "\\textasciitilde{}",
-    "^": "\\textasciicircum{}",
-    "<": "$<$",
-    ">": "$>$",
-    "±": "$\\pm$",
-    "≈": "$\\approx$",
-    "−": "$-$",
-}
-
-
-def escaped(text: str) -> str:
-    """Text as LaTeX prints it."""
-    text = re.sub(r"(?<!\w)-(?=\d)", "−", text)
-    return text.translate(str.maketrans(_LATEX))
-
-
-FORMATS: dict[str, Callable[[Grid], str]] = {
-    "text": _text,
-    "markdown": _markdown,
-    "latex": _latex,
-}

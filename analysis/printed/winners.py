@@ -3,7 +3,7 @@
 from analysis.amounts import percent
 from analysis.best import parameters, records, selected_on_test
 from analysis.frames.evidence import holdout, test_labels
-from analysis.printed.paper_table import escaped, latex_row
+from analysis.printed.grid import escaped, latex_row
 from analysis.printed.text import LEAK, best_table, mean_std, short, varied_parameters
 from analysis.results import Results
 

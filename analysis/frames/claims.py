@@ -1,0 +1,234 @@
+"""Whether refining ELR's target pays: the paper's two claims, put to a sweep's confirmed results.
+
+Claim 1 is about accuracy at the end, claim 2 about the epochs it takes to come near ELR's (section
+4 of the paper); memorisation goes with them. Every number is a difference to elr in the same noise
+setting, paired by the seed of the replicates. Many differences are looked at here at once, so
+their intervals are widened (:func:`answers`), as those of ``accuracy.accuracy_table`` are not.
+"""
+
+import math
+from bisect import bisect_left
+from collections.abc import Iterator, Mapping
+
+import pandas as pd
+
+from analysis.best import best_configs, chosen_configs, final_trials, full_budget, records
+from analysis.frames.accuracy import BASELINE, CONFIDENCE, SETTING, UNSTABLE
+from analysis.frames.learning import final_curves
+from analysis.results import Results, once
+from analysis.schema import PARAM, REPLICATE, SEARCH
+
+SHARES = (0.95, 0.98, 0.99)
+"""Of ELR's final accuracy: what :data:`EPOCHS` counts up to."""
+ACCURACY, MEMORIZED = "accuracy", "memorised"
+EPOCHS = {share: f"epochs to {share:.0%}" for share in SHARES}
+QUESTIONS = (ACCURACY, *EPOCHS.values(), MEMORIZED)
+SMALLER_IS_BETTER = frozenset((*EPOCHS.values(), MEMORIZED))
+WORTH_SHOWING = 0.005
+"""The difference in accuracy that ``seeds_needed`` is about: half a point."""
+BETTER, WORSE, NOT_SHOWN = "better", "worse", "not shown"
+EVERYWHERE = "all settings"
+MOST_SEEDS = 10_000
+"""``seeds_needed`` is looked for up to here."""
+
+
+@once
+def answers(results: Results) -> pd.DataFrame:
+    """Every loss against elr, question by question and noise setting by noise setting.
+
+    A row for each question (:data:`QUESTIONS`), loss and noise setting in which both have
+    replicates of common seeds, and for each question and loss one over :data:`EVERYWHERE`, whose
+    differences are the means of a seed over the settings. Columns: those of the setting,
+    ``loss``, ``question``; ``value`` and ``elr`` (means over the pairs), ``difference`` (value
+    minus elr), ``low`` and ``high``, ``pairs``, ``comparisons``, ``verdict`` and ``seeds_needed``.
+
+    ``low`` and ``high`` bound Student's paired 95% interval after Bonferroni: all intervals of one
+    question, so many as ``comparisons`` says, hold together with 95%. ``verdict`` is ``better`` or
+    ``worse`` where it leaves out zero, else ``not shown``; ``diverged`` where a replicate of one
+    did, so that the pairs are only those that went well. ``seeds_needed``, of accuracy only: so
+    many pairs would make its half width half a point, if they spread as these do.
+
+    Accuracies and memorisation are fractions at the last epoch. Epochs are counted up to the first
+    that was tested and reached the share of elr's mean final test accuracy in the setting; a trial
+    that never does counts with one epoch more than it had.
+    """
+    measured = _measured(results)
+    unstable = _unstable(results)
+    rows = []
+    for _, of_question in _pairs(measured).groupby("question", sort=False):
+        parts = list(_parts(of_question))
+        for keys, part in parts:
+            found = _found(part, len(parts), str(keys["question"]))
+            if _key(keys) in unstable:
+                found["verdict"] = UNSTABLE
+            rows.append({**keys, **found})
+    table = pd.DataFrame(rows, columns=[*SETTING, "loss", "question", *_FOUND])
+    return table.astype({"noise_rate": "float64"})  # also where it is empty, to merge with others
+
+
+_FOUND = [
+    "value",
+    "elr",
+    "difference",
+    "low",
+    "high",
+    "pairs",
+    "comparisons",
+    "verdict",
+    "seeds_needed",
+]
+
+
+def _key(row: Mapping[str, object]) -> tuple[object, ...]:
+    return row["dataset"], row["model"], row["noise"], row["loss"]
+
+
+def _unstable(results: Results) -> set[tuple[object, ...]]:
+    """Settings and losses of which a replicate diverged, elr's own or the loss's."""
+    chosen = chosen_configs(results)
+    lost = chosen[chosen["replicates_diverged"] > 0]
+    elr = lost[lost["loss"] == BASELINE]
+    beside = chosen.merge(elr[SETTING], on=SETTING)
+    return {_key(row) for table in (lost, beside) for row in records(table)}
+
+
+def _measured(results: Results) -> pd.DataFrame:
+    """What each replicate of a chosen configuration came to: a row a trial and question."""
+    finals = final_trials(results)
+    finals = finals[finals["phase"] == REPLICATE]
+    keys = [*SETTING, "loss", "seed"]
+    curves = final_curves(results)
+    curves = curves[curves["trial_id"].isin(finals["trial_id"])]
+    at_end = curves[curves["epoch"] == curves["max_epochs"]]
+    answered = {ACCURACY: at_end.assign(value=at_end["test_accuracy"])}
+    answered[MEMORIZED] = at_end.assign(value=at_end["wrong_memorized"])
+    baseline = at_end[at_end["loss"] == BASELINE].groupby(SETTING)["test_accuracy"].mean()
+    for share, question in EPOCHS.items():
+        goals = (share * baseline).rename("goal").reset_index()
+        answered[question] = _first_epochs(at_end, curves.merge(goals, on=SETTING))
+    parts = [table[[*keys, "value"]].assign(question=name) for name, table in answered.items()]
+    return pd.concat(parts).dropna(subset="value")
+
+
+def _first_epochs(trials: pd.DataFrame, curves: pd.DataFrame) -> pd.DataFrame:
+    """``trials`` with ``value``: the first epoch that reached ``goal``, or one after the last."""
+    reached = curves[curves["test_accuracy"] >= curves["goal"]]
+    first = reached.groupby("trial_id")["epoch"].min()
+    known = trials[trials["trial_id"].isin(curves["trial_id"])]
+    return known.assign(value=known["trial_id"].map(first).fillna(known["max_epochs"] + 1))
+
+
+def _pairs(measured: pd.DataFrame) -> pd.DataFrame:
+    """Each measurement beside that of elr on the same seed: columns ``value`` and ``elr``."""
+    elr = measured[measured["loss"] == BASELINE]
+    elr = elr.drop(columns="loss").rename(columns={"value": BASELINE})
+    others = measured[measured["loss"] != BASELINE]
+    return others.merge(elr, on=[*SETTING, "seed", "question"])
+
+
+def _parts(pairs: pd.DataFrame) -> Iterator[tuple[Mapping[str, object], pd.DataFrame]]:
+    """The pairs of each setting and loss, then those of a loss over all its settings."""
+    for keys, part in pairs.groupby([*SETTING, "loss", "question"], sort=True, observed=True):
+        yield dict(zip([*SETTING, "loss", "question"], keys, strict=True)), part
+    shared = ["dataset", "model", "loss", "question"]
+    for keys, part in pairs.groupby(shared, sort=True, observed=True):
+        settings = part["noise"].nunique()
+        everywhere = part.groupby("seed").filter(lambda seed: len(seed) == settings)  # noqa: B023
+        if settings > 1 and len(everywhere):
+            means = everywhere.groupby("seed")[["value", BASELINE]].mean()
+            yield dict(zip(shared, keys, strict=True)) | {"noise": EVERYWHERE}, means
+
+
+def _found(pairs: pd.DataFrame, comparisons: int, question: str) -> dict[str, object]:
+    differences = (pairs["value"] - pairs[BASELINE]).to_numpy(dtype=float)
+    count, mean = len(differences), float(differences.mean())
+    spread = float(differences.std(ddof=1)) if count > 1 else math.nan
+    half = _half_width(spread, count, comparisons)
+    needed = _seeds_needed(spread, comparisons) if question == ACCURACY else math.nan
+    return {
+        "value": pairs["value"].mean(),
+        "elr": pairs[BASELINE].mean(),
+        "difference": mean,
+        "low": mean - half,
+        "high": mean + half,
+        "pairs": count,
+        "comparisons": comparisons,
+        "verdict": _verdict(mean, half, question),
+        "seeds_needed": needed,
+    }
+
+
+def _verdict(difference: float, half: float, question: str) -> str:
+    if not abs(difference) > half:  # also where there is no interval
+        return NOT_SHOWN
+    return BETTER if (difference > 0) != (question in SMALLER_IS_BETTER) else WORSE
+
+
+def _half_width(spread: float, count: int, comparisons: int) -> float:
+    """Of the mean of ``count`` differences: Student's interval, after Bonferroni."""
+    from scipy.special import stdtrit  # slow to import, needed here only
+
+    if count < 2:
+        return math.nan
+    quantile = stdtrit(count - 1, 1 - (1 - CONFIDENCE) / 2 / comparisons)
+    return float(quantile * spread / math.sqrt(count))
+
+
+def _seeds_needed(spread: float, comparisons: int) -> float:
+    """The fewest pairs whose interval would reach half a point to either side; NaN: unknown."""
+    counts = range(2, MOST_SEEDS + 1)
+    if not spread > 0:
+        return math.nan
+    enough = bisect_left(
+        counts, True, key=lambda count: _half_width(spread, count, comparisons) <= WORTH_SHOWING
+    )
+    return float(counts[enough]) if enough < len(counts) else math.inf
+
+
+@once
+def targets(results: Results) -> pd.DataFrame:
+    """What the search found with each target that refines ELR's: a row a loss and target.
+
+    Columns: ``loss``, ``target``; ``trials``, of the search, and ``completed``, on their full
+    budget; ``settings``, noise settings in which elr and one of these completed; ``difference``,
+    the best selection value with this target minus elr's best (fractions, the mean over
+    ``settings``); ``won``, settings whose best trial of the loss has this target; ``confirmed``,
+    over the settings that it won, the mean difference on fresh seeds (:func:`answers`; NaN
+    without). Best first. A target with more trials had more draws to be the best of.
+    """
+    trials = _with_target(results.trials[results.trials["phase"] == SEARCH])
+    full = full_budget(trials)
+    setting = [*SETTING, "loss"]
+    best = full.groupby([*setting, "target"])["selection_value"].max().rename("best").reset_index()
+    chosen = best_configs(results).dropna(subset="trial_id")
+    elr = chosen[chosen["loss"] == BASELINE][[*SETTING, "selection_value"]]
+    winners = _with_target(chosen)[[*setting, "target"]].assign(won=True)
+    found = answers(results)
+    again = found[found["question"] == ACCURACY][[*setting, "difference"]]
+    best = best.merge(elr, on=SETTING).merge(winners, "left", [*setting, "target"])
+    best = best.merge(again.rename(columns={"difference": "confirmed"}), "left", setting)
+    best["won"] = best["won"].eq(True)
+    best["confirmed"] = best["confirmed"].where(best["won"])
+    best["difference"] = best["best"] - best["selection_value"]
+    of = ["loss", "target"]
+    counts = trials.groupby(of).size().rename("trials").to_frame()
+    counts["completed"] = full.groupby(of).size()
+    by_target = best.groupby(of).agg(
+        settings=("noise", "size"),
+        difference=("difference", "mean"),
+        won=("won", "sum"),
+        confirmed=("confirmed", "mean"),
+    )
+    table = counts.join(by_target).fillna({"completed": 0, "settings": 0, "won": 0}).reset_index()
+    whole = dict.fromkeys(["completed", "settings", "won"], "int64")
+    return table.astype(whole).sort_values("difference", ascending=False, ignore_index=True)
+
+
+def _with_target(trials: pd.DataFrame) -> pd.DataFrame:
+    """Those whose loss has a target to choose, with plain texts to group by."""
+    column = f"{PARAM}target"
+    if column not in trials:
+        trials = trials.assign(**{column: None})
+    trials = trials.rename(columns={column: "target"}).dropna(subset="target")
+    texts = ["dataset", "model", "noise_kind", "noise", "loss", "target"]
+    return trials.astype(dict.fromkeys(texts, "str"))

@@ -1,0 +1,164 @@
+"""The paper's two claims as tables: every loss against elr, question by question."""
+
+import io
+from collections.abc import Mapping
+from typing import Any
+
+import pandas as pd
+
+from analysis.amounts import percent
+from analysis.best import records
+from analysis.frames.claims import (
+    ACCURACY,
+    BETTER,
+    EPOCHS,
+    MEMORIZED,
+    QUESTIONS,
+    answers,
+    targets,
+)
+from analysis.frames.evidence import caveats
+from analysis.printed.console import spreadsheet
+from analysis.printed.grid import FORMATS, Grid, Line, Printed
+from analysis.printed.paper_table import methods
+from analysis.results import Results, ResultsError
+from trainable.catalog import unknown
+
+HEADINGS = {
+    ACCURACY: "accuracy at the end, in %",
+    **{question: f"{question} of ELR's final accuracy" for question in EPOCHS.values()},
+    MEMORIZED: "wrong labels memorised at the end, in %",
+}
+COLUMNS = (
+    "noise",
+    "value",
+    "ELR",
+    "difference",
+    "95% interval",
+    "pairs",
+    "answer",
+    "seeds needed",
+)
+TARGET_COLUMNS = ("target", "trials", "completed", "settings", "difference", "won", "confirmed")
+
+
+def format_answers(results: Results, how: str) -> str:
+    """The answers as ``text``, ``markdown``, ``latex``, or ``csv`` (one row an answer).
+
+    Raises ResultsError where no loss has replicates of seeds that elr has too, ValueError for an
+    unknown format.
+    """
+    found = answers(results)
+    if found.empty:
+        raise ResultsError(
+            f"{results.folder}: nothing to compare: the claims need replicates of elr and of "
+            "another loss in one noise setting: [confirm] in the sweep file, or python -m search "
+            "replicate"
+        )
+    if how == "csv":
+        buffer = io.StringIO()
+        spreadsheet(found).to_csv(buffer, index=False)
+        return buffer.getvalue()
+    if how not in FORMATS:
+        raise ValueError(unknown("format", how, [*FORMATS, "csv"]))
+    return "\n".join(
+        FORMATS[how](grid) for grid in [*_answered(results, found), *_targets(results)]
+    )
+
+
+def _answered(results: Results, found: pd.DataFrame) -> list[Grid]:
+    """A table for each data set, network and loss."""
+    names = methods()
+    return [
+        Grid(
+            title=f"{names[str(loss)]} against ELR: {dataset}, {model}",
+            header=COLUMNS,
+            blocks=Grid.filled(
+                {HEADINGS[question]: _lines(table, question) for question in QUESTIONS}
+            ),
+            notes=(*caveats(results), *_notes(table)),
+        )
+        for (dataset, model, loss), table in found.groupby(["dataset", "model", "loss"], sort=True)
+    ]
+
+
+def _lines(table: pd.DataFrame, question: str) -> tuple[Line, ...]:
+    rows = records(table[table["question"] == question])
+    return tuple((row["noise"], _cells(row, question)) for row in rows)
+
+
+def _cells(row: Mapping[str, Any], question: str) -> tuple[Printed, ...]:
+    number = _epochs if question in EPOCHS.values() else percent
+    interval = "-"
+    if pd.notna(row["low"]):
+        interval = f"{_signed(row['low'], question)} to {_signed(row['high'], question)}"
+    needed = row["seeds_needed"]
+    texts = (
+        number(row["value"]),
+        number(row["elr"]),
+        _signed(row["difference"], question),
+        interval,
+        f"{row['pairs']:.0f}",
+        row["verdict"],
+        "-" if pd.isna(needed) else f"{needed:.0f}",
+    )
+    return tuple(Printed(text, text == row["verdict"] == BETTER) for text in texts)
+
+
+def _epochs(value: float) -> str:
+    return f"{value:.1f}"
+
+
+def _signed(value: float, question: str) -> str:
+    return f"{value:+.1f}" if question in EPOCHS.values() else f"{100 * value:+.2f}"
+
+
+def _notes(table: pd.DataFrame) -> list[str]:
+    comparisons = table["comparisons"].max()
+    return [
+        "Means over fresh seeds of the configurations that each study chose; differences are "
+        f"paired by seed. All {comparisons} intervals of a question hold together with 95% "
+        "(Student's, after Bonferroni); one that holds zero shows nothing.",
+        "Epochs to a share of ELR's mean final test accuracy: a seed that never got there counts "
+        "with one epoch more than it had.",
+        "Seeds needed: pairs with which the interval would reach half a point to either side.",
+    ]
+
+
+def _targets(results: Results) -> list[Grid]:
+    """What became of each target, a table a loss, where the sweep had more than one of them."""
+    found, names = targets(results), methods()
+    return [
+        Grid(
+            title=f"Targets of {names[str(loss)]} in the search",
+            header=TARGET_COLUMNS,
+            blocks=(("best hold-out accuracy against ELR's, in points", _by_target(table)),),
+            notes=(
+                "Difference: the best with this target minus the best of ELR, the mean over the "
+                "noise settings that completed both; confirmed: the same on fresh seeds, over the "
+                "settings that it won. More trials are more draws to be the best of.",
+            ),
+        )
+        for loss, table in found.groupby("loss")
+        if len(table) > 1
+    ]
+
+
+def _by_target(table: pd.DataFrame) -> tuple[Line, ...]:
+    counts = ("trials", "completed", "settings")
+    return tuple(
+        (
+            row["target"],
+            (
+                *(Printed(str(row[name])) for name in counts),
+                Printed(_points(row["difference"])),
+                Printed(str(row["won"])),
+                Printed(_points(row["confirmed"])),
+            ),
+        )
+        for row in records(table)
+    )
+
+
+def _points(value: float) -> str:
+    return "-" if pd.isna(value) else f"{100 * value:+.2f}"

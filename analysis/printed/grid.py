@@ -1,0 +1,128 @@
+"""A table of results, and how it is written as text, in Markdown and in LaTeX.
+
+What is in a cell is computed once, elsewhere; a format only writes it down.
+"""
+
+import re
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Printed:
+    """One number: ``text`` as in ``92.12 ± 0.35 (5)``; bold where it is what one looks for."""
+
+    text: str = "-"
+    bold: bool = False
+
+
+Line = tuple[str, tuple[Printed, ...]]
+"""What it is about, and its cells."""
+Blocks = tuple[tuple[str, tuple[Line, ...]], ...]
+"""The parts of a table with their headings."""
+
+
+@dataclass(frozen=True)
+class Grid:
+    """One table: ``header`` across, lines down in ``blocks``, ``notes`` below."""
+
+    title: str
+    header: tuple[str, ...]
+    blocks: Blocks
+    notes: tuple[str, ...]
+
+    @staticmethod
+    def filled(blocks: Mapping[str, tuple[Line, ...]]) -> Blocks:
+        """The parts that have lines."""
+        return tuple((name, lines) for name, lines in blocks.items() if lines)
+
+
+def _text(grid: Grid) -> str:
+    lines = [grid.header]
+    for name, block in grid.blocks:
+        lines += [("",), (name,)]
+        lines += [
+            (f"  {method}", *(f"{'*' if c.bold else ''}{c.text}" for c in cells))
+            for method, cells in block
+        ]
+    count = len(grid.header)
+    table = [line + ("",) * (count - len(line)) for line in lines]
+    widths = [max(len(line[i]) for line in table) for i in range(count)]
+    widths[0] = max((len(line[0]) for line in lines if len(line) > 1), default=0)
+    body = [
+        "  ".join(text.ljust(w) for text, w in zip(line, widths, strict=True)).rstrip()
+        for line in table
+    ]
+    notes = [note.replace("Bold:", "Starred:") for note in grid.notes]
+    return "\n".join([grid.title, "", *body, "", *notes, ""])
+
+
+def _markdown(grid: Grid) -> str:
+    across = len(grid.header) - 1
+    lines = [f"**{grid.title}**", "", f"| {' | '.join(grid.header)} |"]
+    lines.append("|---|" + "---:|" * across)
+    for name, block in grid.blocks:
+        lines.append(f"| *{name}* |" + " |" * across)
+        for method, cells in block:
+            texts = [f"**{cell.text}**" if cell.bold else cell.text for cell in cells]
+            lines.append(f"| {method.replace('*', chr(92) + '*')} | {' | '.join(texts)} |")
+    return "\n".join([*lines, "", *(f"{note}  " for note in grid.notes), ""])
+
+
+def _latex(grid: Grid) -> str:
+    """A float of its own: the title is the caption, the notes stand below the table."""
+    columns = len(grid.header)
+    slug = re.sub(r"[^a-z0-9]+", "-", grid.title.lower()).strip("-")
+    lines = [
+        "% needs \\usepackage{booktabs} and \\usepackage{adjustbox}",
+        "\\begin{table}",
+        "\\centering",
+        "\\small",
+        f"\\caption{{{escaped(grid.title)}.}}",
+        f"\\label{{tab:{slug}}}",
+        "\\begin{adjustbox}{max width=\\linewidth}",
+        f"\\begin{{tabular}}{{l{'r' * (columns - 1)}}}",
+        "\\toprule",
+        latex_row([escaped(grid.header[0]).capitalize(), *map(escaped, grid.header[1:])]),
+    ]
+    for name, block in grid.blocks:
+        lines += ["\\midrule", f"\\multicolumn{{{columns}}}{{l}}{{\\emph{{{name}}}}} \\\\"]
+        for method, cells in block:
+            texts = [(escaped(cell.text), cell.bold) for cell in cells]
+            bold = [f"\\textbf{{{text}}}" if bold else text for text, bold in texts]
+            lines.append(latex_row([escaped(method), *bold]))
+    lines += ["\\bottomrule", "\\end{tabular}", "\\end{adjustbox}", "", "\\medskip"]
+    notes = " ".join(note if note.endswith(".") else f"{note}." for note in grid.notes)
+    lines += [f"\\footnotesize {escaped(notes)}", "\\end{table}", ""]
+    return "\n".join(lines)
+
+
+def latex_row(cells: Iterable[str]) -> str:
+    """One line of a tabular."""
+    return " & ".join(cells) + " \\\\"
+
+
+_LATEX: dict[str, str | int | None] = {
+    **{sign: f"\\{sign}" for sign in "&%$#_{}"},
+    "\\": "\\textbackslash{}",
+    "~": "\\textasciitilde{}",
+    "^": "\\textasciicircum{}",
+    "<": "$<$",
+    ">": "$>$",
+    "±": "$\\pm$",
+    "≈": "$\\approx$",
+    "−": "$-$",
+}
+
+
+def escaped(text: str) -> str:
+    """Text as LaTeX prints it."""
+    text = re.sub(r"(?<!\w)-(?=\d)", "−", text)
+    return text.translate(str.maketrans(_LATEX))
+
+
+FORMATS: dict[str, Callable[[Grid], str]] = {
+    "text": _text,
+    "markdown": _markdown,
+    "latex": _latex,
+}
