@@ -4,6 +4,7 @@ import pytest
 
 from analysis.frames.claims import (
     ACCURACY,
+    AVERAGED,
     EPOCHS,
     EVERYWHERE,
     MEMORIZED,
@@ -108,6 +109,16 @@ def test_fewer_epochs_and_less_memorised_are_better(found):
     assert found.loc[(EPOCHS[0.95], "symmetric-0.2", "adam_elr"), "verdict"] == "better"
 
 
+def test_averaged_weights_are_compared_with_elrs_raw_ones(tmp_path):
+    trials, epochs = study("elr", 0.2, {1: [0.80], 2: [0.82]})
+    epochs = [row | {"averaged_test_accuracy": 0.99} for row in epochs]
+    others, theirs = study("ce", 0.2, {1: [0.5], 2: [0.5]})
+    theirs = [row | {"averaged_test_accuracy": 0.83} for row in theirs]
+    found = answers(written(tmp_path, (trials, epochs), (others, theirs))).set_index("question")
+    assert found.loc[AVERAGED, "difference"] == pytest.approx(0.02)
+    assert found.loc[ACCURACY, "difference"] == pytest.approx(-0.31)
+
+
 def test_seeds_needed_are_the_fewest_that_would_show_half_a_point(found):
     # Spread .01, three comparisons: the half width is .00503 with 26 pairs and .00492 with 27.
     assert found.loc[(ACCURACY, "symmetric-0.2", "adam_elr"), "seeds_needed"] == 27
@@ -160,7 +171,7 @@ def test_targets_are_compared_with_elr_setting_by_setting(tmp_path):
 
 def test_a_recorded_sweep_is_answered_for_every_loss_and_question(tmp_path):
     found = answers(load_results(record_sweep(tmp_path, replicates=3)))
-    assert set(found["question"]) == set(QUESTIONS)
+    assert set(found["question"]) == set(QUESTIONS) - {AVERAGED}
     assert set(found["loss"]) == {"ce", "adam_elr"}
     counts = found.groupby("question")["noise"].size()
     assert set(counts) == {6}  # two losses in two settings, and in both together

@@ -20,9 +20,10 @@ from analysis.schema import PARAM, REPLICATE, SEARCH
 
 SHARES = (0.95, 0.98, 0.99)
 """Of ELR's final accuracy: what :data:`EPOCHS` counts up to."""
-ACCURACY, MEMORIZED = "accuracy", "memorised"
+ACCURACY, AVERAGED, MEMORIZED = "accuracy", "accuracy of averaged weights", "memorised"
 EPOCHS = {share: f"epochs to {share:.0%}" for share in SHARES}
-QUESTIONS = (ACCURACY, *EPOCHS.values(), MEMORIZED)
+ACCURACIES = (ACCURACY, AVERAGED)
+QUESTIONS = (ACCURACY, AVERAGED, *EPOCHS.values(), MEMORIZED)
 SMALLER_IS_BETTER = frozenset((*EPOCHS.values(), MEMORIZED))
 WORTH_SHOWING = 0.005
 """The difference in accuracy that ``seeds_needed`` is about: half a point."""
@@ -45,12 +46,13 @@ def answers(results: Results) -> pd.DataFrame:
     ``low`` and ``high`` bound Student's paired 95% interval after Bonferroni: all intervals of one
     question, so many as ``comparisons`` says, hold together with 95%. ``verdict`` is ``better`` or
     ``worse`` where it leaves out zero, else ``not shown``; ``diverged`` where a replicate of one
-    did, so that the pairs are only those that went well. ``seeds_needed``, of accuracy only: so
+    did, so that the pairs are only those that went well. ``seeds_needed``, of accuracies: so
     many pairs would make its half width half a point, if they spread as these do.
 
-    Accuracies and memorisation are fractions at the last epoch. Epochs are counted up to the first
-    that was tested and reached the share of elr's mean final test accuracy in the setting; a trial
-    that never does counts with one epoch more than it had.
+    Accuracies and memorisation are fractions at the last epoch. Averaged weights (``averaging``
+    above 0) are compared with elr's raw ones: how far averaging gets without a target. Epochs are
+    counted up to the first that was tested and reached the share of elr's mean final test accuracy
+    in the setting; a trial that never does counts with one epoch more than it had.
     """
     measured = _measured(results)
     unstable = _unstable(results)
@@ -101,10 +103,13 @@ def _measured(results: Results) -> pd.DataFrame:
     curves = curves[curves["trial_id"].isin(finals["trial_id"])]
     at_end = curves[curves["epoch"] == curves["max_epochs"]]
     answered = {ACCURACY: at_end.assign(value=at_end["test_accuracy"])}
+    baseline = at_end["loss"] == BASELINE
+    averaged = at_end["averaged_test_accuracy"].where(~baseline, at_end["test_accuracy"])
+    answered[AVERAGED] = at_end.assign(value=averaged)
     answered[MEMORIZED] = at_end.assign(value=at_end["wrong_memorized"])
-    baseline = at_end[at_end["loss"] == BASELINE].groupby(SETTING)["test_accuracy"].mean()
+    reference = at_end[baseline].groupby(SETTING)["test_accuracy"].mean()
     for share, question in EPOCHS.items():
-        goals = (share * baseline).rename("goal").reset_index()
+        goals = (share * reference).rename("goal").reset_index()
         answered[question] = _first_epochs(at_end, curves.merge(goals, on=SETTING))
     parts = [table[[*keys, "value"]].assign(question=name) for name, table in answered.items()]
     return pd.concat(parts).dropna(subset="value")
@@ -144,7 +149,7 @@ def _found(pairs: pd.DataFrame, comparisons: int, question: str) -> dict[str, ob
     count, mean = len(differences), float(differences.mean())
     spread = float(differences.std(ddof=1)) if count > 1 else math.nan
     half = _half_width(spread, count, comparisons)
-    needed = _seeds_needed(spread, comparisons) if question == ACCURACY else math.nan
+    needed = _seeds_needed(spread, comparisons) if question in ACCURACIES else math.nan
     return {
         "value": pairs["value"].mean(),
         "elr": pairs[BASELINE].mean(),

@@ -10,6 +10,7 @@ from analysis.amounts import percent
 from analysis.best import records
 from analysis.frames.claims import (
     ACCURACY,
+    AVERAGED,
     BETTER,
     EPOCHS,
     MEMORIZED,
@@ -26,6 +27,7 @@ from trainable.catalog import unknown
 
 HEADINGS = {
     ACCURACY: "accuracy at the end, in %",
+    AVERAGED: "accuracy of the averaged weights at the end, against ELR's raw ones, in %",
     **{question: f"{question} of ELR's final accuracy" for question in EPOCHS.values()},
     MEMORIZED: "wrong labels memorised at the end, in %",
 }

@@ -217,9 +217,10 @@ def _configure_tune() -> None:
 
 
 def _test_every(trial: Trial, spec: SweepSpec) -> int | None:
-    """Each epoch where the test set selects, against all advice, and where figures need it."""
-    dense = trial.phase == REPLICATE or spec.search.metric in TEST_METRICS
-    return 1 if dense else spec.training.test_every
+    """Each epoch where the test set selects, against all advice; unless said, also for figures."""
+    given = spec.training.test_every
+    drawn = trial.phase == REPLICATE and given is None
+    return 1 if drawn or spec.search.metric in TEST_METRICS else given
 
 
 def _assignment(
