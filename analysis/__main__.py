@@ -54,6 +54,14 @@ class TableFormat(StrEnum):
     CSV = "csv"
 
 
+class FigureFormat(StrEnum):
+    """What ``figures`` writes."""
+
+    PDF = "pdf"
+    SVG = "svg"
+    PNG = "png"
+
+
 def clear_errors(command: Callable[P, None]) -> Callable[P, None]:
     """A user's mistake becomes one line on stderr and exit code 2."""
 
@@ -178,6 +186,35 @@ def _serve(directory: str, out: Path | None, every: float, host: str, port: int)
 
 def _missed(reason: str) -> None:
     typer.echo(f"not written this time: {reason}", err=True)
+
+
+@app.command()
+@clear_errors
+def figures(
+    directory: Directory,
+    format_: Annotated[FigureFormat, typer.Option("--format")] = FigureFormat.PDF,
+    columns: Annotated[
+        int, typer.Option(min=1, max=2, help="width: one column of a paper, or two")
+    ] = 1,
+    only: Annotated[
+        list[str] | None, typer.Option(metavar="NAME", help="this section alone; repeatable")
+    ] = None,
+    out: Annotated[
+        str | None, typer.Option(help="folder to write, a path or a URI; default: in DIR")
+    ] = None,
+) -> None:
+    """Write every chart of the report as a file for a paper."""
+    from analysis.paper.write import write_figures
+
+    write_figures(
+        load_results(directory),
+        format_,
+        columns=columns,
+        only=only or (),
+        out=out,
+        written=typer.echo,
+        left_out=lambda reason: typer.echo(f"left out: {reason}", err=True),
+    )
 
 
 @app.command()

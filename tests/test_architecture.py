@@ -32,7 +32,7 @@ ROOMS = {
     ),
     "analysis": (
         ("amounts", "schema"), ("store",), ("rule",), ("results",), ("best",), ("frames",),
-        ("printed",), ("report",), ("__main__",),
+        ("printed",), ("report",), ("paper",), ("__main__",),
     ),
     "search": (
         ("compat",), ("studies", "cluster"), ("planning", "replay"), ("driver",), ("__main__",),

@@ -1,6 +1,6 @@
 """The sections of the report that are figures, in the order of the page."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
@@ -40,6 +40,7 @@ from analysis.report.figures.accuracy import accuracy_charts
 from analysis.report.style import judged_on, named, noise_names, study_titles
 from analysis.results import Results, ResultsError
 from analysis.schema import PARAM, SEARCH
+from trainable.catalog import unknown
 
 REPLICATE = "`python -m search replicate DIR` runs the best trials again on fresh seeds."
 EXTEND = "`python -m search extend DIR --trials N` gives every study more."
@@ -97,10 +98,16 @@ class _Plan:
     draw: Callable[[Numbers], list[Chart]]
 
 
-def figure_sections(results: Results) -> list[Section]:
-    """All sections, computed and drawn. One that cannot be computed says why instead."""
+def figure_sections(results: Results, only: Collection[str] = ()) -> list[Section]:
+    """All sections, or ``only`` those, computed and drawn. One that cannot be says why instead.
+
+    Raises ResultsError for an unknown name in ``only``.
+    """
+    known = [plan.name for plan in PLANS]
+    for name in set(only) - set(known):
+        raise ResultsError(unknown("section of the report", name, known))
     numbers = Numbers(results)
-    return [_filled(plan, numbers) for plan in PLANS]
+    return [_filled(plan, numbers) for plan in PLANS if not only or plan.name in only]
 
 
 def _filled(plan: _Plan, numbers: Numbers) -> Section:

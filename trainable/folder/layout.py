@@ -14,6 +14,7 @@
   checkpoints/<trial>/          epoch-<epochs>.pt
   tune/                         Ray Tune's own logs and TensorBoard events
   label_errors/<study>/         ranked labels and pictures of the doubted ones, once asked for
+  figures/                      the report's charts as files for a paper, once asked for
   report.html                   once a sweep has ended, or was asked for it
 """
 
@@ -35,6 +36,7 @@ TARGETS = "targets"
 CHECKPOINTS = "checkpoints"
 TUNE = "tune"
 LABEL_ERRORS = "label_errors"
+FIGURES = "figures"
 REPORT = "report.html"
 
 _STUDY = "study="

@@ -1,0 +1,1 @@
+"""Every chart of the report as a file for a paper: PDF, SVG or PNG, without a browser."""

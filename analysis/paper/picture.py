@@ -1,0 +1,255 @@
+"""One figure of Plotly's as a picture for a paper: its size, axes, legend, and the file."""
+
+import base64
+import re
+from collections.abc import Iterable
+from io import BytesIO
+from itertools import pairwise
+from typing import Any
+
+import matplotlib as mpl
+import plotly.graph_objects as go
+from fontTools import subset
+from fontTools.ttLib import TTFont
+from matplotlib import font_manager
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+from analysis.paper.axes import Scale
+from analysis.paper.marks import PIXEL, NoPaperFormError, colour, dashes, words
+from analysis.paper.traces import Panel, draw, group
+from analysis.report.style import FAINT, INK
+
+COLUMNS = {1: 336, 2: 696}
+"""Widths of one and of two columns of a paper, in CSS pixels: 3.5 and 7.25 inches."""
+PIXELS_PER_INCH = 96
+PNG_SCALE = 4
+"""Dots of a PNG in a CSS pixel."""
+FONT = "DejaVu Sans"
+"""matplotlib brings it: a file looks the same wherever it is made."""
+STYLE: dict[Any, Any] = {
+    "font.family": FONT,
+    "font.size": 7.5,
+    "text.parse_math": False,
+    "text.color": INK.light,
+    "axes.labelcolor": INK.light,
+    "axes.edgecolor": FAINT.light,
+    "axes.linewidth": 0.6,
+    "axes.grid": True,
+    "axes.axisbelow": True,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.xmargin": 0.03,
+    "axes.formatter.useoffset": False,
+    "grid.color": "#e7eaee",
+    "grid.linewidth": 0.6,
+    "xtick.color": FAINT.light,
+    "ytick.color": FAINT.light,
+    "xtick.labelcolor": INK.light,
+    "ytick.labelcolor": INK.light,
+    "legend.frameon": False,
+    "legend.fontsize": 7.5,
+    "legend.handlelength": 2.4,
+    "legend.borderpad": 0,
+    "hatch.linewidth": 0.6,
+    "lines.scale_dashes": False,
+    "pdf.fonttype": 42,
+    "svg.fonttype": "none",
+    "svg.hashsalt": "elr-tune",
+}
+
+
+def picture(plot: go.Figure, height: int, how: str, columns: int = 1) -> bytes:
+    """The file of a figure: on white, its fonts embedded, the same bytes for the same figure.
+
+    Args:
+        plot: a figure of the report.
+        height: of the figure without its legend, in CSS pixels.
+        how: ``pdf``, ``svg`` or ``png``.
+        columns: of a paper, 1 or 2.
+
+    Raises:
+        NoPaperFormError: the figure has something that is not drawn on paper.
+    """
+    with mpl.rc_context(STYLE):
+        figure = drawn(plot, height, columns)
+        sink = BytesIO()
+        undated = {"pdf": {"CreationDate": None}, "svg": {"Date": None}}.get(how)
+        figure.savefig(sink, format=how, dpi=PNG_SCALE * PIXELS_PER_INCH, metadata=undated)
+    data = sink.getvalue()
+    return _with_font(data.decode()).encode() if how == "svg" else data
+
+
+def drawn(plot: go.Figure, height: int, columns: int = 1) -> Figure:
+    """The figure as matplotlib has it; arguments as of :func:`picture`."""
+    size = (COLUMNS[columns] / PIXELS_PER_INCH, height / PIXELS_PER_INCH)
+    figure = Figure(figsize=size, facecolor="white", layout="constrained")
+    FigureCanvasAgg(figure)
+    panels = _panels(plot, figure)
+    entries = []
+    for order, trace in enumerate(plot.data, start=3):
+        shown = draw(panels[_axes_of(trace)], trace, order)
+        if trace.name and trace.showlegend is not False and shown is not None:
+            entries.append((trace.legendrank or 0, words(trace.name), shown))
+    for panel in panels.values():
+        panel.x.apply(panel.axes, "x")
+        panel.y.apply(panel.axes, "y")
+    _marked(plot, panels["x", "y"])
+    entries.sort(key=lambda entry: entry[0])
+    if entries and plot.layout.showlegend is not False:
+        _legend(figure, [(name, shown) for _, name, shown in entries])
+    if panels["x", "y"].x.names:
+        _turn_long_names(figure, panels["x", "y"].axes)
+    return figure
+
+
+def _axes_of(trace: Any) -> tuple[str, str]:
+    return trace.xaxis or "x", trace.yaxis or "y"
+
+
+def _panels(plot: go.Figure, figure: Figure) -> dict[tuple[str, str], Panel]:
+    """What the traces are drawn on: one pair of axes, and others that lie over it."""
+    layout = plot.layout
+    if any(not hasattr(trace, "xaxis") for trace in plot.data):
+        kinds = sorted({trace.type for trace in plot.data if not hasattr(trace, "xaxis")})
+        raise NoPaperFormError(f"a trace of type {', '.join(kinds)}")
+    scales = {
+        name: Scale(layout[f"{name[0]}axis{name[1:]}"], _values(plot.data, name))
+        for name in {"x", "y", *(name for trace in plot.data for name in _axes_of(trace))}
+    }
+    main = figure.add_subplot()
+    panels = {}
+    for x, y in {("x", "y"), *map(_axes_of, plot.data)}:
+        panels[x, y] = Panel(figure, _over(main, scales, x, y), scales[x], scales[y])
+        _side_by_side(panels[x, y], layout, [t for t in plot.data if _axes_of(t) == (x, y)])
+    return panels
+
+
+def _over(main: Axes, scales: dict[str, Scale], x: str, y: str) -> Axes:
+    """The main axes, or others on the same place with one axis of their own."""
+    if (x, y) == ("x", "y"):
+        return main
+    own = [name for name in (x, y) if name not in ("x", "y")]
+    if len(own) > 1 or scales[own[0]].settings.overlaying is None:
+        raise NoPaperFormError("several panels")
+    over = main.twiny() if own[0] == x else main.twinx()
+    over.grid(visible=False)
+    return over
+
+
+def _values(traces: Iterable[Any], name: str) -> list[Any]:
+    """All that is drawn on an axis."""
+    values: list[Any] = []
+    for trace in traces:
+        if name in _axes_of(trace):
+            given = trace[name[0]]
+            values += [] if given is None else list(given)
+    return values
+
+
+def _side_by_side(panel: Panel, layout: Any, traces: list[Any]) -> None:
+    """Bars beside or on each other, and points beside each other."""
+    bars = [trace for trace in traces if trace.type == "bar"]
+    gap = layout.bargap if bars else layout.scattergap
+    panel.room = 1 - (0.2 if gap is None else gap)
+    panel.stacked = layout.barmode in ("stack", "relative")
+    beside = bars or (traces if layout.scattermode == "group" else [])
+    beside = [trace for trace in beside if trace.type == "bar" or trace.orientation]
+    panel.groups = list(dict.fromkeys(group(trace) for trace in beside))
+
+
+def _marked(plot: go.Figure, panel: Panel) -> None:
+    """Lines, areas and words that belong to no trace."""
+    for shape in plot.layout.shapes:
+        _shape(panel, shape)
+    for note in plot.layout.annotations:
+        if note.text:
+            _note(panel, note)
+
+
+def _shape(panel: Panel, shape: Any) -> None:
+    width = 2 if shape.line.width is None else shape.line.width
+    style: dict[str, Any] = {
+        "color": colour(shape.line.color or INK.light, shape.opacity),
+        "linewidth": PIXEL * width,
+        "linestyle": dashes(shape.line.dash, width),
+        "zorder": 2,
+    }
+    if shape.type != "line":
+        raise NoPaperFormError(f"a shape of type {shape.type}")
+    places = (_place(panel, shape, ref, (shape[f"{ref}0"], shape[f"{ref}1"])) for ref in "xy")
+    (x, across), (y, up) = places
+    transform = _transform(panel.axes, across=across, up=up)
+    panel.axes.add_artist(mpl.lines.Line2D(x, y, transform=transform, **style))
+
+
+def _place(panel: Panel, item: Any, which: str, values: Iterable[Any]) -> tuple[Any, bool]:
+    """Where something lies on an axis, and whether that is a share of the axis's length."""
+    reference = item[f"{which}ref"] or which
+    if reference == "paper" or reference.endswith("domain"):
+        return list(values), True
+    return (panel.x if which == "x" else panel.y).at(values), False
+
+
+def _transform(axes: Axes, *, across: bool, up: bool) -> Any:
+    x, y = (axes.transAxes if share else axes.transData for share in (across, up))
+    return mpl.transforms.blended_transform_factory(x, y)
+
+
+def _note(panel: Panel, note: Any) -> None:
+    (x, across), (y, up) = (_place(panel, note, ref, [note[ref]]) for ref in "xy")
+    aside = {"left": "left", "right": "right", "auto": "center", None: "center"}
+    raised = {"top": "top", "bottom": "bottom", "middle": "center", "auto": "center"}
+    behind = note.bgcolor
+    panel.axes.annotate(
+        words(note.text),
+        (x[0], y[0]),
+        xycoords=_transform(panel.axes, across=across, up=up),
+        xytext=(PIXEL * (note.xshift or 0), PIXEL * (note.yshift or 0)),
+        textcoords="offset points",
+        ha=aside.get(note.xanchor, "center"),
+        va=raised.get(note.yanchor, "center"),
+        color=colour(note.font.color or INK.light),
+        bbox=behind and {"facecolor": colour(behind), "edgecolor": "none", "pad": 0.5},
+        zorder=1000,
+        annotation_clip=False,
+    )
+
+
+def _legend(figure: Figure, entries: list[tuple[str, Any]]) -> None:
+    """Above the axes, in as many columns as the width has room for; the figure grows by it."""
+    names, shown = zip(*entries, strict=True)
+    width, height = figure.get_size_inches()
+    for columns in range(len(entries), 0, -1):
+        legend = figure.legend(shown, names, loc="outside upper left", ncols=columns)
+        extent = legend.get_window_extent()
+        if extent.width <= figure.bbox.width or columns == 1:
+            figure.set_size_inches(width, height + extent.height / figure.dpi)
+            return
+        legend.remove()
+
+
+def _turn_long_names(figure: Figure, axes: Axes) -> None:
+    """Names below the axes that would run into each other stand upright."""
+    figure.draw_without_rendering()
+    labels = [label for label in axes.get_xticklabels() if label.get_text()]
+    boxes = [label.get_window_extent() for label in labels]
+    if any(a.x1 > b.x0 for a, b in pairwise(boxes) if a.x0 < b.x0):
+        axes.tick_params(axis="x", labelrotation=90)
+
+
+def _with_font(svg: str) -> str:
+    """The picture with those characters of its font that it writes."""
+    font = TTFont(font_manager.findfont(FONT), recalcTimestamp=False)
+    options = subset.Options()
+    options.drop_tables += ["FFTM", "GDEF", "GPOS", "GSUB"]  # slow, and not needed for labels
+    subsetter = subset.Subsetter(options)
+    subsetter.populate(text="".join(re.findall(r"<text[^>]*>([^<]*)", svg)))
+    subsetter.subset(font)
+    font.flavor = "woff"
+    sink = BytesIO()
+    font.save(sink)
+    data = base64.b64encode(sink.getvalue()).decode()
+    face = f"@font-face{{font-family:'{FONT}';src:url(data:font/woff;base64,{data})}}"
+    return svg.replace('<style type="text/css">', f'<style type="text/css">{face}', 1)

@@ -1,0 +1,83 @@
+"""All charts of the report as files, named after the sweep and the chart."""
+
+import re
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+
+from analysis.paper.marks import NoPaperFormError
+from analysis.paper.picture import picture
+from analysis.report.chart import Chart
+from analysis.report.contents import Section, figure_sections
+from analysis.results import Results, ResultsError
+from trainable.folder import layout
+from trainable.folder.storage import Folder
+
+
+@dataclass(frozen=True)
+class Named:
+    """A chart of the report and the file that it becomes, without its ending."""
+
+    name: str
+    chart: Chart
+
+
+def write_figures(
+    results: Results,
+    how: str = "pdf",
+    *,
+    columns: int = 1,
+    only: Collection[str] = (),
+    out: str | None = None,
+    written: Callable[[str], None] = lambda place: None,
+    left_out: Callable[[str], None] = lambda reason: None,
+) -> None:
+    """Write every chart of the report that has a form on paper as a file of its own.
+
+    Args:
+        results: from ``load_results``, with all columns.
+        how: ``pdf``, ``svg`` or ``png``.
+        columns: width, in columns of a paper: 1 or 2.
+        only: names of the report's sections to draw; empty: all.
+        out: the folder to write, a path or a URI; None: ``figures`` in the results folder.
+        written: hears of each file with its place.
+        left_out: hears of each section without a chart and each chart without a file, and why.
+
+    Raises:
+        ResultsError: an unknown section, trials selected on the test set that must not have been,
+            or no chart at all.
+        StorageError: a file cannot be written.
+    """
+    sections = figure_sections(results, only)
+    folder = results.folder / layout.FIGURES if out is None else Folder.open(out)
+    drawn = 0
+    for section in sections:
+        if not section.charts:
+            left_out(f"{section.name}: {section.missing}")
+    for named in names(str(results.spec.get("name", "sweep")), sections):
+        file = f"{named.name}-{columns}col.{how}"
+        try:
+            data = picture(named.chart.plot, named.chart.height, how, columns)
+        except NoPaperFormError as error:
+            left_out(f"{file}: {error} has no form on paper; the report can save it")
+            continue
+        folder.write(file, data)
+        written(f"{folder}/{file}")
+        drawn += 1
+    if not drawn:
+        raise ResultsError(f"{results.folder} has nothing to draw yet")
+
+
+def names(sweep: str, sections: list[Section]) -> list[Named]:
+    """Every chart with a name that no other has: those of the sweep, the section and its own."""
+    found: dict[str, Chart] = {}
+    for section in sections:
+        for chart in section.charts:
+            name = _slug(f"{sweep} {section.name} {chart.title}")
+            again = sum(other == name or other.startswith(f"{name}--") for other in found)
+            found[f"{name}--{again + 1}" if again else name] = chart
+    return [Named(name, chart) for name, chart in found.items()]
+
+
+def _slug(text: str) -> str:
+    """Letters and digits of any script, hyphens between."""
+    return re.sub(r"[\W_]+", "-", text.lower()).strip("-")[:120]
