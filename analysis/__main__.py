@@ -204,7 +204,7 @@ def figures(
     ] = None,
 ) -> None:
     """Write every chart of the report as a file for a paper."""
-    from analysis.paper.write import write_figures
+    from analysis.paper.export import write_figures
 
     write_figures(
         load_results(directory),

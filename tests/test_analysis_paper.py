@@ -14,9 +14,9 @@ from pypdf import PdfReader
 from typer.testing import CliRunner
 
 from analysis.__main__ import app
+from analysis.paper.export import names, write_figures
 from analysis.paper.marks import NoPaperFormError, colour, symbol, words
 from analysis.paper.picture import COLUMNS, drawn, picture
-from analysis.paper.write import names, write_figures
 from analysis.report.chart import Chart, axis, categories, figure, scatter
 from analysis.report.contents import Section, figure_sections
 from analysis.report.style import INK, PALETTE
@@ -222,7 +222,7 @@ def test_what_is_not_drawn_on_paper_says_so(results, tmp_path, monkeypatch):
     chart = Chart("all of them", parallel, "", None)
     points = Chart("some", figure([scatter(INK, "a", [1], [1])], axis(), axis()), "", None)
     both = [Section("one", "One", "", "", [chart, points])]
-    monkeypatch.setattr("analysis.paper.write.figure_sections", lambda *_: both)
+    monkeypatch.setattr("analysis.paper.export.figure_sections", lambda *_: both)
     left_out, written = [], []
     write_figures(results, out=str(tmp_path), written=written.append, left_out=left_out.append)
     assert [Path(place).name for place in written] == ["recorded-one-some-1col.pdf"]
