@@ -56,9 +56,9 @@ class Preset:
 
     def max_epochs(self, dataset: str) -> int:
         """The budget of a trial, for sweep files that give none."""
-        multistep = self.fixed.get("lr_schedule") == "multistep"
-        info = DATASETS[dataset]
-        return info.multistep_epochs if multistep else info.epochs
+        schedule = SCHEDULES.get(str(self.fixed.get("lr_schedule")))
+        falls = schedule is not None and "milestones" in schedule.parameters
+        return DATASETS[dataset].multistep_epochs if falls else DATASETS[dataset].epochs
 
 
 _USUAL = (LOSSES, TARGETS, _OPTIMISER)
@@ -94,14 +94,14 @@ PRESETS: dict[str, Preset] = {
 
 
 def reference_setting(
-    loss: str, dataset: str, noise_kind: str, max_epochs: int, target: str = "adam"
+    loss: str, dataset: str, noise_kind: str, max_epochs: int, target: str | None = None
 ) -> dict[str, dict[str, Fixed]]:
     """The reference value of every parameter that a study may have, by owner.
 
     That of the loss's references, else of the owner's own, else the default; epochs in proportion
     to ``max_epochs``, but for T_0, which is about 10, so that the budget ends with a cycle
-    (:func:`_cycle`). The weight lam of adam_elr is that for ``target``. Raises ValueError for a
-    name that the catalogue does not have.
+    (:func:`_cycle`). ``target``: that of a loss that may have several, with lam as it wants it;
+    None: the default. Raises ValueError for a name that the catalogue does not have.
     """
     for what, name, table in (
         ("loss", loss, LOSSES),
@@ -109,19 +109,19 @@ def reference_setting(
         ("noise kind", noise_kind, NOISE_KINDS),
         ("target", target, TARGETS),
     ):
-        if name not in table:
+        if name is not None and name not in table:
             raise ValueError(unknown(what, name, table))
     info = DATASETS[dataset]
     asked = (dataset, _nearest(info.num_classes), noise_kind)
     milestones = tuple(sorted({_epoch(share, max_epochs) for share in info.milestones}))
-    of_budget: dict[str, dict[str, Setting]] = {
-        "multistep": {"milestones": (milestones, None)},
-        "cosine_warm_restarts": {"t_0": (_cycle(max_epochs), None)},
+    of_budget: dict[str, Setting] = {
+        "milestones": (milestones, None),
+        "t_0": (_cycle(max_epochs), None),
     }
     of_loss = LOSSES[loss].referenced(*asked)
     setting = {}
     for owner, entry in owners(loss).items():
-        given = {**entry.referenced(*asked), **of_budget.get(owner, {}), **of_loss}
+        given = {**entry.referenced(*asked), **of_budget, **of_loss}
         setting[owner] = {
             name: Fixed(_scaled(*given[name], parameter, max_epochs))
             if name in given
@@ -129,7 +129,7 @@ def reference_setting(
             for name, parameter in entry.parameters.items()
         }
     own = setting[loss]
-    if "target" in own:
+    if target is not None and "target" in own:
         own["target"] = Fixed(target)
         if isinstance(lam := own["lam"].value, float):
             own["lam"] = Fixed(TARGETS[target].lam_share * lam)
@@ -203,8 +203,7 @@ def build_space(
     if preset not in PRESETS:
         raise ValueError(unknown("preset", preset, PRESETS))
     layers = (_preset_domains(loss, PRESETS[preset]), overrides or {})
-    targets = options(_topmost(loss, "target", Fixed("adam"), layers))
-    target = "adam" if "adam" in targets else targets[0]
+    target = _reference_target(loss, layers)
     reference = reference_setting(loss, dataset, noise_kind, max_epochs, target)
     sizes = NETWORKS[network].parameters
     reference[network] = {name: Fixed(parameter.default) for name, parameter in sizes.items()}
@@ -226,6 +225,15 @@ def build_space(
     }
     space = Space(groups)
     return space, space.nearest(values)
+
+
+def _reference_target(loss: str, layers: tuple[Domains, ...]) -> str | None:
+    """The default of a loss that may have several targets, or the first it may have here."""
+    if "target" not in LOSSES[loss].parameters:
+        return None
+    default = str(LOSSES[loss].parameters["target"].default)
+    targets = options(_topmost(loss, "target", Fixed(default), layers))
+    return default if default in targets else targets[0]
 
 
 def _preset_domains(loss: str, preset: Preset) -> Domains:

@@ -36,6 +36,11 @@ class Sampler(Entry):
     needs_history: bool = True
     across: bool = False
     common: str = ""
+    finite: bool = False
+    """Whether it deals each point of a space of choices once: no more trials than points, and the
+    reference setting is one of them."""
+    pruned_are_worst: bool = False
+    """Whether it ranks every pruned trial below every complete one, whatever their values."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,6 +48,10 @@ class EarlyStopping(Entry):
     """Who goes on. ``build`` is the ``module:class`` of a ``search.studies.stopping.Rule``."""
 
     build: str
+    stops: bool = True
+    """Whether any trial ends before its full budget."""
+    pauses: bool = False
+    """Whether trials wait at rungs, their checkpoints kept, for what others do there."""
 
 
 def builder(entry: Sampler | EarlyStopping) -> Callable[..., Any]:
@@ -72,6 +81,7 @@ SAMPLERS: dict[str, Sampler] = {
             "n_ei_candidates": Parameter(24, "candidates a suggestion", kind=int, low=1),
         },
         build="search.studies.samplers:tpe",
+        pruned_are_worst=True,
     ),
     "multitask": Sampler(
         "one model over all studies of the sweep: what is good in one is tried in the others",
@@ -137,6 +147,7 @@ SAMPLERS: dict[str, Sampler] = {
         "every point of a space of choices and stepped ranges, in a shuffled order",
         build="search.studies.samplers:grid",
         needs_history=False,
+        finite=True,
     ),
 }
 
@@ -155,11 +166,13 @@ EARLY_STOPPING: dict[str, EarlyStopping] = {
         "at each rung a trial pauses, and goes on when it enters the best 1/reduction_factor",
         "Li et al. 2020, arXiv 1810.05934, algorithm 2",
         build="search.studies.stopping:AshaPromotion",
+        pauses=True,
     ),
     "one_rung": EarlyStopping(
         "all trials pause at grace_epochs; when all have, the best three get their full budget",
         "Egele et al. 2024, arXiv 2404.04111",
         build="search.studies.stopping:OneRung",
+        pauses=True,
     ),
     "median": EarlyStopping(
         "from grace_epochs on, a trial stops whose best is below the median of the others' means",
@@ -169,5 +182,6 @@ EARLY_STOPPING: dict[str, EarlyStopping] = {
     "none": EarlyStopping(
         "every trial gets its full budget",
         build="search.studies.stopping:Rule",
+        stops=False,
     ),
 }

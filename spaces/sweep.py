@@ -23,7 +23,8 @@ from spaces.sections import (
 )
 from spaces.settings import DataTable, NoiseTable
 from spaces.space import Space
-from trainable.catalog import DATASETS, LOSSES, NETWORKS, Value, unknown
+from spaces.strategies import EARLY_STOPPING, SAMPLERS
+from trainable.catalog import DATASETS, LOSSES, NETWORKS, SCHEDULES, Value, unknown
 from trainable.config import DataConfig, Noise, TrialConfig
 from trainable.parameters import NAME
 
@@ -75,7 +76,7 @@ class Cell:
         """Trials to search of a budget of ``trials``: no more than there are different ones."""
         if not self.space.varies:
             return 1
-        if sampler != "grid":
+        if not SAMPLERS[sampler].finite:
             return trials
         return sum(1 for _ in itertools.islice(self.space.grid(), trials))
 
@@ -121,7 +122,7 @@ class SweepSpec(SweepTable):
         except ValueError as error:
             raise ValueError(f"noise: {error}") from None
         grace = self.budget.grace(cell.max_epochs)
-        if self.search.early_stopping != "none" and grace > cell.max_epochs:
+        if EARLY_STOPPING[self.search.early_stopping].stops and grace > cell.max_epochs:
             raise ValueError(
                 f"budget: grace_epochs = {grace} is above max_epochs = {cell.max_epochs}"
             )
@@ -134,8 +135,8 @@ class SweepSpec(SweepTable):
         if "truncate_from" in LOSSES[cell.loss].parameters:
             _check_truncation(cell)
         _check_milestones(cell)
-        if self.search.sampler == "grid":
-            _check_grid(cell.space)
+        if SAMPLERS[self.search.sampler].finite:
+            _check_finite(cell.space, self.search.sampler)
         cell.trial(cell.reference, self.seed)
 
     @property
@@ -225,8 +226,8 @@ def _check_truncation(cell: Cell) -> None:
 
 def _check_milestones(cell: Cell) -> None:
     """With milestones that all come too late the learning rate would never fall."""
-    domains = [g.domains["milestones"] for g in cell.space.groups if g.owner == "multistep"]
-    for domain in domains:
+    groups = [group for group in cell.space.groups if group.owner in SCHEDULES]
+    for domain in [g.domains["milestones"] for g in groups if "milestones" in g.domains]:
         for value in _extremes(domain):
             if isinstance(value, tuple) and 1 < cell.max_epochs <= value[0]:
                 raise ValueError(
@@ -235,12 +236,12 @@ def _check_milestones(cell: Cell) -> None:
                 )
 
 
-def _check_grid(space: Space) -> None:
+def _check_finite(space: Space, sampler: str) -> None:
     try:
         for _ in space.grid():
             pass
     except ValueError as error:
-        raise ValueError(f"space: sampler 'grid': {error}") from None
+        raise ValueError(f"space: sampler {sampler!r}: {error}") from None
 
 
 def _extremes(domain: Domain) -> tuple[Value, ...]:

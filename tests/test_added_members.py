@@ -1,4 +1,4 @@
-"""A loss, a target and a schedule that somebody adds: an entry and a function each.
+"""A loss, a target, a schedule and a network that somebody adds: an entry and a function each.
 
 Nothing else is told of them. They train, are searched over their ranges, and stand in the table
 and the report.
@@ -10,29 +10,33 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
-from torch import Tensor
+from torch import Tensor, nn
 
 from analysis.printed.paper_table import format_table
 from analysis.report.style import looks
 from analysis.report.write import write_report
 from analysis.results import load_results
-from spaces.domains import Range
+from search.studies.round_robin import Sweep
+from spaces.domains import Choice, Range
 from spaces.sweep import Cell, SweepSpec
 from spaces.sweep_file import SpecError, parse_sweep
 from tests.recorded import record_sweep
 from trainable.catalog import (
     LOSSES,
+    NETWORKS,
     SCHEDULES,
     TARGETS,
     Entry,
     LossEntry,
     Parameter,
     Reference,
+    Schedule,
     TargetEntry,
 )
 from trainable.data import load_dataset
 from trainable.losses import build_loss
 from trainable.metrics import EpochMetrics
+from trainable.network.networks import build_network
 from trainable.targets import Target, build_target
 from trainable.trial.prepare import prepare
 from trainable.trial.trial_loss import build_trainer
@@ -71,6 +75,15 @@ def halving(lr: float, done: int, max_epochs: int, *, every: int) -> float:
     return lr / 2 ** (done // every)
 
 
+def before_it_halves(max_epochs: int, *, every: int) -> tuple[int, ...]:
+    return tuple(range(every, max_epochs + 1, every))
+
+
+def pixels(channels: int, size: tuple[int, int], factor: int) -> tuple[nn.Module, int]:
+    repeated = nn.Upsample(scale_factor=(1, factor))
+    return nn.Sequential(repeated, nn.Flatten()), factor * channels * math.prod(size)
+
+
 @pytest.fixture(autouse=True)
 def _added(monkeypatch: pytest.MonkeyPatch) -> None:
     here = f"{__name__}:"
@@ -88,9 +101,16 @@ def _added(monkeypatch: pytest.MonkeyPatch) -> None:
     every = Parameter(1, "epochs until lr halves", kind=int, low=1)
     monkeypatch.setitem(LOSSES, "mae", mae)
     monkeypatch.setitem(TARGETS, "latest", latest)
-    monkeypatch.setitem(
-        SCHEDULES, "halving", Entry("halves", parameters={"every": every}, build=here + "halving")
+    halving = Schedule(
+        "halves",
+        parameters={"every": every},
+        build=here + "halving",
+        cycle_ends=here + "before_it_halves",
     )
+    monkeypatch.setitem(SCHEDULES, "halving", halving)
+    wide = {"factor": Parameter(3, "features a pixel", int, 1, 9)}
+    linear = Entry("pixels, repeated", parameters=wide, build=here + "pixels")
+    monkeypatch.setitem(NETWORKS, "pixels", linear)
 
 
 def cells(*overrides: str) -> list[Cell]:
@@ -134,6 +154,24 @@ def test_added_target_and_schedule_train() -> None:
     assert second.lr == first.lr / 2
     assert math.isfinite(second.train_loss)
     assert second.target_accuracy is not None
+
+
+def test_added_schedule_has_its_rungs_where_its_cycles_end() -> None:
+    parameters = ["losses=elr", "space.lr_schedule=halving", "space.halving={ every = 4 }"]
+    spec = parse_sweep(SWEEP, overrides=[*parameters, "budget.max_epochs=12"])
+    (study,) = Sweep.build(spec).studies.values()
+    trial = study.deal()
+    assert trial is not None
+    assert set(study.rungs(trial)) <= {4, 8, 12}
+
+
+def test_added_network_trains_and_its_parameter_is_searched() -> None:
+    (cell,) = cells("losses=elr", "network=pixels", "space.factor={ choice = [1, 2] }")
+    assert cell.space.varies["factor"] == Choice((1, 2))
+    made = build_network("pixels", channels=1, size=8, num_classes=10, factor=2)
+    assert made.head.in_features == 128
+    first, second = train(cell)
+    assert second.train_loss < first.train_loss
 
 
 def test_presets_search_every_target_and_schedule_the_added_ones_too() -> None:

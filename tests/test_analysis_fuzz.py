@@ -17,7 +17,7 @@ STUDY = "symmetric-0.4-elr"
 PART = f"epochs/{layout.partition(STUDY)}/{layout.part_name(0, 0)}"
 TRIALS = "trials/trials.parquet"
 
-a_quarter = settings(max_examples=250, deadline=None, database=None, derandomize=True)
+a_quarter = settings(max_examples=250, database=None, derandomize=True)
 
 
 @pytest.fixture(scope="module")

@@ -9,7 +9,7 @@ import pytest
 from analysis.printed.paper_table import format_table
 from analysis.report.build import build_report
 from analysis.results import load_results
-from spaces.sweep_file import parse_sweep
+from spaces.sweep_file import SpecError, parse_sweep
 from tests.own_images import some_parts
 from tests.recorded import record_sweep
 from trainable.data import DATASETS, DatasetInfo, load_dataset
@@ -63,6 +63,18 @@ def test_entry_and_reader_train(shapes):
     assert data.num_classes == 3
     epoch = build_trainer(trial, data, "cpu").run_epoch()
     assert all(map(math.isfinite, dataclasses.astuple(epoch)[1:3]))
+
+
+def test_entry_says_which_noise_fits_it(shapes, monkeypatch):
+    in_turn = ["noise.0.legacy_sequential=true"]
+    people = ["noise=[{ kind = 'human', labels_file = 'n.pt', labels_key = 'worse_label' }]"]
+    for overrides in (in_turn, people):
+        with pytest.raises(SpecError, match=r"is for cifar10( and cifar100)?, not shapes"):
+            parse_sweep(SWEEP, overrides)
+    known = dataclasses.replace(DATASETS["shapes"], legacy_sequential=True, human_labels=True)
+    monkeypatch.setitem(DATASETS, "shapes", known)
+    for overrides in (in_turn, people):
+        assert len(parse_sweep(SWEEP, overrides).cells()) == 3
 
 
 def test_entry_stands_in_table_and_report(shapes, tmp_path):

@@ -154,10 +154,11 @@ def test_estimate_keeps_to_max_concurrent():
     assert made.hours == pytest.approx(216 * 10 / 2 / 3600)
 
 
-def test_estimate_keeps_a_checkpoint_of_every_paused_trial():
+@pytest.mark.parametrize("pausing", ["asha_promotion", "one_rung"])
+def test_estimate_keeps_a_checkpoint_of_every_paused_trial(pausing):
     one, two = (
         estimate(spec(f"search.early_stopping={rule}"), GPU, [node(10.0)])
-        for rule in ("asha", "asha_promotion")
+        for rule in ("asha", pausing)
     )
     rows = ROW_BYTES * (two.outline.expected_epochs - one.outline.expected_epochs)
     assert two.disk_bytes - one.disk_bytes - rows == 18 * 1_000_000

@@ -1,6 +1,7 @@
 """A sampler and a stopping rule that somebody adds: an entry, and what builds it."""
 
 import dataclasses
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -51,6 +52,11 @@ def rising(options: Mapping[str, Any], *, seed: int, space: Space) -> Iterator[d
     return ({"lam": 2.0 + i} for i in range(5))
 
 
+def backwards(options: Mapping[str, Any], *, seed: int, space: Space) -> Iterator[dict[str, Any]]:
+    """Every point of the space, the last first."""
+    return iter(list(space.grid())[::-1])
+
+
 @dataclass(kw_only=True)
 class FirstOnly(Rule):
     """Stops every trial at the end of the grace but the first that gets there."""
@@ -73,6 +79,8 @@ def _added(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(
         SAMPLERS, "rising", Sampler("rising", build=here + "rising", needs_history=False)
     )
+    each = Sampler("each", build=here + "backwards", needs_history=False, finite=True)
+    monkeypatch.setitem(SAMPLERS, "backwards", each)
     monkeypatch.setitem(EARLY_STOPPING, "first", EarlyStopping("one", build=here + "FirstOnly"))
     ASKED.clear()
 
@@ -89,6 +97,38 @@ def test_sampler_with_an_option_of_its_own_is_asked_for_every_suggestion():
 def test_points_that_need_no_history_follow_the_reference_setting():
     sweep = Driver(Sweep.build(parse_sweep(SPEC, ["search.sampler=rising"]))).run().sweep
     assert [trial.config.parameters["lam"] for trial in sweep.trials][1:] == [2.0, 3.0, 4.0]
+
+
+def test_finite_sampler_deals_each_point_once_and_wants_a_space_of_choices():
+    choices = ["search.sampler=backwards", "space={ lam = { choice = [1.0, 3.0, 9.0] } }"]
+    fixed = "space.lr={ choice = [0.1] }"
+    spec = parse_sweep(SPEC, [*choices, 'space.preset="paper"', fixed])
+    sweep = Driver(Sweep.build(spec)).run().sweep
+    assert [trial.config.parameters["lam"] for trial in sweep.trials] == [9.0, 3.0, 1.0]
+    assert outline(spec, 1).trials == 3
+    with pytest.raises(SpecError, match="sampler 'backwards': lam"):
+        parse_sweep(SPEC, ["search.sampler=backwards", 'space.preset="paper"'])
+
+
+def test_sampler_says_what_is_worst_to_it(monkeypatch: pytest.MonkeyPatch):
+    worst = {}
+    for pruned in (False, True):
+        entry = dataclasses.replace(SAMPLERS["own"], pruned_are_worst=pruned)
+        monkeypatch.setitem(SAMPLERS, "own", entry)
+        (study,) = Sweep.build(parse_sweep(SPEC, ["search.sampler=own"])).studies.values()
+        study.report(study.deal().trial_id, EpochMetrics(epoch=1, train_loss=math.nan))
+        worst[pruned] = study._history.study.trials[0]
+    assert worst[False].value == -math.inf
+    assert (worst[True].state.name, worst[True].value) == ("PRUNED", None)
+
+
+def test_rule_that_stops_nothing_needs_no_grace(monkeypatch: pytest.MonkeyPatch):
+    late = ["search.early_stopping=first", "budget.grace_epochs=5"]
+    with pytest.raises(SpecError, match="grace_epochs = 5 is above max_epochs = 4"):
+        parse_sweep(SPEC, late)
+    patient = dataclasses.replace(EARLY_STOPPING["first"], stops=False)
+    monkeypatch.setitem(EARLY_STOPPING, "first", patient)
+    assert outline(parse_sweep(SPEC, late), 1).expected_epochs == 4 * 4
 
 
 def test_rule_decides_in_a_sweep_and_in_the_outline_of_one():

@@ -269,9 +269,7 @@ VALUES = st.recursive(
     | st.dictionaries(st.sampled_from(["low", "high", "log", "step", "choice", "x"]), inner),
     max_leaves=4,
 )  # fmt: skip
-FUZZ = settings(
-    max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow], derandomize=True
-)
+FUZZ = settings(max_examples=300, suppress_health_check=[HealthCheck.too_slow], derandomize=True)
 
 
 def check(text: str, overrides: tuple[str, ...] = ()) -> None:

@@ -76,7 +76,7 @@ def test_target_of_any_stream_keeps_the_loss_and_its_gradient_finite(
     ),
     name=st.sampled_from(list(TARGETS)),
 )
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_target_of_random_streams_is_a_sub_probability_in_the_dot_product(
     logits: list[list[float]], name: str
 ) -> None:

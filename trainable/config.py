@@ -155,10 +155,9 @@ class TrialConfig:
     def from_dict(cls, values: Mapping[str, Any]) -> "TrialConfig":
         """A config from :meth:`as_dict`'s output, lists (from JSON) read as tuples."""
         plain = dict(values)
-        parameters = dict(plain["loss_parameters"])
-        if parameters.get("target") == "adam_literal":
-            parameters.pop("beta2", None)  # once a parameter that could only repeat beta1
-        plain["loss_parameters"] = parameters
+        given = plain["loss_parameters"]
+        gone = _dropped(given)
+        plain["loss_parameters"] = {k: v for k, v in given.items() if k not in gone}
         plain["data"] = make_data(**plain["data"])
         plain["noise"] = make_noise(**plain["noise"])
         for key in ("loss_parameters", "schedule_parameters"):
@@ -200,10 +199,16 @@ class TrialConfig:
         for name, before in _LATER.items():
             if plain[name] == before:
                 del plain[name]
-        if plain["loss_parameters"].get("target") == "adam_literal":
-            plain["loss_parameters"]["beta2"] = None  # as in the fingerprints of older folders
+        # As in the fingerprints of older folders.
+        plain["loss_parameters"] |= dict.fromkeys(_dropped(self.loss_parameters))
         text = json.dumps(plain, sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def _dropped(loss_parameters: Mapping[str, Value]) -> tuple[str, ...]:
+    """What the target of these parameters has no more."""
+    target = loss_parameters.get("target")
+    return TARGETS[target].dropped if isinstance(target, str) and target in TARGETS else ()
 
 
 def _network(name: str) -> Entry:

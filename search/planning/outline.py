@@ -17,6 +17,7 @@ from search.studies.round_robin import Sweep
 from search.studies.simulate import simulate
 from search.studies.study import Study
 from search.studies.trial import Trial
+from spaces.strategies import EARLY_STOPPING, SAMPLERS
 from spaces.sweep import Cell, SweepSpec
 from trainable.data import Dataset
 from trainable.metrics import TEST_METRICS, VALIDATION_METRICS, EpochMetrics
@@ -95,7 +96,7 @@ def _simulate(
 ) -> tuple[int, int]:
     """Trials and epochs of one study on made-up curves; of a large study a part is enough."""
     planned = cell.planned(spec.search.sampler, spec.budget.trials)
-    if spec.search.early_stopping == "none":
+    if not EARLY_STOPPING[spec.search.early_stopping].stops:
         return planned, planned * cell.max_epochs
     trials = min(planned, SIMULATED)
     epochs = _simulated_epochs(spec, cell, min(slots, trials), trials, datasets)
@@ -105,9 +106,10 @@ def _simulate(
 def _simulated_epochs(
     spec: SweepSpec, cell: Cell, slots: int, trials: int, datasets: Mapping[str, Dataset]
 ) -> int:
-    # Made-up curves know nothing of parameters, so the cheapest suggestions do.
-    sampler = "grid" if spec.search.sampler == "grid" else "random"
-    search = spec.search.model_copy(update={"sampler": sampler, "sampler_options": {}})
+    search = spec.search
+    if not SAMPLERS[search.sampler].finite:
+        # Made-up curves know nothing of parameters, so the cheapest suggestions do.
+        search = search.model_copy(update={"sampler": "random", "sampler_options": {}})
     budget = spec.budget.model_copy(update={"trials": trials})
     study = Study(cell=cell, search=search, budget=budget, seed=spec.seed)
     sweep = Sweep(spec, {study.name: study})

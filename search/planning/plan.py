@@ -14,8 +14,10 @@ from search.planning.default_network import with_network
 from search.planning.measure import Cost, measure_all
 from search.planning.outline import NONE_READ, Outline, outline
 from search.planning.understood import understood
+from spaces.strategies import EARLY_STOPPING
 from spaces.sweep import Cell, SweepSpec
 from spaces.sweep_file import SpecError
+from trainable.catalog import LOSSES
 from trainable.config import TrialConfig, make_noise
 from trainable.data import Dataset, OwnData, TrialData, load_dataset
 from trainable.trial.checkpoints import KEPT, KEPT_MODELS
@@ -25,10 +27,6 @@ ROW_BYTES = 2000
 """Disk for a recorded epoch: 0.3 kB of Parquet and 1.4 kB for TensorBoard, rounded up."""
 WAIT_SECONDS = 600.0
 """How long a busy cluster may take to measure."""
-_TRAINS_FIRST = {
-    "locally_concentrated": "a reference classifier is trained once",
-    "feature_dependent": "a reference classifier is trained once",
-}
 
 
 @dataclass(frozen=True)
@@ -110,7 +108,7 @@ def plan(spec: SweepSpec) -> Plan:
     """
     datasets = {data.name: load_dataset(data) for data in spec.data}
     for cell in spec.cells():
-        if cell.noise.kind not in _TRAINS_FIRST:
+        if not cell.noise.needs_classifier:  # minutes on a CPU, which a plan does not take
             prepare(datasets[cell.data.name], cell.data, cell.noise, spec.seed)
     with join.joined(spec.resources.join_seconds):
         spec, why = with_network(spec)
@@ -197,7 +195,7 @@ def _limited(spec: SweepSpec, hours: float, gpu_hours: float) -> tuple[float, st
 def _disk_bytes(sketch: Outline, costs: Mapping[str, Cost]) -> int:
     """Rows, the checkpoints of running (and paused) trials and the models kept at the end."""
     sizes = [cost.checkpoint_bytes for cost in costs.values()]
-    paused = sketch.trials if sketch.early_stopping == "asha_promotion" else 0
+    paused = sketch.trials if EARLY_STOPPING[sketch.early_stopping].pauses else 0
     checkpoints = (KEPT * sketch.slots + paused) * max(sizes) + KEPT_MODELS * sum(sizes)
     return checkpoints + sketch.expected_epochs * ROW_BYTES
 
@@ -205,10 +203,14 @@ def _disk_bytes(sketch: Outline, costs: Mapping[str, Cost]) -> int:
 def _notes(
     spec: SweepSpec, trial: TrialResources, node_types: Sequence[NodeType]
 ) -> Iterator[str]:
-    for kind in {noise.kind for table in spec.noise for noise in table} & _TRAINS_FIRST.keys():
-        yield f"{kind} noise: {_TRAINS_FIRST[kind]} when the sweep starts, not counted here"
-    if "forward" in spec.losses:
-        yield "forward: every actor first trains once more to estimate T, not counted here"
+    noises = [noise for table in spec.noise for noise in table]
+    for kind in sorted({noise.kind for noise in noises if noise.needs_classifier}):
+        yield (
+            f"{kind} noise: a reference classifier is trained once when the sweep starts, not "
+            "counted here"
+        )
+    for loss in [loss for loss in spec.losses if "transition" in LOSSES[loss].parameters]:
+        yield f"{loss}: every actor first trains once more to estimate T, not counted here"
     for name in ("batch_size", "width", "depth"):
         if any(name in cell.space.varies for cell in spec.cells()):
             yield f"{name} varies: time and memory are those of the reference {name}"

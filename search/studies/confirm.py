@@ -5,6 +5,7 @@ from collections.abc import Iterable
 
 from analysis.schema import COMPLETED
 from search.studies.trial import Trial
+from spaces.sweep import ConfirmSpec
 
 
 def leaders(trials: Iterable[Trial], metric: str) -> list[Trial]:
@@ -23,6 +24,15 @@ def replicate_seeds(seed: int, count: int) -> range:
     initialisation.
     """
     return range(seed + 1, seed + 1 + count)
+
+
+def confirmations(
+    trials: Iterable[Trial], metric: str, confirm: ConfirmSpec, seed: int
+) -> list[tuple[str, int]]:
+    """The replicates of the best, as (trial_id, seed), in the order to run them."""
+    best = leaders(trials, metric)[: confirm.top]
+    seeds = replicate_seeds(seed, confirm.seeds)
+    return [(trial.trial_id, seed) for trial in best for seed in seeds]
 
 
 def _value(trial: Trial, metric: str) -> float:

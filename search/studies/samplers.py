@@ -123,10 +123,14 @@ class OptunaHistory:
 def _worst(sampler: str) -> tuple[TrialState, float | None]:
     """The state and value that a sampler ranks below every other trial.
 
-    TPE ranks every pruned trial below every complete one, whatever its value, so there it is a
-    pruned one that reported nothing. The others read complete trials only.
+    Where pruned trials rank below complete ones it is a pruned one that reported nothing. The
+    other samplers read complete trials only.
     """
-    return (TrialState.PRUNED, None) if sampler == "tpe" else (TrialState.COMPLETE, -math.inf)
+    return (
+        (TrialState.PRUNED, None)
+        if SAMPLERS[sampler].pruned_are_worst
+        else (TrialState.COMPLETE, -math.inf)
+    )
 
 
 def correct(asked: optuna.Trial, space: Space, values: Mapping[str, Value]) -> None:

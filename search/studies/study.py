@@ -4,7 +4,6 @@ Pure bookkeeping: no Ray, no files, no clock. The running sweep, the replay of a
 the simulation on recorded curves all drive the same object.
 """
 
-import itertools
 import math
 from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
@@ -20,8 +19,9 @@ from analysis.schema import (
     SEARCH,
     STOPPED,
 )
-from search.studies.confirm import leaders, replicate_seeds
-from search.studies.samplers import History, OptunaHistory, is_common, sequence
+from search.studies.confirm import confirmations
+from search.studies.points import fixed_points
+from search.studies.samplers import History, OptunaHistory
 from search.studies.stopping import Rule, build_rule, rung_epochs
 from search.studies.trial import ENDED, GOES_ON, Outcome, Phase, Trial, replicate_id
 from spaces.sweep import BudgetSpec, Cell, ConfirmSpec, SearchSpec
@@ -64,7 +64,15 @@ class Study:
         self._closed: set[Phase] = set()  # phases that deal no new trial any more
         self._halted: dict[Phase, str] = {}  # phases whose running trials stop, and why
         self._seed = derive_seed(self.seed, f"study/{self.name}")
-        self._points = self._fixed_points()  # dealt before the sampler is asked
+        self._points = fixed_points(  # dealt before the sampler is asked
+            self.cell,
+            self.search,
+            self.first_points,
+            seed=self.seed,
+            own_seed=self._seed,
+            shared=self.shared,
+            trials=self.budget.trials,
+        )
         self.planned = self.cell.planned(self.search.sampler, self.budget.trials)
         self.rule: Rule = build_rule(
             self.search.early_stopping,
@@ -249,17 +257,6 @@ class Study:
 
     # -- inside ---------------------------------------------------------------------------------
 
-    def _fixed_points(self) -> list[Mapping[str, Value]]:
-        """The points that need no history, as many as the budget has trials."""
-        sampler, options = self.search.sampler, self.search.sampler_options
-        common = is_common(sampler, options)
-        seed = self.seed if common else self._seed
-        points = sequence(sampler, options, self.cell.space, seed, self.shared) or iter(())
-        first = [] if sampler == "grid" else list(self.first_points)
-        # A trial's number says which common draw it is: first points stand in the place of some.
-        rest = itertools.islice(points, len(first) if common else 0, None)
-        return list(itertools.islice(itertools.chain(first, rest), self.budget.trials))
-
     def _suggest(self) -> Trial:
         self.turns += 1
         number = len(self.searched)
@@ -287,9 +284,7 @@ class Study:
     def _to_confirm(self) -> deque[tuple[str, int]]:
         """The replicates to deal, as (trial_id, seed): none before the search is out."""
         if self._unconfirmed is None and self.confirm is not None and self.searched_out:
-            best = leaders(self.searched, self.search.metric)[: self.confirm.top]
-            seeds = replicate_seeds(self.seed, self.confirm.seeds)
-            wanted = [(trial.trial_id, seed) for trial in best for seed in seeds]
+            wanted = confirmations(self.searched, self.search.metric, self.confirm, self.seed)
             self._unconfirmed = deque(w for w in wanted if replicate_id(*w) not in self.trials)
         return deque() if REPLICATE in self._closed else self._unconfirmed or deque()
 

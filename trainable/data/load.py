@@ -10,8 +10,7 @@ from trainable.data.dataset import Dataset, Images, Ints, TestedOn
 from trainable.data.files import DataError
 from trainable.data.own import OwnImages, OwnPart, read_own
 from trainable.data.own.pixels import Reading
-from trainable.data.sets import DATASETS, DataConfig, DatasetInfo, OwnData
-from trainable.wording import unknown
+from trainable.data.sets import DATASETS, DataConfig, DatasetInfo, OwnData, make_data
 
 T = TypeVar("T", bound=np.generic)
 
@@ -34,9 +33,7 @@ def load_dataset(
         DataError: files missing and not to be had, or damaged: one line that names them.
     """
     if isinstance(data, str):
-        if data not in DATASETS:
-            raise ValueError(unknown("data set", data, DATASETS))
-        data = OwnData(root=root) if data == "files" else DataConfig(data, root)
+        data = make_data(data, root=root)
     if isinstance(data, OwnData):
         return _own(data, progress)
     reader = DATASETS[data.name].read

@@ -40,6 +40,9 @@ class DatasetInfo:
         mistaken_for: class -> the class that asymmetric noise moves it to; classes left out stay.
         superclasses: name -> its classes; where there are some, asymmetric noise moves each class
             to the next of a ring instead (``trainable.noise.class_maps``).
+        legacy_sequential: whether ELR's code moves the classes of this map one after the other
+            (``trainable.noise.synthetic.Asymmetric``).
+        human_labels: whether CIFAR-N has labels for it (``trainable.noise.human``).
         epochs: full budget of a trial.
         multistep_epochs: the same where the learning rate falls at milestones.
         milestones: these, as shares of the budget.
@@ -59,6 +62,8 @@ class DatasetInfo:
     flip: bool = False
     mistaken_for: Mapping[int, int] = field(default_factory=dict)
     superclasses: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    legacy_sequential: bool = False
+    human_labels: bool = False
     epochs: int = 150
     multistep_epochs: int = 150
     milestones: tuple[float, ...] = (1 / 3, 2 / 3)
@@ -172,6 +177,8 @@ DATASETS: dict[str, DatasetInfo] = {
         flip=True,
         # Patrini et al. 2017 (arXiv 1609.03683), which every paper uses.
         mistaken_for={2: 0, 3: 5, 4: 7, 5: 3, 9: 1},
+        legacy_sequential=True,
+        human_labels=True,
         multistep_epochs=120,
     ),
     "cifar100": DatasetInfo(
@@ -186,6 +193,7 @@ DATASETS: dict[str, DatasetInfo] = {
         crop_pad=4,
         flip=True,
         superclasses={name: tuple(of.split()) for name, of in _SUPERCLASSES.items()},
+        human_labels=True,
         milestones=(8 / 15, 12 / 15),
     ),
     "files": DatasetInfo(

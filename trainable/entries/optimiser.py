@@ -1,13 +1,28 @@
 """The optimiser, and the schedules of its learning rate."""
 
+from dataclasses import dataclass
+
 from trainable.parameters import Entry, Parameter
 
 _ELR = "Liu et al. 2020, arXiv 2007.00151, and the settings in their code"
 _ETA_SEARCH = {"low": 1e-5, "high": 1e-3, "log": True}
 
-SCHEDULES: dict[str, Entry] = {
-    "constant": Entry("lr all the way", build="trainable.network.schedules:constant"),
-    "multistep": Entry(
+
+@dataclass(frozen=True, kw_only=True)
+class Schedule(Entry):
+    """How lr moves over the epochs.
+
+    ``build`` is a pure function of (lr, epochs done, max_epochs, parameters) to a learning rate.
+    """
+
+    cycle_ends: str = ""
+    """``module:function`` of (max_epochs, parameters) to the epochs that end a cycle, where there
+    are cycles: accuracies compare there."""
+
+
+SCHEDULES: dict[str, Schedule] = {
+    "constant": Schedule("lr all the way", build="trainable.network.schedules:constant"),
+    "multistep": Schedule(
         "lr times gamma at each milestone",
         "ELR, GCE, SCE and forward, with a data set's milestones; gamma 0.01 is ELR's, the "
         "others' 0.1",
@@ -29,13 +44,13 @@ SCHEDULES: dict[str, Entry] = {
         },
         build="trainable.network.schedules:multistep",
     ),
-    "cosine": Entry(
+    "cosine": Schedule(
         "half a cosine from lr to eta_min over the trial",
         "Loshchilov & Hutter 2017, arXiv 1608.03983",
         {"eta_min": Parameter(0.0, "learning rate at a cycle's end", low=0.0, search=_ETA_SEARCH)},
         build="trainable.network.schedules:cosine",
     ),
-    "cosine_warm_restarts": Entry(
+    "cosine_warm_restarts": Schedule(
         "cosine from lr to eta_min over a cycle, then again from lr",
         "Loshchilov & Hutter 2017, arXiv 1608.03983; t_0 and eta_min: Liu et al. 2020",
         {
@@ -52,8 +67,9 @@ SCHEDULES: dict[str, Entry] = {
             ),
         },
         build="trainable.network.schedules:cosine_warm_restarts",
+        cycle_ends="trainable.network.schedules:warm_restarts",
     ),
-    "one_cycle": Entry(
+    "one_cycle": Schedule(
         "up to lr, then down to almost nothing, both along a cosine",
         "Smith & Topin 2018, arXiv 1708.07120",
         {
@@ -73,7 +89,6 @@ SCHEDULES: dict[str, Entry] = {
         build="trainable.network.schedules:one_cycle",
     ),
 }
-"""``build`` is a pure function of (lr, epochs done, max_epochs, parameters) to a learning rate."""
 
 OPTIMISER: Entry = Entry(
     "SGD with momentum, its learning rate schedule and its batches",

@@ -14,6 +14,8 @@ class TargetEntry(Entry):
 
     lam_share: float = 1.0
     """Reference lam over ELR's: a longer target makes a larger gradient (ours)."""
+    dropped: tuple[str, ...] = ()
+    """Parameters that it once had: earlier results may give them, and fingerprints count them."""
 
 
 def decay(default: float, meaning: str, search: Mapping[str, Any] | None = None) -> Parameter:
@@ -60,6 +62,7 @@ REFINED: dict[str, TargetEntry] = {
             ),
         },
         build="trainable.targets.ungated:AdamLiteral",
+        dropped=("beta2",),  # it could only repeat beta1
     ),
     "adam_scalar": TargetEntry(
         "one second moment an example (of the norm of p), warm-up kept; wants lam about 1",

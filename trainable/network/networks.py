@@ -19,6 +19,9 @@ from trainable.catalog import NETWORKS, Value, unknown
 Size: TypeAlias = tuple[int, int]
 """Height and width of the images in pixels."""
 
+Features: TypeAlias = tuple[nn.Module, int]
+"""What makes features [B, F] of normalised images, and F."""
+
 
 class Network(nn.Module):
     """``features``, [B, channels, H, W] -> [B, F], then the linear ``head``, -> [B, C]."""
@@ -111,13 +114,13 @@ def build_network(
         ValueError: for an unknown name, a parameter the network does not have or take, or images
             too small.
     """
-    if name not in _BUILDERS:
-        raise ValueError(unknown("network", name, _BUILDERS))
+    if name not in NETWORKS:
+        raise ValueError(unknown("network", name, NETWORKS))
     both = (size, size) if isinstance(size, int) else size
     if min(both) < 8:
         raise ValueError(f"size = {size} is not a whole number of at least 8 pixels")
     complete = NETWORKS[name].complete(name, parameters)
-    features, num_features = _BUILDERS[name](channels, both, **complete)
+    features, num_features = NETWORKS[name].builder()(channels, both, **complete)
     return Network(features, num_features, num_classes)
 
 
@@ -160,12 +163,17 @@ def _conv_pool_bn_relu(inputs: int, outputs: int) -> list[nn.Module]:
     ]
 
 
-def _tiny_cnn(channels: int, size: Size) -> tuple[nn.Module, int]:
+# -- the networks of catalog.NETWORKS: (channels, size, own parameters) -> features --------------
+
+
+def tiny_cnn(channels: int, size: Size) -> Features:
+    """16 and 32 channels; the features are all places of the last map."""
     layers = [*_conv_pool_bn_relu(channels, 16), *_conv_pool_bn_relu(16, 32), nn.Flatten()]
     return nn.Sequential(*layers), 32 * (size[0] // 4) * (size[1] // 4)
 
 
-def _small_cnn(channels: int, size: Size) -> tuple[nn.Module, int]:
+def small_cnn(channels: int, size: Size) -> Features:
+    """16 to 120 channels, averaged over all places."""
     layers = [
         *_conv_pool_bn_relu(channels, 16),
         *_conv_pool_bn_relu(16, 32),
@@ -176,7 +184,9 @@ def _small_cnn(channels: int, size: Size) -> tuple[nn.Module, int]:
     return nn.Sequential(*layers), 120
 
 
-def _resnet9(channels: int, size: Size, width: int) -> tuple[nn.Module, int]:
+def resnet9(channels: int, size: Size, width: int) -> Features:
+    """``width`` to 8 ``width`` channels, the largest value over all places."""
+
     def residual(width: int) -> Residual:
         return Residual(*_conv_bn_relu(width, width), *_conv_bn_relu(width, width))
 
@@ -193,7 +203,7 @@ def _resnet9(channels: int, size: Size, width: int) -> tuple[nn.Module, int]:
     return nn.Sequential(*layers), 8 * width
 
 
-def _cnn8(channels: int, size: Size) -> tuple[nn.Module, int]:
+def cnn8(channels: int, size: Size) -> Features:
     """As its sources have it: biases before the batch norms, and no global pooling."""
     layers: list[nn.Module] = []
     inputs = channels
@@ -230,36 +240,31 @@ def _stages(
 _WIDTHS = (64, 128, 256, 512)
 
 
-def _resnet(depths: tuple[int, ...]) -> Callable[[int, Size], tuple[nn.Module, int]]:
-    def build(channels: int, size: Size) -> tuple[nn.Module, int]:
-        stem, stages = _conv_bn_relu(channels, 64), _stages(BasicBlock, 64, _WIDTHS, depths)
-        return nn.Sequential(*stem, *stages, *_global_average()), 512
-
-    return build
+def resnet18(channels: int, size: Size) -> Features:
+    """Two blocks a stage."""
+    return _resnet(channels, (2, 2, 2, 2))
 
 
-def _preact_resnet18(channels: int, size: Size) -> tuple[nn.Module, int]:
+def resnet34(channels: int, size: Size) -> Features:
+    """Three to six blocks a stage."""
+    return _resnet(channels, (3, 4, 6, 3))
+
+
+def _resnet(channels: int, depths: tuple[int, ...]) -> Features:
+    stem, stages = _conv_bn_relu(channels, 64), _stages(BasicBlock, 64, _WIDTHS, depths)
+    return nn.Sequential(*stem, *stages, *_global_average()), 512
+
+
+def preact_resnet18(channels: int, size: Size) -> Features:
     """As DivideMix, ELR+ and SOP have it: no batch norm at the end, where He et al. have one."""
     block = partial(PreActBlock, activated_skip=True)
     stem, stages = _conv_bn_relu(channels, 64), _stages(block, 64, _WIDTHS, (2, 2, 2, 2))
     return nn.Sequential(*stem, *stages, *_global_average()), 512
 
 
-def _wide_resnet(channels: int, size: Size, depth: int, width: int) -> tuple[nn.Module, int]:
+def wide_resnet(channels: int, size: Size, depth: int, width: int) -> Features:
+    """Three stages of (depth - 4) / 6 blocks, the first of 16 ``width`` channels."""
     widths, blocks = (16 * width, 32 * width, 64 * width), (depth - 4) // 6
     layers = [_conv3x3(channels, 16), *_stages(PreActBlock, 16, widths, (blocks,) * 3)]
     last = [nn.BatchNorm2d(widths[-1]), nn.ReLU(inplace=True)]
     return nn.Sequential(*layers, *last, *_global_average()), widths[-1]
-
-
-_BUILDERS: dict[str, Callable[..., tuple[nn.Module, int]]] = {
-    "tiny_cnn": _tiny_cnn,
-    "small_cnn": _small_cnn,
-    "resnet9": _resnet9,
-    "cnn8": _cnn8,
-    "resnet18": _resnet((2, 2, 2, 2)),
-    "resnet34": _resnet((3, 4, 6, 3)),
-    "preact_resnet18": _preact_resnet18,
-    "wrn28_10": _wide_resnet,
-}
-"""(channels, size, the network's parameters) -> (module to features, number of features)."""

@@ -6,6 +6,7 @@ it. Each function agrees with torch's scheduler of the same name, stepped once a
 
 import math
 from collections.abc import Mapping
+from pkgutil import resolve_name
 
 from trainable.catalog import SCHEDULES, Value, unknown
 
@@ -34,21 +35,16 @@ def learning_rate(
 
 
 def cycle_ends(name: str, parameters: Mapping[str, Value], max_epochs: int) -> tuple[int, ...]:
-    """The epochs, up to ``max_epochs``, that end a warm-restart cycle; none for other schedules.
+    """The epochs, up to ``max_epochs``, that end a cycle; none for schedules without cycles.
 
     There the learning rate is lowest, so accuracies of different cycles compare.
     """
     if name not in SCHEDULES:
         raise ValueError(unknown("lr_schedule", name, SCHEDULES))
-    if name != "cosine_warm_restarts":
+    if not SCHEDULES[name].cycle_ends:
         return ()
-    ends, length = [], int(parameters["t_0"])  # type: ignore[arg-type]
-    end = length
-    while end <= max_epochs:
-        ends.append(end)
-        length *= int(parameters["t_mult"])  # type: ignore[arg-type]
-        end += length
-    return tuple(ends)
+    ends: tuple[int, ...] = resolve_name(SCHEDULES[name].cycle_ends)(max_epochs, **parameters)
+    return ends
 
 
 def constant(lr: float, done: int, max_epochs: int) -> float:
@@ -88,6 +84,16 @@ def cosine_warm_restarts(
         done -= length
         length *= t_mult
     return _anneal(lr, min(eta_min, lr), done / length)
+
+
+def warm_restarts(max_epochs: int, *, t_0: int, t_mult: int, eta_min: float) -> tuple[int, ...]:
+    """The last epoch of each cycle of :func:`cosine_warm_restarts`."""
+    ends, length, end = [], t_0, t_0
+    while end <= max_epochs:
+        ends.append(end)
+        length *= t_mult
+        end += length
+    return tuple(ends)
 
 
 def one_cycle(

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic.dataclasses import dataclass as checked_dataclass
 
-from trainable.data.sets import STRICT, DatasetInfo
+from trainable.data.sets import DATASETS, STRICT, DatasetInfo
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
@@ -97,6 +97,11 @@ class Noise:
         """Raises ValueError where the noise is not made for this data set."""
 
     @property
+    def needs_classifier(self) -> bool:
+        """Whether a reference classifier is trained before it is drawn."""
+        return self.rate > 0 and not {"features", "probabilities"}.isdisjoint(self.looks_at)
+
+    @property
     def words(self) -> tuple[str, ...]:
         """The options that are not as usual, in a word each."""
         return ()
@@ -111,6 +116,11 @@ class Noise:
         """The setting as a person reads it: ``symmetric, exclusive, 40%``."""
         rate = [f"{100 * self.rate:g}%"] if self.rated else []
         return ", ".join([self.kind.replace("_", " "), *self.words, *rate])
+
+
+def having(fact: str) -> str:
+    """The data sets of which ``fact``, a field of their entry, holds, for a message."""
+    return " and ".join(name for name, info in DATASETS.items() if getattr(info, fact))
 
 
 def choose(members: Ints, rate: float, uniform: Floats) -> Ints:

@@ -22,7 +22,7 @@ from pydantic import Field
 from pydantic.dataclasses import dataclass
 
 from trainable.data.sets import STRICT, DatasetInfo
-from trainable.noise.base import Draw, Ints, Noise, NoiseError
+from trainable.noise.base import Draw, Ints, Noise, NoiseError, having
 from trainable.parameters import NAME
 from trainable.wording import unknown
 
@@ -54,9 +54,10 @@ class Human(Noise):
     labels_key: str = Field(kw_only=True, pattern=NAME)
 
     def check_fits(self, dataset: str, info: DatasetInfo) -> None:
-        """There are such files for the CIFARs alone."""
-        if dataset not in ("cifar10", "cifar100"):
-            raise ValueError(f"noise kind 'human' is for cifar10 and cifar100, not {dataset}")
+        """Such files are of few data sets."""
+        if not info.human_labels:
+            known = having("human_labels")
+            raise ValueError(f"noise kind {self.kind!r} is for {known}, not {dataset}")
 
     def given(self, draw: Draw) -> Ints:
         """The file's labels, rows ``draw.index``."""

@@ -31,6 +31,7 @@ from pydantic import ValidationError
 
 from trainable.data.sets import DATASETS, DatasetInfo
 from trainable.noise.base import Draw, Floats, Ints, Noise, NoiseError
+from trainable.noise.human import Human
 from trainable.noise.kinds import make_noise
 from trainable.seeds import derive_seed
 from trainable.wording import unknown
@@ -141,7 +142,8 @@ def corrupt(
         noise = make_noise(kind, rate, **options)
     except ValidationError as error:
         raise NoiseError(_first(error)) from None
-    if dataset is not None and kind != "human":  # CIFAR-N's kind of file can be anybody's own
+    # CIFAR-N's kind of file can be anybody's own.
+    if dataset is not None and not isinstance(noise, Human):
         try:
             noise.check_fits(dataset, DATASETS[dataset])
         except ValueError as error:

@@ -13,7 +13,7 @@ import numpy as np
 from pydantic.dataclasses import dataclass
 
 from trainable.data.sets import STRICT, DatasetInfo
-from trainable.noise.base import Draw, Floats, Ints, Noise, NoiseError, choose
+from trainable.noise.base import Draw, Floats, Ints, Noise, NoiseError, choose, having
 from trainable.noise.class_maps import RINGS, class_map
 from trainable.wording import unknown
 
@@ -127,9 +127,12 @@ class Asymmetric(Noise):
     def check_fits(self, dataset: str, info: DatasetInfo) -> None:
         """Rings are for superclasses, ELR's order is for ELR's data set."""
         if self.ring != "superclass" and not info.superclasses:
-            raise ValueError(f"ring = {self.ring!r} is for cifar100, not {dataset}")
-        if self.legacy_sequential and dataset != "cifar10":
-            raise ValueError(f"legacy_sequential is for cifar10, not {dataset}")
+            raise ValueError(
+                f"ring = {self.ring!r} is for {having('superclasses')}, not {dataset}"
+            )
+        if self.legacy_sequential and not info.legacy_sequential:
+            known = having("legacy_sequential")
+            raise ValueError(f"legacy_sequential is for {known}, not {dataset}")
         if info.class_names:
             self._mapped(info)
 

@@ -81,11 +81,9 @@ def _looks(
     dataset: Dataset, subset: Ints, data: DataConfig, noise: Noise, seed: int
 ) -> dict[str, Any]:
     """The arrays that the kind of noise looks at beside the labels, by name."""
-    if noise.rate == 0 or not noise.looks_at:
-        return {}
-    if noise.looks_at == ("images",):
-        return {"images": dataset.train_images[subset]}
-    return asdict(reference(dataset, data, seed))
+    if noise.needs_classifier:
+        return asdict(reference(dataset, data, seed))
+    return {"images": dataset.train_images[subset]} if noise.rate and noise.looks_at else {}
 
 
 def trial_data(
