@@ -14,6 +14,7 @@ from analysis.printed.console import spreadsheet
 from analysis.printed.streams import lasting_streams
 from analysis.printed.text import best_table, console, print_best, print_note
 from analysis.results import ResultsError, load_results
+from trainable.folder import layout
 from trainable.folder.storage import Folder, StorageError, UnwritableError
 
 if TYPE_CHECKING:
@@ -265,7 +266,7 @@ def _list_and_draw(
     errors: "LabelErrors", results: "Results", folder: Folder, *, picture: bool
 ) -> None:
     """The list for a person, and the images if they can be had here, else without their names."""
-    from analysis.frames.label_errors import class_names
+    from analysis.frames.label_errors import named_classes
     from analysis.printed.contact_sheet import contact_sheet
     from analysis.printed.label_list import label_list, label_page
     from trainable.data import DataError, load_dataset
@@ -274,14 +275,14 @@ def _list_and_draw(
         dataset = load_dataset(errors.config.data)
     except (DataError, ImportError) as error:
         typer.echo(f"no picture: {error}", err=True)
-        classes = class_names(errors, results)
+        classes = named_classes(errors, results)
         folder.write("labels.csv", label_list(errors, results, classes, ()))
         return
     classes, images = dataset.info.class_names, dataset.train_images
     folder.write("labels.csv", label_list(errors, results, classes, dataset.names))
     if picture:
         folder.write("doubted.png", contact_sheet(errors, images, classes))
-        folder.write("doubted.html", label_page(errors, images, classes, dataset.names))
+        folder.write(layout.DOUBTED_PAGE, label_page(errors, images, classes, dataset.names))
 
 
 if __name__ == "__main__":

@@ -58,6 +58,7 @@ TRIAL_COLUMNS: tuple[Column, ...] = (
     Column("labels_fingerprint", "category", "hash of the given training labels"),
     Column("truth", "category", "whether true training labels are known, unknown; empty: known"),
     Column("validated_on", "category", "labels of the hold-out: given, clean; empty: given"),
+    Column("val_examples", "int", "examples of the hold-out; empty: not recorded"),
     Column("tested_on", "category", "clean or given test labels, or holdout; empty: clean"),
     Column("loss", "category", "name of the loss"),
     Column("model", "category", "name of the network"),

@@ -75,6 +75,7 @@ def test_report_has_its_sections_in_order(reader):
         "response",
         "learning",
         "memorization",
+        "classes",
         "labels",
         "curves",
         "progress",
@@ -287,7 +288,7 @@ def test_report_before_the_first_trial(tmp_path):
     reader = read(tmp_path)
     assert "No trial has started yet." in reader.text["header"]
     assert reader.all("figure") == []
-    assert len(reader.all("p", **{"class": "missing"})) == 17
+    assert len(reader.all("p", **{"class": "missing"})) == 18
 
 
 def test_report_shows_names_with_markup_as_text(tmp_path):
@@ -455,3 +456,16 @@ def test_command_says_in_one_line_what_is_wrong(tmp_path, quick, arguments, mess
     (line,) = result.stderr.splitlines()
     assert line.startswith("error: ")
     assert message in line
+
+
+def test_images_of_doubted_labels_are_linked_where_they_are_there(tmp_path):
+    folder = record_sweep(tmp_path / "sweep")
+    study = "symmetric-0.4-elr"
+    (folder / "label_errors" / study).write("doubted.html", b"")
+    (folder / "label_errors" / "other").write("labels.csv", b"")
+    results = load_results(folder)
+    links = Reader(build_report(results)).all("a", **{"class": "beside"})
+    assert [link["href"] for link in links] == [f"label_errors/{study}/doubted.html"]
+    write_report(folder, tmp_path / "elsewhere.html")
+    elsewhere = Reader((tmp_path / "elsewhere.html").read_text())
+    assert elsewhere.all("a", **{"class": "beside"}) == []

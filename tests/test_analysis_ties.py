@@ -77,6 +77,13 @@ def test_a_data_set_of_unknown_size_ties_nothing(tmp_path):
     assert not trial_ties(read(tmp_path, rows))["tied"].any()
 
 
+def test_what_was_recorded_of_the_hold_out_comes_before_what_the_config_says(tmp_path):
+    rows = [trial_row(number=k, val_accuracy=0.5, val_examples=25) for k in range(2)]
+    table = trial_ties(read(tmp_path, rows))
+    assert table["examples"].tolist() == [25, 25]
+    assert table["tied"].tolist() == [False, True]
+
+
 def test_stopped_trials_above_the_best_one_at_their_last_epoch_are_found(tmp_path):
     best = row("elr", 0, val_accuracy=0.6)
     above = row("elr", 1, status="stopped", epochs=2, val_accuracy=0.45)

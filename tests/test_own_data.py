@@ -219,6 +219,7 @@ def test_labels_of_unknown_truth_are_kept_and_held_against_those_there_now(tmp_p
     assert stored["true"].null_count == 60
     again.add([trial])
     assert again.describe(trial)["truth"] == "unknown"
+    assert again.describe(trial)["val_examples"] == 6
     assert np.isnan(again.describe(trial)["realised_rate"])
     labels.write_text("index,label\n0,b\n")
     with pytest.raises(ResultsError, match="or labels that have changed"):

@@ -1,6 +1,7 @@
 import dataclasses
 import io
 import itertools
+import json
 import math
 from collections.abc import Callable
 from contextlib import nullcontext
@@ -16,10 +17,12 @@ from hypothesis import strategies as st
 from trainable.catalog import LOSSES, NETWORKS, SCHEDULES, TARGETS
 from trainable.config import DataConfig, TrialConfig, make_noise
 from trainable.data import DATASETS, TrialData, load_dataset
+from trainable.folder.layout import CONFUSION
 from trainable.metrics import METRIC_COLUMNS, EpochMetrics
 from trainable.network.averaging import WeightAverage
 from trainable.network.device import autocast_dtype, choose_device, upload
 from trainable.network.evaluate import memorization
+from trainable.trial.final_targets import targets_table
 from trainable.trial.prepare import prepare
 from trainable.trial.trainer import Batch, Trainer, number_of_steps
 from trainable.trial.trial_loss import build_trainer
@@ -302,6 +305,22 @@ def test_predict_agrees_with_the_metrics():
     assert metrics.val_accuracy == pytest.approx(np.mean(val.argmax(1) == data.val_given))
     cross_entropy = -np.log(test[np.arange(60), data.test_labels])
     assert metrics.test_loss == pytest.approx(cross_entropy.mean(), rel=1e-4)
+
+
+def test_confusion_counts_the_test_images_of_the_last_epoch_that_was_tested():
+    trained = trainer()
+    assert trained.test_confusion() is None
+    trained.run_epoch(test=False)
+    assert trained.test_confusion() is None
+    metrics = trained.run_epoch()
+    counts, data = trained.test_confusion(), tiny_data()
+    assert counts.shape == (10, 10)
+    np.testing.assert_array_equal(counts.sum(1), np.bincount(data.test_labels, minlength=10))
+    assert counts.trace() / 60 == pytest.approx(metrics.test_accuracy)
+    predicted = trained.predict(data.test_images)[0].argmax(1)
+    np.testing.assert_array_equal(counts.sum(0), np.bincount(predicted, minlength=10))
+    stored = targets_table(trained).schema.metadata[CONFUSION.encode()]
+    assert json.loads(stored) == counts.tolist()
 
 
 def test_predict_read_only_images():

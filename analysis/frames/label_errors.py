@@ -15,7 +15,6 @@ target       the final target's share of the class it favours; negative where th
 The README says how well each one finds wrong labels.
 """
 
-import json
 import math
 from collections import Counter
 from dataclasses import dataclass
@@ -30,11 +29,12 @@ import pyarrow as pa
 from analysis.amounts import percent
 from analysis.best import chosen_configs, records
 from analysis.frames.accuracy import SETTING
+from analysis.frames.classes import class_names
 from analysis.results import Results, ResultsError, recorded_config
 from analysis.schema import COMPLETED, REPLICATE
 from analysis.store import read_beside
-from trainable.catalog import DATASETS, unknown
-from trainable.config import TrialConfig, labels_name
+from trainable.catalog import unknown
+from trainable.config import TrialConfig
 from trainable.folder import layout
 from trainable.folder.checked_parquet import packed
 from trainable.folder.storage import Folder
@@ -189,25 +189,17 @@ def doubted_pairs(results: Results) -> pd.DataFrame:
         of_study = {
             "study": str(study),
             "examples": errors.examples,
-            "classes": class_names(errors, results),
+            "classes": named_classes(errors, results),
         }
         for (given, proposed), labels in (pairs or {(0, 0): 0}).items():
             rows.append({**of_study, "given": given, "proposed": proposed, "labels": labels})
     return pd.DataFrame(rows, columns=PAIR_COLUMNS)
 
 
-def class_names(errors: LabelErrors, results: Results) -> tuple[str, ...]:
-    """Names of the classes; of a user's own those with the labels, else their numbers."""
-    info = DATASETS.get(errors.config.data.name)
-    if info is not None and info.class_names:
-        return info.class_names
-    folder, name = results.folder / layout.LABELS, layout.table_name(labels_name(errors.config))
-    if folder.exists(name):
-        stored = read_beside(folder, name, "it has just gone").schema.metadata or {}
-        if layout.CLASSES.encode() in stored:
-            return tuple(json.loads(stored[layout.CLASSES.encode()]))
-    ranked = errors.ranked
-    return tuple(map(str, range(1 + int(ranked[["given", "proposed"]].to_numpy().max(initial=0)))))
+def named_classes(errors: LabelErrors, results: Results) -> tuple[str, ...]:
+    """Names of the classes (``classes.class_names``); numbers up to the highest that is there."""
+    highest = errors.ranked[["given", "proposed"]].to_numpy().max(initial=0)
+    return class_names(results, errors.config, 1 + int(highest))
 
 
 def rank(tables: list[pd.DataFrame], criterion: str) -> pd.DataFrame:

@@ -19,18 +19,20 @@ from trainable.data.sets import DATASETS
 from trainable.metrics import TEST_METRICS
 
 
-def judging_examples(configs: "pd.Series[str]", selected_by: "pd.Series[str]") -> np.ndarray:
-    """How many examples each trial was judged on: its hold-out's; NaN where that is unknown.
+def judging_examples(results: Results, trial_ids: "pd.Series[str]") -> np.ndarray:
+    """How many examples each trial was judged on, as floats: NaN where nobody knows.
 
-    Args:
-        configs: whole trial configs, as JSON.
-        selected_by: the metrics that the trials were selected by.
+    The hold-out's, as recorded; where an earlier version recorded none, as the config says, which
+    knows nothing of a user's own images. Of a sweep that selects on the test set, the latter's.
     """
-    pairs = zip(configs, selected_by.astype("str"), strict=True)
-    return np.array([_examples(config, metric) for config, metric in pairs], dtype=np.float64)
+    trials = results.trials[["trial_id", "config", "selected_by", "val_examples"]]
+    found = {trial_id: _examples(*judged) for trial_id, *judged in trials.itertuples(index=False)}
+    return np.array([found[trial_id] for trial_id in trial_ids], dtype=np.float64)
 
 
-def _examples(config: str, metric: str) -> float:
+def _examples(config: str, metric: str, recorded: float) -> float:
+    if metric not in TEST_METRICS and recorded > 0:
+        return recorded
     data = json.loads(config).get("data", {})
     known = DATASETS.get(data.get("name"))
     if known is None:
@@ -62,7 +64,7 @@ def loss_ties(results: Results) -> pd.DataFrame:
     another one is. Confirmed and unconfirmed ones are never called tied: they are not compared.
     """
     table = chosen_configs(results)
-    single = judging_examples(table["config"], table["selected_by"])
+    single = judging_examples(results, table["trial_id"])
     again = table["confirmed"].astype("bool")
     table["value"] = table["replicated_value"].where(again, table["selection_value"])
     table["examples"] = single * table["replicates"].where(again, 1)
@@ -97,7 +99,7 @@ def trial_ties(results: Results) -> pd.DataFrame:
     never tied.
     """
     ranked = rank_trials(results)
-    ranked["examples"] = judging_examples(ranked["config"], ranked["selected_by"])
+    ranked["examples"] = judging_examples(results, ranked["trial_id"])
     table = ranked.rename(columns={"selection_value": "value"})
     table = table[["study", "trial_id", "number", "rank", "value", "examples"]]
     best = table.loc[table["rank"] == 1, ["study", "value", "examples"]]

@@ -6,7 +6,7 @@ from analysis.results import Results, ResultsError, recorded_config
 from analysis.schema import SEARCH
 from analysis.store import read_beside
 from trainable.catalog import unknown
-from trainable.config import labels_name
+from trainable.config import TrialConfig, labels_name
 from trainable.folder import layout
 
 
@@ -26,20 +26,44 @@ def transition_matrix(results: Results, study: str, seed: int | None = None) -> 
         ResultsError: no such study, no trial of it with this seed, or a file that is missing or
             damaged.
     """
-    trials = results.trials
-    names = [str(name) for name in trials["study"].cat.categories]
+    names = [str(name) for name in results.trials["study"].cat.categories]
     if study not in names:
         raise ResultsError(unknown("study", study, names))
-    wanted = trials["phase"] == SEARCH if seed is None else trials["seed"] == seed
-    rows = trials[(trials["study"] == study) & wanted].to_dict("records")
-    if not rows:
+    config = search_config(results, study, seed)
+    if config is None:
         lacking = "of the search" if seed is None else f"with seed {seed}"
         raise ResultsError(f"study {study} has no trial {lacking}")
-    config = recorded_config(results.folder, rows[0])
-    absent = "it is written when a sweep starts or is resumed"
+    matrix = stored_matrix(results, config)
+    if matrix is None:
+        name = f"{layout.TRANSITIONS}/{layout.table_name(labels_name(config))}"
+        absent = "it is written when a sweep starts or is resumed"
+        raise ResultsError(f"{results.folder}/{name} is not there: {absent}")
+    return matrix
+
+
+def search_config(results: Results, study: str, seed: int | None = None) -> TrialConfig | None:
+    """Some trial of a study with the labels of a seed, or of the search; None if it has none.
+
+    Raises ResultsError if its config cannot be read.
+    """
+    trials = results.trials
+    wanted = trials["phase"] == SEARCH if seed is None else trials["seed"] == seed
+    rows = trials[(trials["study"] == study) & wanted].to_dict("records")
+    return recorded_config(results.folder, rows[0]) if rows else None
+
+
+def stored_matrix(results: Results, config: TrialConfig) -> pd.DataFrame | None:
+    """The matrix of a trial's labels; None where none was written.
+
+    Raises ResultsError if it is damaged.
+    """
     labels = labels_name(config)
-    folder, name = results.folder / layout.TRANSITIONS, layout.table_name(labels)
-    earlier = layout.earlier_transition_name(labels)
-    if not folder.exists(name) and (results.folder / layout.LABELS).exists(earlier):
-        folder, name = results.folder / layout.LABELS, earlier
-    return pd.DataFrame(read_beside(folder, name, absent).to_pandas())
+    places = (
+        (layout.TRANSITIONS, layout.table_name(labels)),
+        (layout.LABELS, layout.earlier_transition_name(labels)),
+    )
+    for place, name in places:
+        folder = results.folder / place
+        if folder.exists(name):
+            return pd.DataFrame(read_beside(folder, name, "it has just gone").to_pandas())
+    return None

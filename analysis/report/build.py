@@ -3,6 +3,7 @@
 import json
 from datetime import UTC, datetime
 from typing import Any
+from urllib.parse import quote, unquote
 
 import plotly.offline
 from markupsafe import Markup
@@ -17,13 +18,16 @@ from analysis.report.page import Sheet, templates
 from analysis.report.style import dark_colours, judged_on, noise_names
 from analysis.report.trial_table import Trials, trial_table
 from analysis.results import Results
+from trainable.folder import layout
 
 SHOWN = 9
 """Figures of a section that show at once; the others are folded."""
 
 
-def build_report(results: Results, now: datetime | None = None) -> str:
+def build_report(results: Results, now: datetime | None = None, *, in_folder: bool = True) -> str:
     """The whole page, as of ``now``.
+
+    ``in_folder``: it will lie in the results folder, so that it may link to what lies there.
 
     Raises ResultsError if trials were selected on the test set and must not have been.
     """
@@ -42,6 +46,7 @@ def build_report(results: Results, now: datetime | None = None) -> str:
             sections=[_section(section) for section in sections],
             shown=SHOWN,
             grids=grids(results),
+            doubted=_doubted(results) if in_folder else [],
             noise_names=noise_names(results.trials),
             failures=origin.failures(results),
             provenance=origin.provenance(results),
@@ -52,6 +57,16 @@ def build_report(results: Results, now: datetime | None = None) -> str:
             plotly=Markup(plotly.offline.get_plotlyjs()),
         )
     )
+
+
+def _doubted(results: Results) -> list[tuple[str, str]]:
+    """Studies of whose doubtful labels there are images to look at, each with its page's URL."""
+    folder = results.folder / layout.LABEL_ERRORS
+    names = [name for name in folder.names() if (folder / name).exists(layout.DOUBTED_PAGE)]
+    return [
+        (unquote(name), f"{layout.LABEL_ERRORS}/{quote(name)}/{layout.DOUBTED_PAGE}")
+        for name in names
+    ]
 
 
 def _section(section: Section) -> dict[str, Any]:

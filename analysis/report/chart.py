@@ -44,7 +44,7 @@ def epochs(last: int) -> dict[str, Any]:
 def categories(names: Sequence[str]) -> dict[str, Any]:
     """A vertical axis of ``names`` from top to bottom, each with the same room."""
     order = [plain(name) for name in reversed(names)]
-    return axis(categoryarray=order, range=[-0.6, len(order) - 0.4])
+    return axis(type="category", categoryarray=order, range=[-0.6, len(order) - 0.4])
 
 
 def figure(

@@ -29,7 +29,7 @@ def write_report(directory: str | Path | Folder, out: Path | None = None) -> str
         StorageError: the file cannot be written.
     """
     results = load_results(directory)
-    return _write(results, build_report(results), out)
+    return _write(results, build_report(results, in_folder=out is None), out)
 
 
 def watch_report(
@@ -53,7 +53,7 @@ def watch_report(
     while True:
         try:
             results = load_results(directory)
-            report = build_report(results)
+            report = build_report(results, in_folder=out is None)
             built(report)
             written(_write(results, report, out))
         except (ResultsError, StorageError) as error:

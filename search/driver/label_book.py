@@ -94,6 +94,7 @@ class LabelBook:
             "labels_fingerprint": noisy.fingerprint,
             "truth": "known" if dataset.truth_known else "unknown",
             "validated_on": "clean" if dataset.val_clean else "given",
+            "val_examples": dataset.held_out(config.data),
             "tested_on": dataset.tested_on,
         }
 

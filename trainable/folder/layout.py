@@ -13,7 +13,8 @@
   targets/<trial>.parquet       final targets of the trials whose models are kept
   checkpoints/<trial>/          epoch-<epochs>.pt
   tune/                         Ray Tune's own logs and TensorBoard events
-  label_errors/<study>/         ranked labels and pictures of the doubted ones, once asked for
+  label_errors/<study>/         ranked labels and pictures of the doubted ones, once asked for,
+                                doubted.html among them
   figures/                      the report's charts as files for a paper, once asked for
   report.html                   once a sweep has ended, or was asked for it
 """
@@ -33,9 +34,12 @@ LABELS, TRANSITIONS = "labels", "transitions"
 CLASSES = "classes"
 """In the metadata of a labels table: the names of its classes by label, as JSON."""
 TARGETS = "targets"
+CONFUSION = "test_confusion"
+"""In the metadata of a targets table: test images by true and predicted class, as JSON."""
 CHECKPOINTS = "checkpoints"
 TUNE = "tune"
 LABEL_ERRORS = "label_errors"
+DOUBTED_PAGE = "doubted.html"
 FIGURES = "figures"
 REPORT = "report.html"
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, nullcontext
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F  # noqa: N812
@@ -9,6 +10,17 @@ from torch import Tensor
 
 from trainable.network.augment import Normalisation
 from trainable.network.networks import Network
+
+
+class Score(NamedTuple):
+    """How well labels were predicted, on the device."""
+
+    loss: Tensor
+    """0-dim: mean cross-entropy in nats."""
+    accuracy: Tensor
+    """0-dim, a fraction."""
+    predicted: Tensor
+    """int64 [N]: the most probable class of each image."""
 
 
 class Evaluator:
@@ -30,8 +42,8 @@ class Evaluator:
     @torch.inference_mode()
     def score(
         self, network: Network, images: Tensor, labels: Tensor, rows: Tensor | None = None
-    ) -> Tensor:
-        """Mean cross-entropy and accuracy, [2] on the device.
+    ) -> Score:
+        """Predict images and compare with ``labels``; nothing waits for the device.
 
         Args:
             network: put into evaluation mode.
@@ -40,8 +52,9 @@ class Evaluator:
             rows: int64, which images; None: all.
         """
         logits = torch.cat([logits for logits, _ in self._outputs(network, images, rows)])
-        correct = logits.argmax(1) == labels
-        return torch.stack([F.cross_entropy(logits, labels), correct.float().mean()])
+        predicted = logits.argmax(1)
+        accuracy = (predicted == labels).float().mean()
+        return Score(F.cross_entropy(logits, labels), accuracy, predicted)
 
     @torch.inference_mode()
     def predict(self, network: Network, images: Tensor) -> tuple[Tensor, Tensor]:

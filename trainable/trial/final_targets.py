@@ -12,8 +12,11 @@ given_probability   mean over the epochs: probability of the given label, in [0,
 rival               the other class that was the most probable over the epochs
 rival_probability   mean over the epochs: probability of the rival, in [0, 1]
 ==================  =============================================================================
+
+Metadata ``test_confusion``: counts of test images by true (rows) and predicted class, as JSON.
 """
 
+import json
 from typing import Any
 
 import numpy as np
@@ -34,7 +37,7 @@ def write_targets(results: Folder, trial_id: str, trainer: Trainer) -> None:
 
 
 def targets_table(trainer: Trainer) -> pa.Table:
-    """The table above; without the means for a trial that trained no epoch here."""
+    """The table above; without means and confusion for a trial that trained no epoch here."""
     data = trainer.data
     unknown = np.full(len(data.train_true), not data.truth_known)
     columns = {
@@ -42,7 +45,11 @@ def targets_table(trainer: Trainer) -> pa.Table:
         "given": data.train_given,
         "true": pa.array(data.train_true, mask=unknown),
     }
-    return pa.table({**columns, **_final(trainer), **_over_epochs(trainer)})
+    table = pa.table({**columns, **_final(trainer), **_over_epochs(trainer)})
+    confusion = trainer.test_confusion()
+    if confusion is None:
+        return table
+    return table.replace_schema_metadata({layout.CONFUSION: json.dumps(confusion.tolist())})
 
 
 def _final(trainer: Trainer) -> dict[str, Any]:

@@ -102,6 +102,7 @@ class Trainer:
         self._val_rows = self._on_device(data.val_index)
         self._val_given = self._on_device(data.val_given)
         self._test_labels = self._on_device(data.test_labels)
+        self._test_predicted: Tensor | None = None  # of the last epoch with a test, [M]
         self.beliefs = Beliefs(self._given, data.num_classes)
         self._augmentation = self._usual_augmentation()
         self._normalisation = Normalisation(data.info.mean, data.info.std, self.device)
@@ -252,11 +253,13 @@ class Trainer:
             held_out["test"] = (self._test_images, self._test_labels)
         columns: dict[str, Tensor] = {}
         for name, images in held_out.items():
-            loss, accuracy = self._evaluator.score(self.network, *images)
-            columns |= {f"{name}_loss": loss, f"{name}_accuracy": accuracy}
+            score = self._evaluator.score(self.network, *images)
+            columns |= {f"{name}_loss": score.loss, f"{name}_accuracy": score.accuracy}
+            if name == "test":
+                self._test_predicted = score.predicted
             if self._average is not None:
-                _, averaged = self._evaluator.score(self._average.network, *images)
-                columns[f"averaged_{name}_accuracy"] = averaged
+                averaged = self._evaluator.score(self._average.network, *images)
+                columns[f"averaged_{name}_accuracy"] = averaged.accuracy
         return columns
 
     def predict(
@@ -269,6 +272,17 @@ class Trainer:
         shared = upload(images, torch.device("cpu"))
         probabilities, features = self._evaluator.predict(self.network, shared)
         return probabilities.cpu().numpy(), features.cpu().numpy()
+
+    def test_confusion(self) -> NDArray[np.int64] | None:
+        """Test images by true class (rows) and predicted class, counts [C, C].
+
+        As of the last epoch that this trainer has tested, by the raw weights; None before it.
+        """
+        if self._test_predicted is None:
+            return None
+        counts = np.zeros((self.data.num_classes,) * 2, np.int64)
+        np.add.at(counts, (self.data.test_labels, self._test_predicted.cpu().numpy()), 1)
+        return counts
 
     def targets(self) -> NDArray[np.float32] | None:
         """The current target of every training example [n, C]; None for losses without."""

@@ -1,13 +1,10 @@
 """Which classes the doubtful labels are between."""
 
 import pandas as pd
-import plotly.graph_objects as go
 
-from analysis.report.chart import Chart, axis, by_setting, figure, plain
-from analysis.report.style import CARD, SPENT, loss_name
-
-CELL, ROOM, TALLEST = 26, 120, 720
-"""Height of a class and of all around the classes, and of the whole at most, in pixels."""
+from analysis.report.chart import Chart, by_setting
+from analysis.report.figures.classes import heat, height
+from analysis.report.style import loss_name
 
 
 def doubt_charts(table: pd.DataFrame) -> list[Chart]:
@@ -19,19 +16,8 @@ def _doubts(title: str, rows: pd.DataFrame) -> Chart:
     names = list(rows["classes"].iloc[0])
     counts = rows.pivot_table("labels", "given", "proposed", aggfunc="sum", fill_value=0)
     counts = counts.reindex(index=range(len(names)), columns=range(len(names)), fill_value=0)
-    labels = [plain(name) for name in names]
-    heat = go.Heatmap(
-        x=labels,
-        y=labels,
-        z=counts.to_numpy().tolist(),
-        colorscale=[[0, CARD.light], [1, SPENT.light]],
-        showscale=False,
-        xgap=1,
-        ygap=1,
-        hovertemplate="given %{y}, perhaps %{x}: %{z} labels<extra></extra>",
-    )
-    yaxis = axis("Given", type="category", autorange="reversed")
-    plot = figure([heat], axis("Perhaps", type="category"), yaxis)
+    hover = "given %{y}, perhaps %{x}: %{z} labels<extra></extra>"
+    plot = heat(names, counts, hover, "Given", "Perhaps")
     pairs = rows[rows["labels"] > 0].sort_values("labels", ascending=False, kind="stable")
     behind = pd.DataFrame(
         {
@@ -48,5 +34,4 @@ def _doubts(title: str, rows: pd.DataFrame) -> Chart:
     if len(behind):
         given, perhaps, labels_ = behind.iloc[0]
         says += f", most often {given}, perhaps {perhaps} ({labels_:,})"
-    height = min(TALLEST, ROOM + CELL * len(names))
-    return Chart(title, plot, f"{says}.", behind, height)
+    return Chart(title, plot, f"{says}.", behind, height(len(names)))

@@ -50,8 +50,13 @@
     }
   }
 
+  // The server has nothing but the page: what lies beside it can be named, not opened.
+  const unlink = (page) => page.querySelectorAll("a.beside").forEach((link) => link.replaceWith(link.textContent));
+  unlink(document);
+
   function update(text) {
     const next = new DOMParser().parseFromString(text, "text/html");
+    unlink(next);
     const passed = [...document.querySelectorAll("section[id], .chart")] // what is read just now
       .filter((part) => part.getBoundingClientRect().top <= 60).at(-1);
     const before = passed?.getBoundingClientRect().top;

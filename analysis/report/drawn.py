@@ -1,0 +1,158 @@
+"""What the sections of the report draw: DataFrames, named, and handed to their figures."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from functools import cached_property
+
+import optuna
+import pandas as pd
+from pandas.api.types import is_numeric_dtype
+
+from analysis.best import best_configs, full_budget
+from analysis.frames.accuracy import SETTING, accuracy_table
+from analysis.frames.classes import class_accuracy, confusions, noise_matrices
+from analysis.frames.effort import budget, selection_gap
+from analysis.frames.label_errors import doubted_pairs
+from analysis.frames.learning import (
+    MEMORIZATION,
+    best_so_far,
+    convergence,
+    final_curves,
+    memorization,
+    response_curve,
+    search_curves,
+)
+from analysis.frames.studies import (
+    importances,
+    optuna_studies,
+)
+from analysis.frames.survival import survival
+from analysis.printed.text import varied_parameters
+from analysis.report.chart import Chart
+from analysis.report.figures import classes as class_figures
+from analysis.report.figures import effort as effort_figures
+from analysis.report.figures import hyperparameters
+from analysis.report.figures import labels as label_figures
+from analysis.report.figures import learning as learning_figures
+from analysis.report.figures import trials as trial_figures
+from analysis.report.figures.accuracy import accuracy_charts
+from analysis.report.style import judged_on, named, noise_names, study_titles
+from analysis.results import Results
+from analysis.schema import PARAM, SEARCH
+
+
+class Numbers:
+    """The sections' figures; DataFrames that several of them draw are computed once."""
+
+    def __init__(self, results: Results) -> None:
+        self.results = results
+        self.names = study_titles(results.trials)
+
+    @cached_property
+    def best(self) -> pd.DataFrame:
+        """``best_configs``, named."""
+        return self.named(best_configs(self.results))
+
+    @cached_property
+    def studies(self) -> Mapping[str, optuna.Study]:
+        """The studies as Optuna has them."""
+        return optuna_studies(self.results)
+
+    @cached_property
+    def judged_on(self) -> str:
+        """Whose labels the sweep selects by, in words."""
+        return judged_on(self.results)
+
+    def named(self, table: pd.DataFrame) -> pd.DataFrame:
+        """``table`` with what its studies are about."""
+        return named(table, self.names)
+
+    def accuracy(self) -> list[Chart]:
+        """Test accuracy of every method under every noise setting."""
+        return accuracy_charts(accuracy_table(self.results), noise_names(self.results.trials))
+
+    def response(self) -> list[Chart]:
+        """Accuracy over every number that a study searches, lambda first."""
+        varied = varied_parameters(self.results)
+        names = sorted(set().union(*varied.values()), key=lambda name: (name != "lam", name))
+        charts = []
+        for name in names:
+            if not is_numeric_dtype(self.results.trials[f"{PARAM}{name}"]):
+                continue
+            curve = self.named(response_curve(self.results, name))
+            searched = [study for study, searches in varied.items() if name in searches]
+            curve = curve[curve["study"].isin(searched)]
+            if curve["value"].nunique() < 2 and name != "lam":
+                continue
+            counts = curve["study"].value_counts()
+            alone = all(varied[study] <= {name} for study in counts[counts > 1].index)
+            for chart in learning_figures.response_charts(curve, name, alone=alone):
+                title = chart.title if name == "lam" else f"{chart.title}: {name}"
+                charts.append(replace(chart, title=title))
+        return charts
+
+    def curves(self) -> list[Chart]:
+        """All trials of each study over their epochs."""
+        return trial_figures.curve_charts(self.named(search_curves(self.results)))
+
+    def progress(self) -> list[Chart]:
+        """The best value so far, over epochs and over hours."""
+        return trial_figures.progress_charts(self.named(best_so_far(self.results)))
+
+    def agreement(self) -> list[Chart]:
+        """What trials were judged by against the test set."""
+        trials = full_budget(self.results.trials)
+        trials = trials[trials["phase"] == SEARCH].astype({"study": "str"})
+        ranks = selection_gap(self.results)[["study", "rank_correlation"]].astype({"study": "str"})
+        table = self.named(trials.merge(ranks, on="study"))
+        return trial_figures.agreement_charts(table, self.judged_on)
+
+    def learning(self) -> list[Chart]:
+        """The chosen configurations over their epochs."""
+        return learning_figures.learning_charts(self.named(final_curves(self.results)))
+
+    def memorization(self) -> list[Chart]:
+        """What becomes of clean and of wrong training labels."""
+        table = memorization(self.results).dropna(subset=list(MEMORIZATION), how="all")
+        return learning_figures.memorization_charts(self.named(table))
+
+    def classes(self) -> list[Chart]:
+        """Labels, predictions and accuracy of each class."""
+        tables = (of(self.results) for of in (noise_matrices, confusions, class_accuracy))
+        return class_figures.class_charts(*map(self.named, tables))
+
+    def survival(self) -> list[Chart]:
+        """How many trials early stopping let live."""
+        return effort_figures.survival_charts(self.named(survival(self.results)))
+
+    def parallel(self) -> list[Chart]:
+        """All hyperparameters of each study: the winner of each setting first, then the second."""
+        values = self.best.groupby(SETTING)["selection_value"]
+        places = values.rank(method="first", ascending=False)
+        best = self.best.assign(place=places).sort_values("place", kind="stable")
+        return hyperparameters.parallel_charts(self.studies, best)
+
+    def contour(self) -> list[Chart]:
+        """Accuracy over beta1 and beta2."""
+        return hyperparameters.contour_charts(self.studies, self.best)
+
+    def importances(self) -> list[Chart]:
+        """Which hyperparameters the accuracy depends on."""
+        return effort_figures.importance_charts(self.named(importances(self.results)))
+
+    def convergence(self) -> list[Chart]:
+        """How soon the chosen configurations come close to the best."""
+        return learning_figures.convergence_charts(self.named(convergence(self.results)))
+
+    def budget(self) -> list[Chart]:
+        """Epochs trained, saved and lost."""
+        return effort_figures.budget_charts(self.named(budget(self.results)))
+
+    def doubts(self) -> list[Chart]:
+        """Which classes the doubtful labels are between."""
+        return label_figures.doubt_charts(self.named(doubted_pairs(self.results)))
+
+    def gap(self) -> list[Chart]:
+        """What the search saw against what fresh seeds gave."""
+        table = self.named(selection_gap(self.results))
+        return effort_figures.gap_charts(table, self.judged_on)
