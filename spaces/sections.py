@@ -84,12 +84,15 @@ class SearchSpec(SweepTable):
     sampler: Annotated[str, known("sampler", SAMPLERS)] = "multitask"
     sampler_options: dict[str, Any] = {}
     early_stopping: Annotated[str, known("early_stopping rule", EARLY_STOPPING)] = "asha_ties"
+    early_stopping_options: dict[str, Any] = {}
     metric: str = "val_accuracy"
     allow_test_selection: bool = False
 
     @model_validator(mode="after")
     def _complete(self) -> Self:
         SAMPLERS[self.sampler].complete(f"sampler {self.sampler}", self.sampler_options)
+        rule = EARLY_STOPPING[self.early_stopping]
+        rule.complete(f"early_stopping rule {self.early_stopping}", self.early_stopping_options)
         if self.metric in TEST_METRICS and not self.allow_test_selection:
             raise ValueError(
                 f"metric {self.metric!r} selects on the test set, which leaks it into the result; "

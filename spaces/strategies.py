@@ -45,7 +45,11 @@ class Sampler(Entry):
 
 @dataclass(frozen=True, kw_only=True)
 class EarlyStopping(Entry):
-    """Who goes on. ``build`` is the ``module:class`` of a ``search.studies.stopping.Rule``."""
+    """Who goes on. ``build`` is the ``module:class`` of a ``search.studies.stopping.Rule``.
+
+    It is called with what every rule is given, and with its options, completed from
+    ``parameters``.
+    """
 
     build: str
     stops: bool = True
@@ -158,8 +162,13 @@ EARLY_STOPPING: dict[str, EarlyStopping] = {
         build="search.studies.stopping:Asha",
     ),
     "asha_ties": EarlyStopping(
-        "as asha, but a trial within four standard errors of the hold-out of the cutoff goes on",
+        "as asha, but a trial within some standard errors of the hold-out of the cutoff goes on",
         "Li et al. 2020, arXiv 1810.05934; the standard error of a difference of accuracies",
+        {
+            "errors": Parameter(
+                4.0, "standard errors below the cutoff that count as a tie", low=0.0, high=1000.0
+            ),
+        },
         build="search.studies.stopping:AshaTies",
     ),
     "asha_promotion": EarlyStopping(
@@ -169,8 +178,9 @@ EARLY_STOPPING: dict[str, EarlyStopping] = {
         pauses=True,
     ),
     "one_rung": EarlyStopping(
-        "all trials pause at grace_epochs; when all have, the best three get their full budget",
+        "all trials pause at grace_epochs; when all have, the best few get their full budget",
         "Egele et al. 2024, arXiv 2404.04111",
+        {"finalists": Parameter(3, "how many get their full budget", kind=int, low=1)},
         build="search.studies.stopping:OneRung",
         pauses=True,
     ),

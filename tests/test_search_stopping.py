@@ -4,6 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from search.studies.round_robin import Sweep
 from search.studies.stopping import (
     Asha,
     AshaPromotion,
@@ -11,6 +12,7 @@ from search.studies.stopping import (
     build_rule,
     rung_epochs,
 )
+from spaces.sweep_file import parse_sweep
 
 VALUES = st.lists(st.floats(0, 1) | st.just(math.nan), min_size=1, max_size=30)
 
@@ -197,3 +199,31 @@ def test_median_survives_nan_and_a_repeated_epoch():
 def test_build_rule_of_an_unknown_name_lists_the_valid_ones():
     with pytest.raises(ValueError, match="did you mean 'asha'"):
         build_rule("ahsa", grace=1, factor=3)
+
+
+def test_options_reach_the_rule_and_change_what_it_decides():
+    def last(errors):
+        rule = build_rule("asha_ties", grace=1, factor=3, held_out=100, options={"errors": errors})
+        for i, value in enumerate([0.9, 0.8, 0.7]):
+            rule.report(str(i), 1, value, {1: 0})
+        return rule.report("last", 1, 0.75, {1: 0}).action
+
+    # Cutoff .8 of four; the standard error of .75 against .80 on 100 examples is .059.
+    assert (last(0.5), last(1.0)) == ("stop", "continue")
+    assert build_rule("one_rung", grace=1, factor=3, options={"finalists": 5}).finalists == 5
+    with pytest.raises(ValueError, match="unknown parameter of early_stopping rule asha 'errors'"):
+        build_rule("asha", grace=1, factor=3, options={"errors": 1.0})
+
+
+def test_a_study_hands_its_options_to_its_rule():
+    text = """
+        name = "s"
+        network = "tiny_cnn"
+        [[noise]]
+        kind = "symmetric"
+        rates = [0.4]
+        [search]
+        early_stopping_options = { errors = 2.0 }
+    """
+    (first, *_) = Sweep.build(parse_sweep(text)).studies.values()
+    assert first.rule.errors == 2.0

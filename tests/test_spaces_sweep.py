@@ -172,6 +172,14 @@ def test_selecting_on_the_test_set_must_be_asked_for():
             ["search.sampler_options={n=1}"],
             "unknown parameter of sampler multitask 'n': valid: optimism, explore",
         ),
+        (
+            ["search.early_stopping_options={finalists=1}"],
+            "unknown parameter of early_stopping rule asha_ties 'finalists': valid: errors",
+        ),
+        (
+            ["search.early_stopping_options={errors=-1.0}"],
+            "errors = -1.0 is not a number in",
+        ),
         (["training.precision=half"], "training.precision: unknown precision 'half': valid: auto"),
         (
             ["resources.gpus_per_trial=2"],

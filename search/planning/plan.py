@@ -82,7 +82,7 @@ class Plan:
         if self.trial.gpus or self.hours <= 24:
             return ""
         return (
-            f"this takes more than a day on a CPU (about {self.hours / 24:.0f} days): give it a "
+            f"this takes more than a day on a CPU (about {self.hours / 24:.1f} days): give it a "
             "smaller network, fewer trials or epochs, or a machine with a GPU"
         )
 

@@ -183,6 +183,8 @@ def _dealer(spec: SweepSpec, pools: Mapping[str, Pool], strategy: str, seed: int
     names: dict[str, Any] = {"sampler": sampler, "early_stopping": rule}
     if sampler != spec.search.sampler:
         names["sampler_options"] = {}
+    if rule != spec.search.early_stopping:
+        names["early_stopping_options"] = {}
     search = spec.search.model_copy(update=names)
     changed = {"search": search, "budget": budget, "seed": seed}
     return Sweep.build(spec.model_copy(update=changed), cells=cells)

@@ -10,10 +10,11 @@ import math
 import statistics
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Literal
 
 from spaces.strategies import EARLY_STOPPING, builder
-from trainable.catalog import unknown
+from trainable.catalog import Value, unknown
 
 
 @dataclass(frozen=True)
@@ -121,8 +122,8 @@ class AshaTies(Asha):
 
     Accuracies p and q on n examples differ by chance with a standard error of at most
     sqrt((p (1 - p) + q (1 - q)) / n); that of two trials on the same examples is smaller, by how
-    much is not known. A trial within four of these below ASHA's cutoff goes on. Values are means
-    of up to three epochs, so that a lucky one moves no cutoff.
+    much is not known. A trial within ``errors`` of these below ASHA's cutoff goes on. Values are
+    means of up to three epochs, so that a lucky one moves no cutoff.
     """
 
     errors: float = 4.0
@@ -306,9 +307,21 @@ def _worst_if_nan(value: float) -> float:
     return -math.inf if math.isnan(value) else value
 
 
-def build_rule(name: str, *, grace: int, factor: int, held_out: int = 1) -> Rule:
-    """The rule of that name (``spaces.strategies.EARLY_STOPPING``). Raises ValueError."""
+def build_rule(
+    name: str,
+    *,
+    grace: int,
+    factor: int,
+    held_out: int = 1,
+    options: Mapping[str, Value] = MappingProxyType({}),
+) -> Rule:
+    """The rule of that name (``spaces.strategies.EARLY_STOPPING``) with its own ``options``.
+
+    Raises ValueError for an unknown name, and for options that the rule does not have.
+    """
     if name not in EARLY_STOPPING:
         raise ValueError(unknown("early_stopping rule", name, EARLY_STOPPING))
-    rule: Rule = builder(EARLY_STOPPING[name])(grace=grace, factor=factor, held_out=held_out)
+    entry = EARLY_STOPPING[name]
+    own = entry.complete(f"early_stopping rule {name}", options)
+    rule: Rule = builder(entry)(grace=grace, factor=factor, held_out=held_out, **own)
     return rule

@@ -79,6 +79,7 @@ class Study:
             grace=self.budget.grace(self.cell.max_epochs),
             factor=self.budget.reduction_factor,
             held_out=self.cell.data.held_out,
+            options=self.search.early_stopping_options,
         )
         self._history: History = self.history or OptunaHistory(
             self.search, self.cell.space, seed=self._seed, trials=self.planned
