@@ -103,7 +103,7 @@ def test_epochs_count_to_a_share_of_elrs_final_accuracy(found):
     assert nearer.loc[("symmetric-0.2", "adam_elr"), "value"] == 3
 
 
-def test_fewer_epochs_and_less_memorised_are_better(found):
+def test_fewer_epochs_and_less_memorized_are_better(found):
     assert found.loc[(MEMORIZED, "symmetric-0.2", "adam_elr"), "verdict"] == "better"
     assert found.loc[(MEMORIZED, "symmetric-0.6", "adam_elr"), "verdict"] == "worse"
     assert found.loc[(EPOCHS[0.95], "symmetric-0.2", "adam_elr"), "verdict"] == "better"

@@ -273,7 +273,7 @@ def test_many_losses_are_summed_up_by_their_ends():
     assert chart.says == ("After the last epoch: from CE 10.00% to Adam-refined ELR 80.00%.")
 
 
-def test_memorisation_leaves_out_what_is_undefined():
+def test_memorization_leaves_out_what_is_undefined():
     table = curve_rows([0], wrong_memorized=[0.1, 0.2])
     table = table.assign(clean_correct=0.9, wrong_correct=math.nan)
     titles = [chart.title for chart in memorization_charts(table)]

@@ -118,7 +118,7 @@ def write(tmp_path, *, splits=("train", "test"), shape=(3, 8, 8), train=60):
     return str(write_arrays(tmp_path / "own.npz", stored, class_names=np.array(["a", "b", "c"])))
 
 
-def test_labels_that_nobody_vouches_for_measure_no_memorisation(tmp_path):
+def test_labels_that_nobody_vouches_for_measure_no_memorization(tmp_path):
     data = OwnData(root=write(tmp_path))
     dataset = load_dataset(data)
     assert not dataset.truth_known

@@ -176,7 +176,7 @@ def test_every_epoch_has_an_order_of_its_own():
 # What is measured
 
 
-def test_memorisation_of_hand_made_predictions():
+def test_memorization_of_hand_made_predictions():
     given_ = torch.tensor([0, 0, 1, 1, 2, 2, 2, 0])
     true = torch.tensor([0, 0, 1, 0, 1, 1, 0, 2])  # the last five are wrong
     predictions = torch.tensor([0, 1, 1, 1, 1, 2, 1, 0])
@@ -193,7 +193,7 @@ def test_memorisation_of_hand_made_predictions():
     )
 
 
-def test_memorisation_without_wrong_labels_is_undefined():
+def test_memorization_without_wrong_labels_is_undefined():
     labels = torch.tensor([0, 1])
     values = memorization(labels, labels, labels)
     assert values["clean_correct"] == 1
