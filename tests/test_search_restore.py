@@ -7,7 +7,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from analysis.results import ResultsError, load_results
+from analysis.results import ResultsError, load_results, recorded_config
 from search.driver.label_book import LabelBook
 from search.driver.recorder import Recorder
 from search.driver.restore import restore
@@ -164,7 +164,11 @@ def test_labels_that_changed_since_a_trial_was_trained_on_them_are_refused(folde
     place = table.column_names.index("labels_fingerprint")
     column = pa.array([prints[study] for study in table["study"].to_pylist()])
     put(folder, table.set_column(place, "labels_fingerprint", column))
-    book.check(load_results(folder))
+    recorded = {
+        str(row["trial_id"]): recorded_config(folder, row)
+        for row in load_results(folder).trials.to_dict("records")
+    }
+    book.check(load_results(folder), recorded)
     name = next(n for n in (folder / "labels").names() if "0.6" in n)
     path = f"{folder.location}/labels/{name}"
     labels = pd.read_parquet(path)
@@ -173,4 +177,4 @@ def test_labels_that_changed_since_a_trial_was_trained_on_them_are_refused(folde
     altered = LabelBook(folder)
     altered.add(configs)
     with pytest.raises(ResultsError, match=rf"labels/{name} has changed since trial"):
-        altered.check(load_results(folder))
+        altered.check(load_results(folder), recorded)

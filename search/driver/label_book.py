@@ -7,7 +7,7 @@ Whoever resumes a sweep, on whatever machine, trains on exactly these labels.
 """
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from analysis.results import Results, ResultsError, recorded_config
+from analysis.results import Results, ResultsError
 from analysis.store import damaged
 from trainable.config import TrialConfig, labels_name
 from trainable.data import DataError, Dataset, Ints, load_dataset, subset_index
@@ -74,10 +74,13 @@ class LabelBook:
                 self._write(layout.TRANSITIONS, key, _matrix(noisy))
             (self._results / layout.LABELS).delete(layout.earlier_transition_name(key))
 
-    def check(self, results: Results) -> None:
-        """Raise ResultsError if recorded trials were trained on other labels than are there."""
+    def check(self, results: Results, configs: Mapping[str, TrialConfig]) -> None:
+        """Raise ResultsError if recorded trials were trained on other labels than are there.
+
+        ``configs``: those of the recorded trials, by trial.
+        """
         for row in results.trials.to_dict("records"):
-            key = labels_name(recorded_config(results.folder, row))
+            key = labels_name(configs[row["trial_id"]])
             found = self.noisy.get(key)
             if found is not None and row["labels_fingerprint"] != found.fingerprint:
                 name = f"{layout.LABELS}/{layout.table_name(key)}"

@@ -136,7 +136,7 @@ def _read(
     wanted.prepare(sweep)
     book.add(trial.config for trial in sweep.trials if not trial.ended)
     if earlier is not None:
-        book.check(earlier)
+        book.check(earlier, {trial.trial_id: trial.config for trial in sweep.trials})
     for dataset in book.datasets.values():
         for text in dataset.notes:
             console.print(Text(f"note: {text}", style="yellow"), soft_wrap=True)
