@@ -53,16 +53,14 @@ class ResultsWriter:
     """
 
     def __init__(self, folder: Folder) -> None:
-        # folders of the two tables
-        self._trials = folder / layout.TRIALS
-        self._epochs = folder / layout.EPOCHS
+        self._trials = folder / layout.TRIALS  # where the trials table is
+        self._epochs = folder / layout.EPOCHS  # where a folder a study is
         # (level, number) of the parts that each study has
         self._parts: dict[str, set[tuple[int, int]]] = {}
         # parts written since the last merge, by study: they need not be read to be merged
         self._fresh: dict[str, dict[tuple[int, int], pa.Table]] = {}
-        # rows of trials that have ended, and the table that they make
-        self._ended: dict[str, Mapping[str, Any]] = {}
-        self._ended_table = trial_schema(()).empty_table()
+        self._ended: dict[str, Mapping[str, Any]] = {}  # rows of trials that have ended
+        self._ended_table = trial_schema(()).empty_table()  # the table that they make
         # trial_id, and the columns of the trials table that this version does not know
         self._others = _other_columns(self._trials)
         for place in (folder, self._trials, self._epochs):

@@ -259,6 +259,47 @@ def test_modules_and_functions_are_short(path):
 
 
 @pytest.mark.parametrize("path", MODULES, ids=NAMES)
+def test_every_field_of_a_class_with_state_says_what_it_holds(path):
+    """In a comment at the field, or by its name in the docstring of the class or its start."""
+    if path == ROOT / "trainable" / "network" / "networks.py":
+        return  # layers, called what they are
+    lines = path.read_text(encoding="utf-8").splitlines()
+    for node in ast.walk(tree(path)):
+        if isinstance(node, ast.ClassDef) and "frozen=True" not in map(
+            ast.unparse, [k for d in node.decorator_list for k in getattr(d, "keywords", ())]
+        ):
+            said, fields = explained(node, lines)
+            assert not fields - said, f"{path}:{node.lineno}: {node.name}"
+
+
+def explained(node: ast.ClassDef, lines: list[str]) -> tuple[set[str], set[str]]:
+    """The fields that something is said of, and all that the class starts with."""
+    starts = [f for f in node.body if getattr(f, "name", "") in ("__init__", "__post_init__")]
+    text = "".join(ast.get_docstring(part) or "" for part in (node, *starts))
+    is_dataclass = any("dataclass" in ast.unparse(d) for d in node.decorator_list)
+    own = node.body if is_dataclass else []
+    places = [(n.target.id, n) for n in own if isinstance(n, ast.AnnAssign)]
+    for inner in [n for start in starts for n in ast.walk(start)]:
+        targets = getattr(inner, "targets", [getattr(inner, "target", None)])
+        each = [e for target in targets for e in getattr(target, "elts", [target])]
+        places += [(e.attr, inner) for e in each if isinstance(e, ast.Attribute) and is_self(e)]
+    said = set()
+    for name, place in places:
+        around = lines[place.lineno - 1 : place.end_lineno]
+        below = lines[place.end_lineno : place.end_lineno + 1]
+        plain = name.lstrip("_")
+        if (
+            any("  # " in line for line in around)
+            or lines[place.lineno - 2].strip().startswith("#")
+            or (below and below[0].strip().startswith('"""'))
+            or f"``{plain}``" in text
+            or f"{plain}:" in text
+        ):
+            said.add(name)
+    return said, {name for name, _ in places}
+
+
+@pytest.mark.parametrize("path", MODULES, ids=NAMES)
 def test_importing_does_no_work(path):
     """At module level: definitions, constants and imports; no loop, no call for its effect."""
     allowed = (

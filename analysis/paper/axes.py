@@ -21,7 +21,7 @@ class Scale:
     """
 
     def __init__(self, settings: Any, values: Iterable[Any]) -> None:
-        self.settings = settings
+        self.settings = settings  # Plotly's layout of the axis
         present = [value for value in values if value is not None]
         named = settings.type == "category" or any(isinstance(v, str) for v in present)
         if settings.type not in (None, "linear", "log", "category", "-"):

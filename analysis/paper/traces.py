@@ -36,9 +36,10 @@ HATCHES = {"/": "////", "\\": "\\\\\\\\", "x": "xxxx", "-": "----", "|": "||||",
 class Panel:
     """The axes that a trace is drawn on.
 
-    ``groups``: the traces that stand side by side, as ``offsetgroup`` tells them apart.
-    ``room``: share of the distance between two places that they fill. ``stacked``: whether bars
-    stand on each other. ``heights``: how high the stacks are by place, below and above zero.
+    ``figure`` has them; ``x`` and ``y`` say what lies where on ``axes``. ``groups``: the traces
+    that stand side by side, as ``offsetgroup`` tells them apart. ``room``: share of the distance
+    between two places that they fill. ``stacked``: whether bars stand on each other. ``heights``:
+    how high the stacks are by place, below and above zero.
     """
 
     figure: Figure

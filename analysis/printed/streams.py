@@ -16,10 +16,9 @@ class LastingStream:
     """
 
     def __init__(self, stream: TextIO, instead: str = os.devnull) -> None:
-        self._stream = stream
+        self._stream = stream  # what is written to, while that works
         self._instead = instead
-        self.error: OSError | None = None
-        """Why the rest was dropped; None while all is well."""
+        self.error: OSError | None = None  # why the rest was dropped
 
     def write(self, text: str) -> int:
         """As a stream's; raises nothing that the system refuses."""

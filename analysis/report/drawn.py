@@ -45,8 +45,8 @@ class Numbers:
     """The sections' figures; DataFrames that several of them draw are computed once."""
 
     def __init__(self, results: Results) -> None:
-        self.results = results
-        self.names = study_titles(results.trials)
+        self.results = results  # what all of it is computed from
+        self.names = study_titles(results.trials)  # titles of the studies
 
     @cached_property
     def best(self) -> pd.DataFrame:

@@ -38,11 +38,11 @@ class LivePage:
 
     def __init__(self, url: str) -> None:
         self.url = url
-        self._lock = threading.Lock()
-        self._version = 0
-        self._ended = False
+        self._lock = threading.Lock()  # held while version and page are set or read together
+        self._version = 0  # reports published so far
+        self._ended = False  # whether the sweep has
+        # The report as it was published last; until then a page that asks again.
         self._page = "<!doctype html><meta http-equiv=refresh content=2><p>reading the results"
-        """The report as it was published last; until then a page that asks again."""
 
     def publish(self, report: str) -> None:
         """The report has been written anew."""

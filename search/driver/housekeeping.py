@@ -23,8 +23,8 @@ class Housekeeping:
     """
 
     def __init__(self, results: Folder) -> None:
-        self._checkpoints = results / layout.CHECKPOINTS
-        self._targets = results / layout.TARGETS
+        self._checkpoints = results / layout.CHECKPOINTS  # a folder a trial
+        self._targets = results / layout.TARGETS  # a table a trial
         # Trials of which nothing is left: a storage is not asked again.
         self._gone: set[str] = set()
         # (trial, epochs) of which one checkpoint is left.

@@ -33,7 +33,7 @@ class LabelBook:
     """Data sets and given labels of a sweep, kept in memory for the trials and in the results."""
 
     def __init__(self, results: Folder) -> None:
-        self._results = results
+        self._results = results  # the results folder
         self._drawn: set[str] = set()  # names of labels that are not in the folder yet
         self.datasets: dict[str, Dataset] = {}  # by the data set's name
         self.noisy: dict[str, NoisyLabels] = {}  # by the labels' name (labels_name)

@@ -51,7 +51,7 @@ class Ownership:
         beat: float = BEAT_SECONDS,
         lapse: float = LAPSE_SECONDS,
     ) -> None:
-        self._folder = folder
+        self._folder = folder  # the results folder
         self._note = note
         self._beat, self._lapse = beat, lapse  # seconds
         # What stands in the folder; ``beat`` counts, so that every sign differs from the last.
@@ -67,7 +67,8 @@ class Ownership:
         self._shown = 0.0  # when the last sign was begun, by _now()
         self._settled = 0.0  # until when nothing is written, as a late sign may be undone
         self._showing = threading.Lock()  # held while a sign is given: two threads give them
-        self._ended = threading.Event()
+        self._ended = threading.Event()  # set when the folder is left to others
+        # what gives a sign at every beat
         self._thread = threading.Thread(target=self._live, name="ownership", daemon=True)
 
     def __enter__(self) -> "Ownership":

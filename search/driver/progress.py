@@ -49,21 +49,17 @@ class Progress:
         slots: Occupied,
         limit: Callable[[], float] = lambda: math.inf,
     ) -> None:
-        self._forecast = forecast
-        self._sweep: Sweep = forecast.sweep
-        self._console = console
-        # How many trials run at once, and who has the rest.
-        self._slots = slots
-        # Seconds until the budget's hours are used up.
-        self._limit = limit
-        self._start = time.monotonic()
+        self._forecast = forecast  # how much is left
+        self._sweep: Sweep = forecast.sweep  # what is shown
+        self._console = console  # where
+        self._slots = slots  # how many trials run at once, and who has the rest
+        self._limit = limit  # seconds until the budget's hours are used up
+        self._start = time.monotonic()  # when this start of the sweep began to train
         # Epochs of earlier starts: the first line comes with the first epoch of this one.
         self._epochs_before = forecast.epochs_done
-        # When it was last drawn.
-        self._drawn = self._start
-        # Since when each trial waits for its resources; and whether that was said.
-        self._waiting: dict[str, float] = {}
-        self._warned = False
+        self._drawn = self._start  # when it was last drawn
+        self._waiting: dict[str, float] = {}  # since when each trial waits for its resources
+        self._warned = False  # whether that was said
         # The table that redraws itself; None where the output is no terminal.
         self._live: Live | None = None
         if console.is_terminal:

@@ -49,9 +49,9 @@ class Recorder:
         now: Callable[[], datetime] = _utc_now,
         flush_seconds: float = 1.0,
     ) -> None:
-        self._sweep = sweep
-        self._folder = folder
-        self._writer = ResultsWriter(folder)
+        self._sweep = sweep  # where every trial stands
+        self._folder = folder  # the results folder
+        self._writer = ResultsWriter(folder)  # of the recorder's thread, once that runs
         self._describe = describe
         self._tidy = tidy
         self._confirm = confirm

@@ -48,9 +48,9 @@ class StudiesSearcher(_NotPickled, Searcher):
         self, sweep: Sweep, assign: Callable[[Trial], Assignment], slots: Callable[[], int]
     ) -> None:
         super().__init__(metric=None, mode=None)
-        self._sweep = sweep
-        self._assign = assign
-        self._slots = slots
+        self._sweep = sweep  # what deals the trials
+        self._assign = assign  # makes of a trial what its actor is told
+        self._slots = slots  # how many may run now
 
     def suggest(self, trial_id: str) -> Any:
         """The next trial's assignment, None while all slots are taken, or FINISHED."""
@@ -80,8 +80,8 @@ class LadderScheduler(_NotPickled, FIFOScheduler):
 
     def __init__(self, sweep: Sweep, find: Callable[[TuneTrial], Trial]) -> None:
         super().__init__()
-        self._sweep = sweep
-        self._find = find
+        self._sweep = sweep  # what judges the epochs
+        self._find = find  # our trial of one of Tune's
 
     def on_trial_result(
         self, tune_controller: Any, trial: TuneTrial, result: dict[str, Any]
@@ -105,12 +105,12 @@ class RecorderCallback(_NotPickled, Callback):
         find: Callable[[TuneTrial], Trial],
         checks: Sequence[Callable[[], None]] = (),
     ) -> None:
-        self._sweep = sweep
-        self._recorder = recorder
-        self._progress = progress
-        self._find = find
+        self._sweep = sweep  # hears of trials that broke
+        self._recorder = recorder  # hears of every epoch
+        self._progress = progress  # shows what is worth a line
+        self._find = find  # our trial of one of Tune's
         self._checks = checks
-        # what an actor's storage said that takes nothing more: it stops the sweep
+        # What an actor's storage said that takes nothing more: it stops the sweep.
         self._refused: RefusedError | None = None
 
     def on_trial_start(

@@ -31,7 +31,7 @@ class Pool:
 
     def __init__(self, space: Space, curves: Sequence[Curve]) -> None:
         self._domains = space.varies  # what the coordinates are of, in their order
-        self._space = space
+        self._space = space  # the space that the trials are points of
         self.curves = tuple(curves)
         self.left = list(curves)
         self.size = len(curves)

@@ -48,7 +48,7 @@ STRATEGIES = (
 
 @dataclass
 class StudyRun:
-    """What a run did in one study.
+    """What a run did in ``study``.
 
     ``to_value``: epochs that the whole sweep had spent when the best configuration of this study
     so far, by the selection rule, was within :data:`TOLERANCE` of its pool's best; inf: never.
@@ -131,12 +131,13 @@ class _Watch:
     """Follows the choice in one study of a run."""
 
     def __init__(self, study: str, pool: Pool) -> None:
-        self._pool = pool
-        self._ranked = sorted(pool.curves, key=lambda curve: curve.key)
+        self._pool = pool  # deals the recorded trials
+        self._ranked = sorted(pool.curves, key=lambda curve: curve.key)  # the best first
+        # the highest test accuracy at the end
         self._best_test = max(curve.test[-1] for curve in pool.curves if not curve.diverged)
         self._chosen: Curve | None = None  # by the selection rule
         self._trials: dict[int, Trial] = {}  # by the number of their curve
-        self._run = StudyRun(study)
+        self._run = StudyRun(study)  # what was seen so far
 
     def hear(self, trial: Trial, outcome: Outcome, epochs: int) -> None:
         """A trial had an epoch; ``epochs`` are those of the whole sweep so far."""

@@ -31,10 +31,10 @@ class Features:
         self._domains = cell.space.varies  # the ranges and choices that fractions are of
         # Which parameters are not numeric, [parameters].
         self.choices = np.array([isinstance(d, Choice) for d in self._domains.values()], bool)
-        # The columns: numeric parameters, (choice, option) pairs, where the study is in the grid.
-        self._numeric = _numeric(cells)
-        self._options = _options(cells)
-        self._coordinates = _coordinates(cell, cells)
+        # The columns of the model, in this order.
+        self._numeric = _numeric(cells)  # numeric parameters
+        self._options = _options(cells)  # (choice, option) pairs
+        self._coordinates = _coordinates(cell, cells)  # where the study is in the grid
 
     def uniform(self, rng: np.random.Generator, count: int) -> Floats:
         """Points [count, parameters] from the whole space, with parameters they do not need."""

@@ -68,11 +68,11 @@ class Surrogate:
         self, options: Mapping[str, Any], *, seed: int, cells: Sequence[Cell], metric: str
     ) -> None:
         """``seed`` is the sweep's; ``metric`` is what the trials are ranked by."""
-        self._optimism = float(options["optimism"])
-        self._explore = float(options["explore"])
+        self._optimism = float(options["optimism"])  # weight of the trees' spread
+        self._explore = float(options["explore"])  # share of points drawn at random
         self._seed = seed
         self._metric = metric
-        self._features = {cell.study: Features(cell, cells) for cell in cells}
+        self._features = {cell.study: Features(cell, cells) for cell in cells}  # by study
         self._ended: list[Ended] = []  # in the order of their last new epochs
         self._curves: dict[str, list[float]] = {}  # of the trials that have not ended
         self._heard = 0  # epochs
@@ -210,8 +210,8 @@ class SharedHistory:
     """A study's window on the model of its sweep."""
 
     def __init__(self, surrogate: Surrogate, cell: Cell) -> None:
-        self._surrogate = surrogate
-        self._cell = cell
+        self._surrogate = surrogate  # the sweep's
+        self._cell = cell  # the study's
 
     def suggest(self, number: int) -> dict[str, Value]:
         """The point for trial ``number``."""

@@ -16,14 +16,16 @@ from trainable.metrics import EpochMetrics
 
 @dataclass
 class Sweep:
-    """The studies of one sweep, by name, in the order of the grid.
+    """The studies of one sweep.
 
     Trials are dealt so that no slot waits while any study has work: interrupted trials first, by
     number, as they were dealt before; then the study that has had the fewest turns.
     """
 
     spec: SweepSpec
+    """What is swept."""
     studies: Mapping[str, Study]
+    """By name, in the order of the grid."""
     model: Surrogate | None = None
     """What learns across the studies, if the sampler does."""
 

@@ -64,11 +64,12 @@ class OptunaHistory:
 
     def __init__(self, search: SearchSpec, space: Space, *, seed: int, trials: int) -> None:
         """``seed`` is the study's own, ``trials`` its budget."""
-        self._search = search
-        self._space = space
+        self._search = search  # names the sampler, and the metric
+        self._space = space  # what is searched
         self._seed = seed  # that of each suggestion is derived from it
         self._budget = trials  # of the study
-        self._storage = optuna.storages.InMemoryStorage()
+        self._storage = optuna.storages.InMemoryStorage()  # where Optuna keeps the study
+        # the trials, as Optuna has them
         self.study = optuna.create_study(storage=self._storage, direction="maximize")
         self._asked: optuna.Trial | None = None  # suggested, but not entered yet
 

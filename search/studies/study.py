@@ -33,28 +33,22 @@ from trainable.seeds import derive_seed
 
 @dataclass
 class Study:
-    """An Optuna study, an early-stopping rule and the trials of one cell.
+    """An Optuna study, an early-stopping rule and the trials of one cell."""
 
-    ``first_points`` are tried before the sampler is asked; ``max_failures`` is how often a trial
-    that breaks is started again; ``shared`` are the parameters that any study of the sweep varies,
-    for common draws; ``confirm`` says what runs again once the search is out;
-    ``history`` is what suggestions come from, if not Optuna.
-    """
-
-    cell: Cell
-    search: SearchSpec
-    budget: BudgetSpec
-    seed: int
-    first_points: Sequence[Mapping[str, Value]] = ()
-    max_failures: int = 0
-    shared: Sequence[str] = ()
-    confirm: ConfirmSpec | None = None
-    history: History | None = None
-    trials: dict[str, Trial] = field(default_factory=dict, init=False)
-    searched: list[Trial] = field(default_factory=list, init=False)
+    cell: Cell  # what is searched
+    search: SearchSpec  # by which sampler and rule, for which metric
+    budget: BudgetSpec  # with how many trials and epochs
+    seed: int  # of the sweep
+    first_points: Sequence[Mapping[str, Value]] = ()  # tried before the sampler is asked
+    max_failures: int = 0  # how often in a row a trial that breaks is started again
+    shared: Sequence[str] = ()  # parameters that any study varies, for common draws
+    confirm: ConfirmSpec | None = None  # what runs again once the search is out
+    history: History | None = None  # what suggestions come from; None: Optuna
+    trials: dict[str, Trial] = field(default_factory=dict, init=False)  # all dealt, by id
+    searched: list[Trial] = field(default_factory=list, init=False)  # the search's, by number
 
     def __post_init__(self) -> None:
-        self.name = self.cell.study
+        self.name = self.cell.study  # stands in the id of each of its trials
         self.turns = 0  # trials dealt that were new or promoted: the fewest are next
         self._interrupted: deque[Trial] = deque()  # dealt before any new one
         self._running: set[str] = set()  # ids of the trials that have a slot
@@ -63,7 +57,7 @@ class Study:
         self._unconfirmed: deque[tuple[str, int]] | None = None
         self._closed: set[Phase] = set()  # phases that deal no new trial any more
         self._halted: dict[Phase, str] = {}  # phases whose running trials stop, and why
-        self._seed = derive_seed(self.seed, f"study/{self.name}")
+        self._seed = derive_seed(self.seed, f"study/{self.name}")  # its own, for suggestions
         self._points = fixed_points(  # dealt before the sampler is asked
             self.cell,
             self.search,
@@ -73,15 +67,16 @@ class Study:
             shared=self.shared,
             trials=self.budget.trials,
         )
+        # trials that the search will have had
         self.planned = self.cell.planned(self.search.sampler, self.budget.trials)
-        self.rule: Rule = build_rule(
+        self.rule: Rule = build_rule(  # who goes on
             self.search.early_stopping,
             grace=self.budget.grace(self.cell.max_epochs),
             factor=self.budget.reduction_factor,
             held_out=self.cell.data.held_out,
             options=self.search.early_stopping_options,
         )
-        self._history: History = self.history or OptunaHistory(
+        self._history: History = self.history or OptunaHistory(  # what suggestions come from
             self.search, self.cell.space, seed=self._seed, trials=self.planned
         )
 

@@ -21,7 +21,7 @@ def replicate_id(trial_id: str, seed: int) -> str:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a report means for its trial: its status from now on, and why."""
+    """What a report means for its trial: its ``status`` from now on, and the ``reason``."""
 
     status: Status = RUNNING
     reason: str = ""
@@ -32,29 +32,22 @@ GOES_ON = Outcome()
 
 @dataclass
 class Trial:
-    """Where a trial stands.
+    """Where a trial stands."""
 
-    ``attempt`` counts its starts (first run, after a failure, after a pause, on resume),
-    ``failures`` how often in a row it broke without a new epoch in between. ``waiting``: it is to
-    run, but the cluster has not given it its resources yet. ``last`` is its latest epoch,
-    ``best_val`` its best validation accuracy and ``seconds`` the time of its epochs, each counted
-    once: starts, data and checkpoints are not in it.
-    """
-
-    study: str
-    trial_id: str
-    number: int
-    config: TrialConfig
-    phase: Phase = SEARCH
-    source_trial_id: str = ""
-    status: Status = RUNNING
-    end_reason: str = ""
-    attempt: int = 0
-    failures: int = 0
-    waiting: bool = False
-    last: EpochMetrics | None = None
-    best_val: float = math.nan
-    seconds: float = 0.0
+    study: str  # the name of its study
+    trial_id: str  # of its study and number, a replicate's of its seed as well
+    number: int  # in its study, from 0; a replicate's is that of its source
+    config: TrialConfig  # all that decides what it trains
+    phase: Phase = SEARCH  # what it is for
+    source_trial_id: str = ""  # the trial that a replicate runs again
+    status: Status = RUNNING  # running too while it waits for a slot
+    end_reason: str = ""  # why its status is what it is, in words
+    attempt: int = 0  # starts: first run, after a failure, after a pause, on resume
+    failures: int = 0  # how often in a row it broke without a new epoch in between
+    waiting: bool = False  # it has a slot, and the cluster has not given it its resources yet
+    last: EpochMetrics | None = None  # its latest epoch
+    best_val: float = math.nan  # its best validation accuracy so far
+    seconds: float = 0.0  # of its epochs, each counted once; starts and checkpoints are not in it
 
     @property
     def epochs(self) -> int:

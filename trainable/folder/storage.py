@@ -72,9 +72,9 @@ class Folder:
     """
 
     def __init__(self, location: str, filesystem: fs.FileSystem, path: str) -> None:
-        self.location = location
-        self._filesystem = filesystem
-        self._path = path
+        self.location = location  # the path or URI, as it was given
+        self._filesystem = filesystem  # what opens it
+        self._path = path  # where it is there
 
     @classmethod
     def open(cls, location: "str | Path | Folder") -> "Folder":

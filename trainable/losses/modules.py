@@ -54,8 +54,8 @@ class Formula(Loss):
 
     def __init__(self, function: Callable[..., Tensor], **parameters: Any) -> None:
         super().__init__()
-        self._function = function
-        self._given = parameters
+        self._function = function  # the formula
+        self._given = parameters  # what it is called with
 
     def forward(self, logits: Tensor, labels: Tensor, index: Tensor) -> Tensor:
         """Losses [B] of a batch; ``index`` is for losses that remember examples."""
@@ -81,6 +81,7 @@ class Forward(Formula):
         super().__init__(functions.forward_corrected)
         unknown = torch.full((num_classes, num_classes), math.nan)
         self.register_buffer("log_given", unknown)
+        # what estimates T, if it is not given
         self._make = transition if callable(transition) else None
         if self._make is None:
             self._set_transition(transition)
@@ -118,8 +119,8 @@ class TruncatedGeneralisedCrossEntropy(Formula):
         self, num_examples: int, num_classes: int, *, q: float, k: float, truncate_from: int | None
     ) -> None:
         super().__init__(functions.generalised_cross_entropy, q=q)
-        self._k = k
-        self._truncate_from = truncate_from
+        self._k = k  # while it is truncated
+        self._truncate_from = truncate_from  # the first epoch that is; None: none
 
     def start_epoch(self, epoch: int) -> None:
         """Switch the truncation on or off."""
@@ -150,8 +151,8 @@ class EarlyLearning(Loss):
 
     def __init__(self, *, lam: float, target: Target) -> None:
         super().__init__()
-        self.target = target
-        self._lam = lam
+        self.target = target  # t, with a row of state an example
+        self._lam = lam  # weight of the regulariser
 
     def forward(self, logits: Tensor, labels: Tensor, index: Tensor) -> Tensor:
         """Visit the examples at ``index`` with these predictions; their losses [B]."""

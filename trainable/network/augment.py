@@ -24,9 +24,9 @@ class Augmentation:
     """
 
     def __init__(self, shape: Sequence[int], *, pad: int, flip: bool) -> None:
-        self.channels, self.height, self.width = shape
+        self.channels, self.height, self.width = shape  # of the images
         self.pad = pad
-        self.sides = 2 if flip else 1
+        self.sides = 2 if flip else 1  # as they are, and mirrored
 
     def draw(self, count: int, generator: torch.Generator) -> Tensor:
         """Starts int64 [count], on the CPU: all crops and sides are equally likely."""
@@ -81,7 +81,8 @@ class Normalisation:
     def __init__(
         self, mean: Sequence[float], std: Sequence[float], device: torch.device | str
     ) -> None:
-        self.mean = 255 * torch.tensor(mean, device=device)[:, None, None]
+        self.mean = 255 * torch.tensor(mean, device=device)[:, None, None]  # of raw pixels
+        # 1 / std of raw pixels
         self.scale = 1 / (255 * torch.tensor(std, device=device)[:, None, None])
 
     def apply(self, images: Tensor) -> Tensor:

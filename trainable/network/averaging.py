@@ -26,9 +26,9 @@ class WeightAverage:
     def __init__(self, network: Network, decay: float) -> None:
         self.network = copy.deepcopy(network).eval().requires_grad_(False)
         self.decay = decay
-        self.steps = 0
-        self._averages = _floating(self.network)
-        self._weights = _floating(network)
+        self.steps = 0  # taken in so far
+        self._averages = _floating(self.network)  # the average, tensor by tensor
+        self._weights = _floating(network)  # what it is taken of: the live tensors
 
     @torch.no_grad()
     def update(self) -> None:

@@ -95,8 +95,8 @@ class AdEMAMix(GatedMean):
         self, num_examples: int, num_classes: int, *, beta3: float, alpha: float, **adam: float
     ) -> None:
         super().__init__(num_examples, num_classes, **adam)
-        self.step3 = 1 - beta3
-        self.alpha = alpha
+        self.step3 = 1 - beta3  # how far a visit moves u
+        self.alpha = alpha  # weight of u
 
     def _advance(self, p: Tensor, groups: Sequence[Tensor]) -> None:
         m, u, v, b = groups

@@ -44,7 +44,7 @@ class Target(nn.Module):
 
     def __init__(self, num_examples: int, num_classes: int) -> None:
         super().__init__()
-        self.widths = [num_classes] * self.moments + [1] * self.scalars
+        self.widths = [num_classes] * self.moments + [1] * self.scalars  # columns of each group
         self.register_buffer("state", torch.zeros(num_examples, sum(self.widths)))
 
     @torch.no_grad()
@@ -98,6 +98,7 @@ class TwoMoments(Target):
         self, num_examples: int, num_classes: int, *, beta1: float, beta2: float, eps: float
     ) -> None:
         super().__init__(num_examples, num_classes)
+        # how far a visit moves m and v; eps
         self.step1, self.step2, self.eps = 1 - beta1, 1 - beta2, eps
 
     def _move_second(self, v: Tensor, x: Tensor, b: Tensor) -> None:

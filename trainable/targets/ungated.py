@@ -22,7 +22,7 @@ class Ema(Target):
 
     def __init__(self, num_examples: int, num_classes: int, *, beta: float) -> None:
         super().__init__(num_examples, num_classes)
-        self.step = 1 - beta
+        self.step = 1 - beta  # how far a visit moves t
 
     def _advance(self, p: Tensor, groups: Sequence[Tensor]) -> None:
         groups[0].lerp_(p, self.step)
@@ -44,8 +44,8 @@ class AdamLiteral(Target):
 
     def __init__(self, num_examples: int, num_classes: int, *, beta1: float, eps: float) -> None:
         super().__init__(num_examples, num_classes)
-        self.step = 1 - beta1
-        self.eps = eps
+        self.step = 1 - beta1  # how far a visit moves m and v
+        self.eps = eps  # keeps the classes apart
 
     def _advance(self, p: Tensor, groups: Sequence[Tensor]) -> None:
         m, v = groups
@@ -92,8 +92,8 @@ class Nadam(Target):
         self, num_examples: int, num_classes: int, *, beta1: float, look_ahead: float
     ) -> None:
         super().__init__(num_examples, num_classes)
-        self.step = 1 - beta1
-        self.gain = look_ahead * (1 - beta1)
+        self.step = 1 - beta1  # how far a visit moves m
+        self.gain = look_ahead * (1 - beta1)  # g (1 - beta1)
 
     def _advance(self, p: Tensor, groups: Sequence[Tensor]) -> None:
         m, last = groups
@@ -119,8 +119,8 @@ class Lion(Target):
 
     def __init__(self, num_examples: int, num_classes: int, *, beta1: float, beta2: float) -> None:
         super().__init__(num_examples, num_classes)
-        self.step1 = 1 - beta1
-        self.step2 = 1 - beta2
+        self.step1 = 1 - beta1  # from m to p, for c
+        self.step2 = 1 - beta2  # from m to p, for m
 
     def _advance(self, p: Tensor, groups: Sequence[Tensor]) -> None:
         m, c = groups

@@ -48,8 +48,8 @@ class CheckpointStore:
     """
 
     def __init__(self, results: Folder, trial_id: str, fingerprint: str) -> None:
-        self._results = results
-        self._folder = results / layout.CHECKPOINTS / trial_id
+        self._results = results  # the results folder
+        self._folder = results / layout.CHECKPOINTS / trial_id  # the trial's own in it
         self.notes: list[str] = []
         self._fingerprint = fingerprint
         patiently(results, self._folder.remove_leftovers)  # of a worker killed while it wrote
