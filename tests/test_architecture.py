@@ -67,6 +67,7 @@ MEMBERS = {
 }
 KNOWS_NAMES = {
     "trainable/data/sets.py": "has the entries, and says which one stands for a user's own files",
+    "analysis/paper/": "reads Plotly's figures, where 'none' is a word of theirs",
     "analysis/frames/published.py": "says what papers did, data set by data set",
 }
 
@@ -182,7 +183,7 @@ def test_a_class_name_stands_for_one_thing():
 @pytest.mark.parametrize("path", MODULES, ids=NAMES)
 def test_code_asks_an_entry_and_not_what_it_is_called(path):
     """What is decided by a member's name passes over a member that somebody adds."""
-    if str(path.relative_to(ROOT)) in KNOWS_NAMES:
+    if str(path.relative_to(ROOT)).startswith(tuple(KNOWS_NAMES)):
         return
     for node in ast.walk(tree(path)):
         if isinstance(node, ast.Compare):
