@@ -220,6 +220,28 @@ def figures(
 
 @app.command()
 @clear_errors
+def compare(
+    directories: Annotated[
+        list[str], typer.Argument(metavar="DIR DIR…", help="results folders, paths or URIs")
+    ],
+    report: Annotated[
+        Path | None, typer.Option(metavar="OUT.html", help="also write it as one HTML file")
+    ] = None,
+) -> None:
+    """Two sweeps or more side by side: settings that differ, accuracies and their differences."""
+    from analysis.frames.comparison import sweeps_of
+    from analysis.printed.side_by_side import print_comparison
+
+    sweeps = sweeps_of([load_results(directory, columns=[]) for directory in directories])
+    print_comparison(sweeps, console())
+    if report is not None:
+        from analysis.report.comparison_page import write_comparison
+
+        typer.echo(write_comparison(sweeps, report))
+
+
+@app.command()
+@clear_errors
 def labels(
     directory: Directory,
     study: Annotated[str, typer.Option(help="whose best trial to ask")],

@@ -110,19 +110,21 @@ def compare(
     own, there = (finals["study"].isin(of) for of in ([config["study"]], other["study"]))
     found = paired_difference(finals[own], finals[there])
     unstable = config["replicates_diverged"] + other["replicates_diverged"].sum() > 0
-    return found | {"verdict": UNSTABLE if unstable and found["pairs"] else _verdict(**found)}
+    if unstable and found["pairs"]:
+        return found | {"verdict": UNSTABLE}
+    low, high, pairs = (found[name] for name in ("difference_low", "difference_high", "pairs"))
+    return found | {"verdict": verdict(low, high, pairs)}
 
 
-def _verdict(
-    difference: float, difference_low: float, difference_high: float, pairs: float
-) -> str | None:
+def verdict(low: float, high: float, pairs: float) -> str | None:
+    """What an interval of a difference that rests on so many pairs is worth; None without any."""
     if not pairs:
         return None
-    if pairs < ENOUGH_PAIRS or difference_high - difference_low < LEAST_WIDTH:
+    if pairs < ENOUGH_PAIRS or high - low < LEAST_WIDTH:
         return UNCLEAR
-    if difference_low > 0:
+    if low > 0:
         return BETTER
-    return WORSE if difference_high < 0 else UNCLEAR
+    return WORSE if high < 0 else UNCLEAR
 
 
 def paired_difference(trials: pd.DataFrame, baseline: pd.DataFrame) -> dict[str, float]:

@@ -16,7 +16,7 @@ from analysis.report.contents import Section, figure_sections
 from analysis.report.legend import legend
 from analysis.report.page import Sheet, templates
 from analysis.report.style import dark_colours, judged_on, noise_names
-from analysis.report.trial_table import Trials, trial_table
+from analysis.report.trial_table import trial_table
 from analysis.results import Results
 from trainable.folder import layout
 
@@ -43,7 +43,7 @@ def build_report(results: Results, now: datetime | None = None, *, in_folder: bo
             marks=cards.marks(results, best),
             cards=cards.cards(results, best),
             judged_on=judged_on(results),
-            sections=[_section(section) for section in sections],
+            sections=[with_ids(section) for section in sections],
             shown=SHOWN,
             grids=grids(results),
             doubted=_doubted(results) if in_folder else [],
@@ -53,7 +53,7 @@ def build_report(results: Results, now: datetime | None = None, *, in_folder: bo
             sweep_file=origin.sweep_file(results),
             now=now or datetime.now(UTC),
             trials=trials,
-            figures=_stored(sections, trials),
+            figures=stored(sections, trials.opened),
             plotly=Markup(plotly.offline.get_plotlyjs()),
         )
     )
@@ -69,7 +69,8 @@ def _doubted(results: Results) -> list[tuple[str, str]]:
     ]
 
 
-def _section(section: Section) -> dict[str, Any]:
+def with_ids(section: Section) -> dict[str, Any]:
+    """A section for a template: each chart with its id, legend and table."""
     charts = [_shown(_id(section, i), chart) for i, chart in enumerate(section.charts)]
     return vars(section) | {"charts": charts}
 
@@ -83,13 +84,13 @@ def _id(section: Section, number: int) -> str:
     return f"{section.name}-{number}"
 
 
-def _stored(sections: list[Section], trials: Trials) -> Markup:
+def stored(sections: list[Section], trials: list[dict[str, Any]]) -> Markup:
     """The figures for the page's script, as JSON that no text in it can end."""
     plots = {
         _id(section, i): json.loads(chart.plot.to_json())
         for section in sections
         for i, chart in enumerate(section.charts)
     }
-    stored = {"figures": plots, "dark": dark_colours(), "trials": trials.opened}
+    stored = {"figures": plots, "dark": dark_colours(), "trials": trials}
     text = json.dumps(stored, separators=(",", ":"))
     return Markup(text.replace("<", "\\u003c"))

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
@@ -48,7 +49,7 @@ def _accuracy(title: str, rows: pd.DataFrame, names: Mapping[str, str]) -> Chart
         traces.append(_entry())
     plot = figure(
         traces,
-        axis("Test accuracy (%)", range=_range(drawn)),
+        axis("Test accuracy (%)", range=accuracy_range(drawn, drawn["published"])),
         axis(categoryarray=[plain(name) for name in settings], autorange="reversed"),
         scattermode="group",
         scattergap=0.35,
@@ -75,11 +76,11 @@ def _accuracy(title: str, rows: pd.DataFrame, names: Mapping[str, str]) -> Chart
     return Chart(f"Test accuracy: {title}", plot, says, behind, height)
 
 
-def _range(rows: pd.DataFrame) -> list[float]:
-    """All marks and whiskers, with a little room."""
+def accuracy_range(rows: pd.DataFrame, *others: "pd.Series[float]") -> list[float]:
+    """All marks and whiskers, and other accuracies, with a little room; in percent."""
     spread = rows["test_std"].fillna(0)
-    low = min((rows["test"] - spread).min(), rows["published"].min())
-    high = max((rows["test"] + spread).max(), rows["published"].max())
+    low = min((rows["test"] - spread).min(), *(other.min() for other in others), np.inf)
+    high = max((rows["test"] + spread).max(), *(other.max() for other in others), -np.inf)
     room = 0.05 * (high - low) + 0.005
     return [100 * (low - room), 100 * (high + room)]
 

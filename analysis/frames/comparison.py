@@ -1,0 +1,181 @@
+"""Several sweeps side by side: what each reached in a setting, and by how much they differ."""
+
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from analysis.best import final_trials, records
+from analysis.frames.accuracy import (
+    CONFIDENCE,
+    ENOUGH_PAIRS,
+    SETTING,
+    UNSTABLE,
+    accuracy_table,
+    half_width,
+    verdict,
+)
+from analysis.results import Results, ResultsError
+from analysis.schema import REPLICATE
+
+DRAW = ["seed", "labels_fingerprint"]
+"""What two replicates share that were trained on the same given labels and split."""
+
+
+@dataclass(frozen=True)
+class Sweeps:
+    """Sweeps that have a noise setting in common.
+
+    ``all`` in the order in which they are compared: differences are to the first. ``by`` are the
+    columns that say which of their studies belong together; the network is among them unless
+    each sweep has a single one, so that sweeps over two networks can be compared.
+    """
+
+    all: tuple[Results, ...]
+    by: tuple[str, ...]
+
+
+def sweeps_of(all_: Sequence[Results]) -> Sweeps:
+    """The sweeps, if they can be compared.
+
+    Raises ResultsError for fewer than two, one that is there twice, or nothing in common.
+    """
+    if len(all_) < 2:
+        raise ResultsError("two results folders or more are compared: name another one")
+    places = [os.path.realpath(results.folder.location) for results in all_]
+    for results, place in zip(all_, places, strict=True):
+        if places.count(place) > 1:
+            raise ResultsError(f"{results.folder} is there twice")
+    single = all(results.trials["model"].nunique() < 2 for results in all_)
+    setting = [name for name in SETTING if name != "model" or not single]
+    ran = [set(results.trials[setting].itertuples(index=False, name=None)) for results in all_]
+    if not any(one & other for i, one in enumerate(ran) for other in ran[:i]):
+        each = "; ".join(f"{results.folder} has {_settings(results)}" for results in all_)
+        raise ResultsError(f"no noise setting of one data set in common: {each}")
+    return Sweeps(tuple(all_), (*setting, "loss"))
+
+
+def _settings(results: Results) -> str:
+    pairs = results.trials[["dataset", "noise"]].astype("str").drop_duplicates()
+    return ", ".join(f"{noise} on {data}" for data, noise in pairs.to_numpy()) or "no trial"
+
+
+def side_by_side(sweeps: Sweeps) -> pd.DataFrame:
+    """One row for each study that any of the sweeps has a number for, sorted by ``sweeps.by``.
+
+    Columns: those of ``by``; ``sweep`` (its place, from 0), ``study``; ``test``, ``test_std``,
+    ``n``, ``diverged`` and ``from_replicates`` as in ``accuracy_table``: the confirmed numbers, or
+    else those of the search's best. ``difference``, ``difference_low``, ``difference_high``: test
+    accuracy minus that of the first sweep, with a 95% t interval (NaN in the first, and without
+    seeds enough); ``pairs``: replicates that had the same seed and labels in both, which the
+    difference is paired by if there are at least :data:`~analysis.frames.accuracy.ENOUGH_PAIRS`,
+    else 0, and the interval is Welch's; ``verdict`` as in ``accuracy.compare``.
+    """
+    parts = []
+    for place, results in enumerate(sweeps.all):
+        table = accuracy_table(results).dropna(subset=["study", "test"])
+        parts.append(table[[*sweeps.by, "study", *_NUMBERS]].assign(sweep=place))
+    table = pd.concat(parts, ignore_index=True)
+    if table.empty:
+        raise ResultsError("no trial of these sweeps has used its full budget yet")
+    first = {key: row for key, row in _keyed(table, sweeps.by) if row["sweep"] == 0}
+    found = [
+        _difference(row, first[key], sweeps) if row["sweep"] and key in first else {}
+        for key, row in _keyed(table, sweeps.by)
+    ]
+    table = table.join(pd.DataFrame(found, columns=_DIFFERENCE, index=table.index))
+    return table.sort_values([*sweeps.by, "sweep"], ignore_index=True)
+
+
+_NUMBERS = ["test", "test_std", "n", "diverged", "from_replicates"]
+_DIFFERENCE = ["difference", "difference_low", "difference_high", "pairs", "verdict"]
+
+
+def _keyed(
+    table: pd.DataFrame, by: Sequence[str]
+) -> Iterator[tuple[tuple[Any, ...], dict[str, Any]]]:
+    for row in records(table):
+        yield tuple(row[name] for name in by), row
+
+
+def _difference(
+    row: Mapping[str, Any], first: Mapping[str, Any], sweeps: Sweeps
+) -> dict[str, Any]:
+    """A study against that of the first sweep."""
+    own = _finals(sweeps.all[row["sweep"]], row["study"])
+    others = _finals(sweeps.all[0], first["study"])
+    again, first_again = (table[table["phase"] == REPLICATE] for table in (own, others))
+    both = again.merge(first_again, on=DRAW)
+    if len(both) >= ENOUGH_PAIRS:
+        values = (both["test_accuracy_x"] - both["test_accuracy_y"]).to_numpy()
+        mean, half, pairs = float(values.mean()), half_width(values), len(values)
+        seeds = pairs
+    else:
+        mean, half = unpaired_difference(*(t["test_accuracy"].to_numpy() for t in (own, others)))
+        pairs, seeds = 0, min(len(own), len(others))
+    unstable = row["diverged"] + first["diverged"] > 0
+    return {
+        "difference": mean,
+        "difference_low": mean - half,
+        "difference_high": mean + half,
+        "pairs": pairs,
+        "verdict": UNSTABLE if unstable else verdict(mean - half, mean + half, seeds),
+    }
+
+
+def _finals(results: Results, study: str) -> pd.DataFrame:
+    finals = final_trials(results)
+    return finals[finals["study"] == study].astype({"labels_fingerprint": "str"})
+
+
+def unpaired_difference(values: np.ndarray, others: np.ndarray) -> tuple[float, float]:
+    """Mean of ``values`` minus that of ``others``, and half the width of Welch's 95% interval.
+
+    The width is NaN if one of them has fewer than two values (Welch, Biometrika 34, 1947).
+    """
+    from scipy.special import stdtrit  # slow to import, needed here only
+
+    mean = float(values.mean() - others.mean())
+    if min(len(values), len(others)) < 2:
+        return mean, float("nan")
+    errors = [v.var(ddof=1) / len(v) for v in (values, others)]
+    if not sum(errors):
+        return mean, 0.0
+    spread = sum(e**2 / (len(v) - 1) for e, v in zip(errors, (values, others), strict=True))
+    quantile = stdtrit(sum(errors) ** 2 / spread, (1 + CONFIDENCE) / 2)
+    return mean, float(quantile * np.sqrt(sum(errors)))
+
+
+def differing_settings(sweeps: Sweeps) -> dict[str, tuple[str, ...]]:
+    """Keys of the sweep files that are not the same in all, with each one's value, ``-`` for none.
+
+    A sweep's name is left out. Empty where a folder has no sweep file: nothing can be said then.
+    """
+    files = [dict(_flat(results.spec)) for results in sweeps.all]
+    if not all(files):
+        return {}
+    values = {
+        key: tuple(file.get(key, "-") for file in files)
+        for key in dict.fromkeys(key for file in files for key in file)
+    }
+    return {k: v for k, v in values.items() if k != "name" and len(set(v)) > 1}
+
+
+def _flat(table: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
+    """Dotted keys and their values as text; of a list of tables, each with its number from 1."""
+    for key, value in table.items():
+        name = f"{prefix}{key}"
+        if isinstance(value, Mapping):
+            yield from _flat(value, f"{name}.")
+        elif isinstance(value, list) and value and isinstance(value[0], Mapping):
+            for number, inner in enumerate(value, start=1):
+                yield from _flat(inner, f"{name}.{number}.")
+        else:
+            yield name, ", ".join(map(_said, value)) if isinstance(value, list) else _said(value)
+
+
+def _said(value: Any) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)
