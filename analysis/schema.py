@@ -158,9 +158,3 @@ def categories(names: Iterable[str]) -> list[str]:
         **parameter_columns(),
     }
     return [name for name in names if name in columns and columns[name].dtype == "category"]
-
-
-def describe(columns: Iterable[Column]) -> str:
-    """A Markdown table of the columns: what the documentation prints."""
-    rows = [f"| `{c.name}` | {c.dtype} | {c.unit} | {c.meaning} |" for c in columns]
-    return "\n".join(["| column | dtype | unit | meaning |", "|---|---|---|---|", *rows])

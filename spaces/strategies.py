@@ -4,10 +4,7 @@ A sweep file is checked against these tables without Optuna. What builds a membe
 entry, and imported when a study first asks for it.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from pkgutil import resolve_name
-from typing import Any
 
 from trainable.catalog import Entry, Parameter
 
@@ -56,12 +53,6 @@ class EarlyStopping(Entry):
     """Whether any trial ends before its full budget."""
     pauses: bool = False
     """Whether trials wait at rungs, their checkpoints kept, for what others do there."""
-
-
-def builder(entry: Sampler | EarlyStopping) -> Callable[..., Any]:
-    """What builds a member. Raises ImportError or AttributeError if it is not there."""
-    found: Callable[..., Any] = resolve_name(entry.build)
-    return found
 
 
 _COMMON = Parameter(

@@ -19,6 +19,7 @@ from trainable.catalog import (
 from trainable.data.sets import DataConfig, make_data
 from trainable.noise.base import Noise
 from trainable.noise.kinds import make_noise
+from trainable.parameters import from_json
 
 __all__ = [
     "DataConfig",
@@ -161,7 +162,7 @@ class TrialConfig:
         plain["data"] = make_data(**plain["data"])
         plain["noise"] = make_noise(**plain["noise"])
         for key in ("loss_parameters", "schedule_parameters"):
-            plain[key] = {k: tuple(v) if isinstance(v, list) else v for k, v in plain[key].items()}
+            plain[key] = from_json(plain[key])
         return cls(**plain)
 
     @classmethod

@@ -19,6 +19,11 @@ LARGEST = 2**53
 """Largest size of a number: up to here floats, and every file format, hold whole ones exactly."""
 
 
+def from_json(values: Mapping[str, Any]) -> dict[str, Value]:
+    """Values by parameter as JSON gives them, its lists as the tuples that they were."""
+    return {k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}
+
+
 @dataclass(frozen=True)
 class Parameter:
     """One hyperparameter: its default, what values make sense, and which are worth searching."""

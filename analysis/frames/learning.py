@@ -50,28 +50,24 @@ def response_curve(results: Results, parameter: str = "lam") -> pd.DataFrame:
     return curve.sort_values(["study", "value", "number"], ignore_index=True)
 
 
-def convergence(
-    results: Results,
-    fractions: Sequence[float] = FRACTIONS,
-    metric: str = "test_accuracy",
-) -> pd.DataFrame:
+def convergence(results: Results, fractions: Sequence[float] = FRACTIONS) -> pd.DataFrame:
     """How many epochs the final trials of each study take to come near the best accuracy.
 
     A row for each trial, fraction and ``reference``: ``own``, the trial's own highest value, or
     ``elr``, the mean over the elr trials of the same setting of theirs. ``goal`` is fraction
-    times reference; ``epochs`` the first epoch whose metric reaches it (NaN: never). Other
+    times reference; ``epochs`` the first epoch whose test accuracy reaches it (NaN: never). Other
     columns: the study's, ``trial_id``, ``seed``, ``max_epochs``.
     """
     epochs = final_curves(results)
     keys = ["study", *STUDY_COLUMNS, "trial_id", "seed", "max_epochs"]
-    peaks = epochs.groupby(keys, sort=False)[metric].max().rename("own").reset_index()
+    peaks = epochs.groupby(keys, sort=False)["test_accuracy"].max().rename("own").reset_index()
     baseline = peaks[peaks["loss"] == BASELINE].groupby(SETTING)["own"].mean().rename("elr")
     peaks = peaks.merge(baseline.reset_index(), on=SETTING, how="left")
     goals = peaks.melt(keys, ["own", "elr"], "reference", "best").dropna(subset="best")
     goals = goals.merge(pd.Series(fractions, name="fraction"), how="cross")
     goals["goal"] = goals["fraction"] * goals.pop("best")
-    reached = goals.merge(epochs[["trial_id", "epoch", metric]], on="trial_id")
-    reached = reached[reached[metric] >= reached["goal"]]
+    reached = goals.merge(epochs[["trial_id", "epoch", "test_accuracy"]], on="trial_id")
+    reached = reached[reached["test_accuracy"] >= reached["goal"]]
     index = ["trial_id", "reference", "fraction"]
     first = reached.groupby(index)["epoch"].min().rename("epochs").reset_index()
     return goals.merge(first, on=index, how="left").sort_values(

@@ -11,7 +11,7 @@ _OBEYED = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 """Control characters but for tab and newline: an escape begins with ESC, or with one of C1."""
 
 
-def shown(text: str) -> str:
+def disarmed(text: str) -> str:
     """The text with a mark in the place of every control character."""
     return _OBEYED.sub("\N{REPLACEMENT CHARACTER}", text)
 
@@ -24,7 +24,7 @@ class SafeConsole(Console):
     ) -> Iterable[Segment]:
         """See :class:`rich.console.Console`; what rich itself draws with stays."""
         for segment in super().render(renderable, options):
-            yield segment if segment.control else segment._replace(text=shown(segment.text))
+            yield segment if segment.control else segment._replace(text=disarmed(segment.text))
 
 
 def spreadsheet(table: Any) -> Any:
@@ -35,4 +35,4 @@ def spreadsheet(table: Any) -> Any:
 def _no_formula(value: Any) -> Any:
     if not isinstance(value, str):
         return value
-    return "'" * value.startswith(("=", "+", "-", "@", "\t", "\r")) + shown(value)
+    return "'" * value.startswith(("=", "+", "-", "@", "\t", "\r")) + disarmed(value)

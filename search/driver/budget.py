@@ -101,10 +101,7 @@ class Hours:
             finishes = trial.phase == REPLICATE or self._finish
             if trial.status == RUNNING and finishes:
                 epochs += trial.config.max_epochs - trial.epochs
-        return epochs * (epoch_seconds(study.trials.values()) or self._any_epoch())
-
-    def _any_epoch(self) -> float:
-        return epoch_seconds(self._sweep.trials)
+        return epochs * (epoch_seconds(study.trials.values()) or epoch_seconds(self._sweep.trials))
 
     @property
     def _finish(self) -> bool:

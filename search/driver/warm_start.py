@@ -1,7 +1,6 @@
 """First points for a sweep from the results of an earlier one."""
 
 import json
-from collections.abc import Mapping
 from typing import Any
 
 from analysis.best import best_configs, records
@@ -11,6 +10,7 @@ from trainable.catalog import Value
 from trainable.config import TrialConfig
 from trainable.folder import layout
 from trainable.folder.storage import Folder
+from trainable.parameters import from_json
 
 Points = dict[str, list[dict[str, Value]]]
 
@@ -53,7 +53,7 @@ def read_points(folder: Folder) -> Points:
     if not folder.exists(layout.WARM_START):
         return {}
     kept: dict[str, list[dict[str, Any]]] = json.loads(folder.read(layout.WARM_START))
-    return {study: [_with_tuples(point) for point in points] for study, points in kept.items()}
+    return {study: [from_json(point) for point in points] for study, points in kept.items()}
 
 
 def _distance(cell: Cell, config: TrialConfig, study: str) -> tuple[Any, ...]:
@@ -66,7 +66,3 @@ def _distance(cell: Cell, config: TrialConfig, study: str) -> tuple[Any, ...]:
         abs(config.noise.rate - cell.noise.rate),
         study,
     )
-
-
-def _with_tuples(point: Mapping[str, Any]) -> dict[str, Value]:
-    return {k: tuple(v) if isinstance(v, list) else v for k, v in point.items()}

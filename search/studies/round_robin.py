@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from search.studies.multitask import Surrogate
 from search.studies.study import Study
 from search.studies.trial import Outcome, Phase, Trial
-from spaces.strategies import SAMPLERS, builder
+from spaces.strategies import SAMPLERS
 from spaces.sweep import Cell, SweepSpec
 from trainable.catalog import Value
 from trainable.data import Dataset
@@ -141,5 +141,5 @@ def _model(spec: SweepSpec, cells: Sequence[Cell]) -> Surrogate | None:
         return None
     options = entry.complete(f"sampler {name!r}", spec.search.sampler_options)
     metric = spec.search.metric
-    model: Surrogate = builder(entry)(options, seed=spec.seed, cells=cells, metric=metric)
+    model: Surrogate = entry.builder()(options, seed=spec.seed, cells=cells, metric=metric)
     return model

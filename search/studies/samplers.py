@@ -25,7 +25,7 @@ from analysis.schema import COMPLETED, DIVERGED, FAILED, STOPPED
 from search import compat
 from search.studies.trial import Trial
 from spaces.space import Space
-from spaces.strategies import SAMPLERS, builder
+from spaces.strategies import SAMPLERS
 from spaces.sweep import SearchSpec
 from trainable.catalog import Value, unknown
 from trainable.seeds import derive_seed
@@ -181,7 +181,7 @@ def _entry(name: str, options: Mapping[str, Value]) -> tuple[Any, Options]:
     if name not in SAMPLERS:
         raise ValueError(unknown("sampler", name, SAMPLERS))
     entry = SAMPLERS[name]
-    return builder(entry), entry.complete(f"sampler {name!r}", options)
+    return entry.builder(), entry.complete(f"sampler {name!r}", options)
 
 
 def is_common(name: str, options: Mapping[str, Value]) -> bool:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Literal
 
-from spaces.strategies import EARLY_STOPPING, builder
+from spaces.strategies import EARLY_STOPPING
 from trainable.catalog import Value, unknown
 
 
@@ -323,5 +323,5 @@ def build_rule(
         raise ValueError(unknown("early_stopping rule", name, EARLY_STOPPING))
     entry = EARLY_STOPPING[name]
     own = entry.complete(f"early_stopping rule {name}", options)
-    rule: Rule = builder(entry)(grace=grace, factor=factor, held_out=held_out, **own)
+    rule: Rule = entry.builder()(grace=grace, factor=factor, held_out=held_out, **own)
     return rule

@@ -43,7 +43,7 @@ class Shape:
     """1 for grey, 3 for colour."""
 
 
-def measure(encoded: Iterable[Encoded], total: int, progress: Reading | None) -> set[Shape]:
+def shapes_of(encoded: Iterable[Encoded], total: int, progress: Reading | None) -> set[Shape]:
     """The different shapes among the images, read off their headers.
 
     Raises:

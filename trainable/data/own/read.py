@@ -18,7 +18,7 @@ from trainable.data.own.pixels import (
     Shape,
     common_shape,
     decode,
-    measure,
+    shapes_of,
 )
 from trainable.folder.storage import Folder, PathInfo, StorageError
 
@@ -176,7 +176,7 @@ def _check_classes(where: str, names: tuple[str, ...], given: dict[str, Ints]) -
 def _decoded(found: Found, size: int | None, progress: Reading | None) -> dict[str, Images]:
     shapes: set[Shape] = set()
     for part in found.parts.values():
-        shapes |= measure(part.encoded(), len(part.names), progress)
+        shapes |= shapes_of(part.encoded(), len(part.names), progress)
     shape = common_shape(shapes, size)
     return {
         split: decode(part.encoded(), len(part.names), shape, progress)
