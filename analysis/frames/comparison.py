@@ -30,8 +30,8 @@ class Sweeps:
     """Sweeps that have a noise setting in common.
 
     ``all`` in the order in which they are compared: differences are to the first. ``by`` are the
-    columns that say which of their studies belong together; the network is among them unless
-    each sweep has a single one, so that sweeps over two networks can be compared.
+    columns that say which of their studies belong together, the loss last; the network is among
+    them unless each sweep has a single one, so that sweeps over two networks can be compared.
     """
 
     all: tuple[Results, ...]

@@ -60,7 +60,7 @@ def settings(table: pd.DataFrame, sweeps: Sweeps) -> list[tuple[str, pd.DataFram
     """The rows of ``side_by_side`` of each setting, under its name."""
     several = [n for n in ("dataset", "model") if n in sweeps.by and table[n].nunique() > 1]
     shown = ["noise", *several]
-    by = [name for name in sweeps.by if name != "loss"]
+    *by, _ = sweeps.by  # without the loss
     return [
         (" · ".join(str(rows[name].iloc[0]) for name in shown), rows)
         for _, rows in table.groupby(by, sort=False)
