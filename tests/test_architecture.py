@@ -15,6 +15,7 @@ from pkgutil import resolve_name
 import pytest
 
 import search.__main__
+from analysis.schema import EPOCH_COLUMNS, TRIAL_COLUMNS
 from spaces.presets import PRESETS
 from spaces.strategies import EARLY_STOPPING, SAMPLERS
 from trainable.catalog import DATASETS, LOSSES, NETWORKS, NOISE_KINDS, SCHEDULES, TARGETS
@@ -64,7 +65,7 @@ MEMBERS = {
         *(SAMPLERS, SCHEDULES, TARGETS),
     )
     for name in table
-}
+} - {column.name for column in (*TRIAL_COLUMNS, *EPOCH_COLUMNS)}
 KNOWS_NAMES = {
     "trainable/data/sets.py": "has the entries, and says which one stands for a user's own files",
     "analysis/paper/": "reads Plotly's figures, where 'none' is a word of theirs",
