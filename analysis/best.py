@@ -203,6 +203,7 @@ def _replicated(results: Results) -> pd.DataFrame:
 
 def _ranked(trials: pd.DataFrame, values: list[str]) -> pd.DataFrame:
     """Trials by study and ``values``, highest first, ties by number; ``rank`` from 1."""
+    # By the rule's own key, not by sort_values: NaN, ties and order are decided in one place.
     rows = zip(trials["study"], trials["number"], *(trials[v] for v in values), strict=True)
     keys = [(study, selection_key(number, *given)) for study, number, *given in rows]
     trials = trials.iloc[sorted(range(len(keys)), key=keys.__getitem__)].reset_index(drop=True)
@@ -219,4 +220,5 @@ def _studies(results: Results) -> pd.DataFrame:
     groups = trials.groupby("study", observed=True)
     about["trials"] = groups.size()
     about["completed"] = full_budget(trials).groupby("study", observed=True).size()
+    # A study none of whose trials has its full budget is in no group.
     return about.fillna({"completed": 0}).astype({"completed": "int64"}).reset_index()

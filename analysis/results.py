@@ -224,11 +224,13 @@ def _load_epochs(
     table = pa.concat_tables([_with_study(schema.empty_table(), studies, 0), *parts])
     table = table.unify_dictionaries()
     rows = latest_rows(table, trial_ids)
+    # A finished sweep has every epoch once and in order: then nothing is copied.
     if not np.array_equal(rows, np.arange(len(table))):
         table = table.take(rows)
     table = table.select(wanted)
     epochs = cast(pd.DataFrame, table.to_pandas())
     others = epochs["trial_id"].cat.categories.difference(trial_ids)
+    # Epochs of trials that the table has lost stay, so that somebody can notice.
     epochs["trial_id"] = epochs["trial_id"].cat.set_categories([*trial_ids, *others])
     return epochs
 
@@ -261,6 +263,7 @@ def _settled(
 ) -> list[pa.Table]:
     """The parts of one study, read in ``threads`` until none was merged meanwhile."""
     for pause in _PAUSES:
+        # A part that was merged between listing and reading is gone: list again.
         with suppress(MissingError):
             tables = list(threads.map(read, sorted(listing)))
             after = _listing(place)

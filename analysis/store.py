@@ -116,6 +116,7 @@ class ResultsWriter:
     def _ended_trials(self, rows: Sequence[Mapping[str, Any]], schema: pa.Schema) -> pa.Table:
         """The rows that have ended, in the order in which they did; only new ones cost time."""
         ended = {row["trial_id"]: row for row in rows if row.get("ended_at") is not None}
+        # A trial that is started again, or a parameter seen for the first time, makes it anew.
         same = all(ended.get(trial_id) is row for trial_id, row in self._ended.items())
         if not same or schema != self._ended_table.schema:
             self._ended, self._ended_table = {}, schema.empty_table()
@@ -145,6 +146,7 @@ class ResultsWriter:
         ]
         table = pa.concat_tables(tables, promote_options="default")
         self._write_part(study, level, table.take(latest_rows(table)))
+        # Only now do its sources go: a reader may see rows twice, never none.
         for key in keys:
             folder.delete(layout.part_name(*key))
             self._parts[study].discard(key)
@@ -240,6 +242,7 @@ def latest_rows(table: pa.Table, trial_ids: Sequence[str] = ()) -> np.ndarray:
     rank = np.array([ranks.setdefault(name, len(ranks)) for name in names], dtype=np.int64)
     trial = rank[column.indices.to_numpy()]
     epoch, attempt, seq = (table[name].to_numpy() for name in ("epoch", "attempt", "seq"))
+    # So it is in a sweep that has ended, and then nothing is sorted.
     if (np.diff(trial * (epoch.max(initial=0) + 1) + epoch) > 0).all():
         return np.arange(len(table))
     order = np.lexsort((seq, attempt, epoch, trial))

@@ -134,6 +134,7 @@ class Range:
 
     @staticmethod
     def _exact(number: float) -> Decimal:
+        # In the decimals that were written: a binary 0.1 is no tenth, and steps would miss high.
         return Decimal(str(number))
 
 
@@ -146,6 +147,7 @@ class Choice:
     def __post_init__(self) -> None:
         if not self.options:
             raise ValueError("choice = [] leaves nothing to choose")
+        # By how they are written: to Python, 1 and True are equal.
         if len(set(map(repr, self.options))) != len(self.options):
             raise ValueError(f"choice = {list(self.options)} names an option twice")
 

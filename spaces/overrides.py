@@ -47,6 +47,7 @@ def parse_space(
     result: dict[str, dict[str, Domain]] = {owner: {} for owner in active}
     for name, value in plain.items():
         found = {owner: active[owner][name] for owner in _owners_of(name, value, active, every)}
+        # A message names the owner only where owners allow different values.
         alike = len({parameter.valid for parameter in found.values()}) == 1
         for owner, parameter in found.items():
             if name in scoped.get(owner, {}):

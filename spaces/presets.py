@@ -121,6 +121,7 @@ def reference_setting(
     of_loss = LOSSES[loss].referenced(*asked)
     setting = {}
     for owner, entry in owners(loss).items():
+        # The loss has the last word: its source sets them for it.
         given = {**entry.referenced(*asked), **of_budget, **of_loss}
         setting[owner] = {
             name: Fixed(_scaled(*given[name], parameter, max_epochs))

@@ -51,9 +51,9 @@ class BudgetSpec(SweepTable):
     """
 
     trials: int = Field(default=64, ge=1, le=100_000)
-    max_epochs: int | None = Field(default=None, ge=1, le=100_000)
-    grace_epochs: int | None = Field(default=None, ge=1)
-    reduction_factor: int = Field(default=3, ge=2)
+    max_epochs: int | None = Field(default=None, ge=1, le=100_000)  # None: the data set's
+    grace_epochs: int | None = Field(default=None, ge=1)  # of the lowest rung; see ``grace``
+    reduction_factor: int = Field(default=3, ge=2)  # of trials from rung to rung, and of epochs
     hours: float | None = Field(default=None, gt=0, le=1e6)
     gpu_hours: float | None = Field(default=None, gt=0, le=1e9)
     when_out: Annotated[str, known("when_out", WHEN_OUT)] = "finish"
@@ -82,11 +82,11 @@ class SearchSpec(SweepTable):
     """``[search]``: how points are suggested, how trials are stopped, what is maximised."""
 
     sampler: Annotated[str, known("sampler", SAMPLERS)] = "multitask"
-    sampler_options: dict[str, Any] = {}
+    sampler_options: dict[str, Any] = {}  # those that differ from the sampler's defaults
     early_stopping: Annotated[str, known("early_stopping rule", EARLY_STOPPING)] = "asha_ties"
     early_stopping_options: dict[str, Any] = {}
-    metric: str = "val_accuracy"
-    allow_test_selection: bool = False
+    metric: str = "val_accuracy"  # of the last epoch; also what rungs compare
+    allow_test_selection: bool = False  # a leak, marked in every output
 
     @model_validator(mode="after")
     def _complete(self) -> Self:
@@ -122,9 +122,9 @@ class ResourcesSpec(SweepTable):
     """
 
     cpus_per_trial: float | None = Field(default=None, ge=0.01, le=1e6)
-    gpus_per_trial: float | None = Field(default=None, ge=0, le=1e6)
-    max_concurrent: int | None = Field(default=None, ge=1)
-    max_failures: int = Field(default=3, ge=0)
+    gpus_per_trial: float | None = Field(default=None, ge=0, le=1e6)  # a share of one, at most 1
+    max_concurrent: int | None = Field(default=None, ge=1)  # trials at once; None: what fits
+    max_failures: int = Field(default=3, ge=0)  # in a row, of one trial; then it has failed
     join_seconds: float = Field(default=30.0, gt=0, le=3600)
 
     @field_validator("gpus_per_trial")

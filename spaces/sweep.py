@@ -43,14 +43,14 @@ __all__ = [
 class Cell:
     """One cell of the grid: what one study searches."""
 
-    study: str
+    study: str  # the study's name, unique in the sweep
     data: DataConfig
     noise: Noise
     loss: str
     network: str
-    max_epochs: int
-    space: Space
-    reference: Mapping[str, Value]
+    max_epochs: int  # full budget of a trial
+    space: Space  # what the study searches
+    reference: Mapping[str, Value]  # the point in it that is nearest to the reference setting
     training: TrainingSpec
 
     def trial(self, values: Mapping[str, Value], seed: int) -> TrialConfig:
@@ -88,8 +88,8 @@ class SweepSpec(SweepTable):
     once it is known whether the trials get a GPU.
     """
 
-    name: str = Field(pattern=NAME)
-    seed: int = Field(default=0, ge=0, lt=2**32)
+    name: str = Field(pattern=NAME)  # also that of the results folder
+    seed: int = Field(default=0, ge=0, lt=2**32)  # everything random derives from it
     losses: Annotated[OneOrMore, known("loss", LOSSES)] = Field(default=["elr", "adam_elr"])
     network: Annotated[OneOrMore, known("network", NETWORKS)] | None = None
     data: DataTable = (DataConfig("digits"),)
@@ -99,8 +99,8 @@ class SweepSpec(SweepTable):
     confirm: ConfirmSpec | None = None
     training: TrainingSpec = TrainingSpec()
     resources: ResourcesSpec = ResourcesSpec()
-    space: dict[str, Any] = Field(default={})
-    _cells: list[Cell] = PrivateAttr(default_factory=list)
+    space: dict[str, Any] = Field(default={})  # as written; ``overrides`` reads it
+    _cells: list[Cell] = PrivateAttr(default_factory=list)  # the grid, built by the check
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
@@ -174,6 +174,7 @@ class SweepSpec(SweepTable):
 
     def _grid(self) -> list[Cell]:
         if self.network is None:
+            # Either may be needed, so both have to be possible.
             self.with_network(gpu=False)
             return self.with_network(gpu=True).cells()
         overrides = self.overrides()
@@ -238,7 +239,7 @@ def _check_milestones(cell: Cell) -> None:
 
 def _check_finite(space: Space, sampler: str) -> None:
     try:
-        for _ in space.grid():
+        for _ in space.grid():  # raises for a continuous range, and past the largest grid
             pass
     except ValueError as error:
         raise ValueError(f"space: sampler {sampler!r}: {error}") from None

@@ -73,10 +73,11 @@ def parse_sweep(
     if len(text) > MOST_BYTES:
         raise SpecError(f"{where}: has {len(text):,} bytes, a sweep file {MOST_BYTES:,} at most")
     try:
+        # Some editors begin a file with a byte order mark, which TOML does not allow.
         table = tomllib.loads(text if isinstance(text, str) else text.decode("utf-8-sig"))
     except UnicodeDecodeError as error:
         raise SpecError(f"{where}: is no text in UTF-8: byte {error.start}") from None
-    except (ValueError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:  # a thousand brackets nest too deep
         raise SpecError(f"{where}: is not valid TOML: {error}") from None
     for override in overrides:
         _override(table, override)
@@ -217,6 +218,7 @@ def _section(model: type[BaseModel], path: Sequence[Any]) -> type[BaseModel]:
     """The model that describes the table at ``path``."""
     for step in path:
         if isinstance(step, str):
+            # An optional table is a union with None: the model is the class in it.
             annotation = model.model_fields[step].annotation
             model = next(a for a in (*get_args(annotation), annotation) if isinstance(a, type))
     return model

@@ -205,6 +205,7 @@ def named_classes(errors: LabelErrors, results: Results) -> tuple[str, ...]:
 def rank(tables: list[pd.DataFrame], criterion: str) -> pd.DataFrame:
     """The examples in targets tables, the most doubtful first (``LabelErrors.ranked``)."""
     scored = pd.concat([_scored(table, criterion) for table in tables], ignore_index=True)
+    # Each trial votes for one class, with its weight; the class with the most is proposed.
     believed = scored.groupby(["index", "proposed"])["weight"].sum().reset_index()
     believed = believed.sort_values(["index", "weight"]).drop_duplicates("index", keep="last")
     ranked = scored.drop_duplicates("index").drop(columns=["score", "proposed", "weight"])

@@ -79,6 +79,7 @@ def importances(results: Results) -> pd.DataFrame:
     rows: list[dict[str, Any]] = []
     for name, study in optuna_studies(results).items():
         complete = study.get_trials(states=[TrialState.COMPLETE])
+        # Of equal values there is nothing to explain.
         if len(complete) < _enough(complete) or len({trial.value for trial in complete}) < 2:
             continue
         found = optuna.importance.get_param_importances(study)

@@ -75,6 +75,7 @@ def loss_ties(results: Results) -> pd.DataFrame:
     table["margin"] = margin(*(table[n] for n in _COMPARED))
     alike = table["confirmed"] == table["confirmed_best"]
     table["tied"] = (table["behind"] <= table["margin"]) & alike
+    # Every best is within the margin of itself; a tie takes two.
     several = table.groupby(SETTING, observed=True)["tied"].transform("sum") > 1
     table["tied"] &= several
     return table.drop(columns=[name for name in table if str(name).endswith("_best")])

@@ -114,6 +114,7 @@ def varied_parameters(results: Results) -> dict[str, set[str]]:
     for study, group in ((str(k), g) for k, g in trials.groupby("study", observed=True)):
         names = {name for name in columns if group[name].nunique() > 1}
         if study in cells:
+            # A branch's parameters carry its name in the space, and none in the results.
             names = {PARAM + name.rpartition(".")[2] for name in cells[study].space.varies}
         varied[study] = {name.removeprefix(PARAM) for name in names or columns}
     return varied

@@ -61,6 +61,7 @@ class LabelBook:
         A matrix is written at every start, so that it is always that of the labels there.
         """
         for key, noisy in self.noisy.items():
+            # What was read is there already, and is what trials were trained on.
             if key in self._drawn:
                 subset, true = self._true(self._of[key])
                 unknown = np.full(len(true), not self._dataset(key).truth_known)

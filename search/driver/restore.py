@@ -83,6 +83,7 @@ def _check_nothing_lost(results: Results) -> None:
 def _check_config(folder: Folder, sweep: Sweep, trial: Trial) -> None:
     """Raise ResultsError if the sweep file would make another trial of the same parameters."""
     recorded, study = trial.config, sweep.studies[trial.study]
+    # Only a replicate has a seed of its own.
     seed = sweep.spec.seed if trial.phase == SEARCH else recorded.seed
     expected = study.cell.trial(recorded.parameters, seed)
     if expected.fingerprint == recorded.fingerprint:

@@ -67,6 +67,7 @@ def study_state(study: Study) -> StudyState:
 
 def _training(study: Study) -> list[Trial]:
     """The trials that have a slot and their resources."""
+    # These are running in name: they wait for a slot.
     interrupted = {trial.trial_id for trial in study.interrupted}
     return [
         trial

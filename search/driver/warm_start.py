@@ -36,6 +36,7 @@ def warm_points(spec: SweepSpec, earlier: Results) -> Points:
             cell.space.nearest({**cell.reference, **config.parameters})
             for config in (*same[:1], *other[:1])
         ]
+        # Moved into this space, the two may have become one.
         points[cell.study] = [p for i, p in enumerate(chosen) if p not in chosen[:i]]
     return points
 

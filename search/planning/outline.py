@@ -65,6 +65,7 @@ def outline(spec: SweepSpec, slots: int, datasets: Mapping[str, Dataset] = NONE_
     again = {cell.study: _confirmations(spec, cell) for cell in cells}
     simulated: list[tuple[Cell, int, int]] = []
     for cell in cells:
+        # Studies of one space, such as a loss at several rates, are simulated once.
         counts = next((n for other, *n in simulated if _alike(other, cell)), None)
         simulated.append((cell, *(counts or _simulate(spec, cell, share, datasets))))
     return Outline(

@@ -129,6 +129,7 @@ def _from_file(path: str) -> Curves:
 def _from_folder(folder: Folder) -> Curves:
     spec = parse_sweep(folder.read(layout.SWEEP).decode(), where=f"{folder}/{layout.SWEEP}")
     metric = spec.search.metric
+    # Each validation metric has its namesake on the test set.
     test = metric.replace("val_", "test_")
     results = load_results(folder, columns=[metric, test])
     trials = results.trials[results.trials["phase"] == SEARCH]

@@ -134,6 +134,7 @@ def subset_index(dataset: Dataset, config: DataConfig, seed: int) -> Ints:
     if config.train_examples is None:
         return np.arange(available)
     if dataset.val_start is not None:
+        # A hold-out that is a split of its own is never made smaller.
         available = dataset.val_start
     if config.train_examples > available:
         raise DataError(

@@ -129,6 +129,7 @@ def _columns(
 ) -> tuple[list[str | None], list[Any]]:
     """Every row's path and label."""
     file = _open(root, path)
+    # The first file says which columns; all others must have them.
     wanted = [name for name in (image, label) if name is not None]
     lacking = [name for name in wanted if name not in file.schema_arrow.names]
     if lacking:

@@ -74,6 +74,7 @@ def _find(root: Folder, labels: str | None) -> Found:
     tree = [entry for entry in root.tree() if not _hidden(entry.path)]
     if labels is not None:
         start, named = root.location.rstrip("/"), Folder.open(labels).location
+        # A labels file inside the root is no Parquet of images.
         tree = [entry for entry in tree if f"{start}/{entry.path}" != named]
     names = {entry: entry.path or root.location for entry in tree if not entry.is_folder}
     parquet = [entry for entry, name in names.items() if name.lower().endswith(".parquet")]
