@@ -9,7 +9,8 @@ from typing import Any, Literal, cast
 
 import pandas as pd
 
-from analysis.results import Results, ResultsError, once
+from analysis.readable import ReadableTable
+from analysis.results import Results, ResultsError, once, sweep_spec
 from analysis.rule import may_win, selection_key
 from analysis.schema import DIVERGED, PARAM, PAUSED, REPLICATE, RUNNING, SEARCH
 from trainable.metrics import TEST_METRICS
@@ -40,14 +41,29 @@ REPLICATED = [
 """What :func:`replicated` says about a trial."""
 
 
-@once
+FIRST = [
+    "study",
+    "rank",
+    "number",
+    "completed",
+    "trials",
+    "val_accuracy",
+    "test_accuracy",
+    "replicates",
+    "replicated_test",
+    "replicated_test_std",
+]
+"""What a person reads first of a table of configurations; the searched parameters follow."""
+
+
 def best_configs(results: Results, *, confirmed: bool = False) -> pd.DataFrame:
     """The best trial of each study: one row a study, the highest selection value first.
 
     Columns: ``study``, what it is about, ``trials`` and ``completed`` (search trials, and those
     among them that used their full budget), the trial's own columns, its ``param_*``, ``config``
     (JSON), those of :func:`replicated`, ``leak`` (selected on the test set). A study without a
-    completed trial stays, with NaN in the trial's columns.
+    completed trial stays, with NaN in the trial's columns. A notebook shows :data:`FIRST` and the
+    hyperparameters that were searched (:class:`~analysis.readable.ReadableTable`).
 
     Args:
         results: from ``load_results``.
@@ -58,6 +74,11 @@ def best_configs(results: Results, *, confirmed: bool = False) -> pd.DataFrame:
     Raises:
         ResultsError: trials were selected on the test set, but the sweep file does not allow it.
     """
+    return _readable(_best_configs(results, confirmed), results)
+
+
+@once
+def _best_configs(results: Results, confirmed: bool) -> pd.DataFrame:
     table = _top(results, 1, confirmed, how="left").drop(columns="rank")
     values = _CONFIRMED if confirmed else _SEARCHED
     descending = [False] * len(values)
@@ -71,7 +92,15 @@ def top_configs(results: Results, k: int = 3, *, confirmed: bool = False) -> pd.
     study without a completed trial has no rows.
     """
     table = _top(results, k, confirmed, how="inner")
-    return table.sort_values(["study", "rank"], ignore_index=True)
+    return _readable(table.sort_values(["study", "rank"], ignore_index=True), results)
+
+
+def _readable(table: pd.DataFrame, results: Results) -> pd.DataFrame:
+    searched = {
+        f"{PARAM}{name}" for names in varied_parameters(results).values() for name in names
+    }
+    first = [name for name in FIRST if name in table]
+    return ReadableTable.of(table, [*first, *(name for name in table if name in searched)])
 
 
 def _top(results: Results, k: int, confirmed: bool, how: Literal["left", "inner"]) -> pd.DataFrame:
@@ -188,6 +217,28 @@ def parameters(row: Mapping[str, Any]) -> dict[str, Any]:
         for name, value in row.items()
         if name.startswith(PARAM) and pd.notna(value)
     }
+
+
+def varied_parameters(results: Results) -> dict[str, set[str]]:
+    """Per study, the hyperparameters that it searches; all, if it searches none.
+
+    Those of the sweep file, or, where there is none that names the study, those that differ
+    between its search trials.
+    """
+    trials = results.trials[results.trials["phase"] == SEARCH]
+    columns = [name for name in trials.columns if name.startswith(PARAM)]
+    try:
+        cells = {cell.study: cell for cell in sweep_spec(results).cells()}
+    except ResultsError:
+        cells = {}
+    varied = {}
+    for study, group in ((str(k), g) for k, g in trials.groupby("study", observed=True)):
+        names = {name for name in columns if group[name].nunique() > 1}
+        if study in cells:
+            # A branch's parameters carry its name in the space, and none in the results.
+            names = {PARAM + name.rpartition(".")[2] for name in cells[study].space.varies}
+        varied[study] = {name.removeprefix(PARAM) for name in names or columns}
+    return varied
 
 
 _SEARCHED = ["selection_value"]

@@ -8,8 +8,9 @@ from rich.table import Table
 from rich.text import Text
 
 from analysis.amounts import percent
+from analysis.best import varied_parameters
 from analysis.printed.console import SafeConsole, spreadsheet
-from analysis.printed.text import LEAK, RUNNING, mean_std, print_best, varied_parameters
+from analysis.printed.text import LEAK, RUNNING, mean_std, print_best
 from analysis.results import load_results
 from tests.recorded import record_sweep, trial_row, write_results
 

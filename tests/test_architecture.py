@@ -35,8 +35,8 @@ ROOMS = {
         ("sweep",), ("sweep_file",),
     ),
     "analysis": (
-        ("amounts", "schema"), ("store",), ("rule",), ("results",), ("best",), ("frames",),
-        ("printed",), ("report",), ("paper",), ("__main__",),
+        ("amounts", "schema", "readable"), ("store",), ("rule",), ("results",), ("best",),
+        ("frames",), ("printed",), ("report",), ("paper",), ("__main__",),
     ),
     "search": (
         ("compat",), ("studies", "cluster"), ("planning", "replay"), ("driver",), ("__main__",),

@@ -10,12 +10,18 @@ from rich.table import Table
 from rich.text import Text
 
 from analysis.amounts import percent
-from analysis.best import best_configs, parameters, records, selected_on_test, top_configs
+from analysis.best import (
+    best_configs,
+    parameters,
+    records,
+    selected_on_test,
+    top_configs,
+    varied_parameters,
+)
 from analysis.frames.evidence import caveats, holdout, test_labels
 from analysis.frames.ties import tied_settings, trial_ties
 from analysis.printed.console import SafeConsole
-from analysis.results import Results, ResultsError, sweep_spec
-from analysis.schema import PARAM, SEARCH
+from analysis.results import Results
 
 PIPE_WIDTH = 400
 LEAK = "LEAK: selected on the test set; these numbers promise nothing about new data"
@@ -96,28 +102,6 @@ def _parameters(row: Mapping[str, Any], varied: set[str]) -> str:
         return NO_WINNER
     values = {name: value for name, value in parameters(row).items() if name in varied}
     return "  ".join(f"{name}={short(value)}" for name, value in values.items())
-
-
-def varied_parameters(results: Results) -> dict[str, set[str]]:
-    """Per study, the hyperparameters that it searches; all, if it searches none.
-
-    Those of the sweep file, or, where there is none that names the study, those that differ
-    between its search trials.
-    """
-    trials = results.trials[results.trials["phase"] == SEARCH]
-    columns = [name for name in trials.columns if name.startswith(PARAM)]
-    try:
-        cells = {cell.study: cell for cell in sweep_spec(results).cells()}
-    except ResultsError:
-        cells = {}
-    varied = {}
-    for study, group in ((str(k), g) for k, g in trials.groupby("study", observed=True)):
-        names = {name for name in columns if group[name].nunique() > 1}
-        if study in cells:
-            # A branch's parameters carry its name in the space, and none in the results.
-            names = {PARAM + name.rpartition(".")[2] for name in cells[study].space.varies}
-        varied[study] = {name.removeprefix(PARAM) for name in names or columns}
-    return varied
 
 
 def print_table(header: tuple[str, ...], rows: list[list[str]], out: Console) -> None:

@@ -1,10 +1,10 @@
 """The best configurations as a table for a document."""
 
 from analysis.amounts import percent
-from analysis.best import parameters, records, selected_on_test
+from analysis.best import parameters, records, selected_on_test, varied_parameters
 from analysis.frames.evidence import holdout, test_labels
 from analysis.printed.grid import escaped, latex_row
-from analysis.printed.text import LEAK, best_table, mean_std, short, varied_parameters
+from analysis.printed.text import LEAK, best_table, mean_std, short
 from analysis.results import Results
 
 HEADER = ("Study", "Trial", "Val (%)", "Test (%)", "Test again (%)", "Parameters")

@@ -8,7 +8,7 @@ import optuna
 import pandas as pd
 from pandas.api.types import is_numeric_dtype
 
-from analysis.best import best_configs, full_budget
+from analysis.best import best_configs, full_budget, varied_parameters
 from analysis.frames.accuracy import SETTING, accuracy_table
 from analysis.frames.classes import class_accuracy, confusions, noise_matrices
 from analysis.frames.effort import budget, selection_gap
@@ -27,7 +27,6 @@ from analysis.frames.studies import (
     optuna_studies,
 )
 from analysis.frames.survival import survival
-from analysis.printed.text import varied_parameters
 from analysis.report.chart import Chart
 from analysis.report.figures import classes as class_figures
 from analysis.report.figures import effort as effort_figures
