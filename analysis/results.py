@@ -79,6 +79,11 @@ class Results:
     computed: dict[Any, Any] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     @property
+    def name(self) -> str:
+        """The sweep's name in its file; ``sweep`` where there is none."""
+        return str(self.spec.get("name", "sweep"))
+
+    @property
     def running(self) -> bool:
         """Whether some trial has not ended."""
         return bool(self.trials["status"].isin([RUNNING, PAUSED]).any())

@@ -53,7 +53,7 @@ def write_figures(
     for section in sections:
         if not section.charts:
             left_out(f"{section.name}: {section.missing}")
-    for named in names(str(results.spec.get("name", "sweep")), sections):
+    for named in names(results.name, sections):
         file = f"{named.name}-{columns}col.{how}"
         try:
             data = picture(named.chart.plot, named.chart.height, how, columns)

@@ -73,6 +73,7 @@ def _answered(results: Results, found: pd.DataFrame) -> list[Grid]:
     names = methods()
     return [
         Grid(
+            sweep=results.name,
             title=f"{names[str(loss)]} against ELR: {dataset}, {model}",
             header=COLUMNS,
             blocks=Grid.filled(
@@ -132,6 +133,7 @@ def _targets(results: Results) -> list[Grid]:
     found, names = targets(results), methods()
     return [
         Grid(
+            sweep=results.name,
             title=f"Targets of {names[str(loss)]} in the search",
             header=TARGET_COLUMNS,
             blocks=(("best hold-out accuracy against ELR's, in points", _by_target(table)),),

@@ -24,8 +24,9 @@ Blocks = tuple[tuple[str, tuple[Line, ...]], ...]
 
 @dataclass(frozen=True)
 class Grid:
-    """One table: ``header`` across, lines down in ``blocks``, ``notes`` below."""
+    """One table of a sweep: ``header`` across, lines down in ``blocks``, ``notes`` below."""
 
+    sweep: str
     title: str
     header: tuple[str, ...]
     blocks: Blocks
@@ -70,30 +71,45 @@ def _markdown(grid: Grid) -> str:
 
 
 def _latex(grid: Grid) -> str:
-    """A float of its own: the title is the caption, the notes stand below the table."""
     columns = len(grid.header)
-    slug = re.sub(r"[^a-z0-9]+", "-", grid.title.lower()).strip("-")
-    lines = [
-        "% needs \\usepackage{booktabs} and \\usepackage{adjustbox}",
-        "\\begin{table}",
-        "\\centering",
-        "\\small",
-        f"\\caption{{{escaped(grid.title)}.}}",
-        f"\\label{{tab:{slug}}}",
-        "\\begin{adjustbox}{max width=\\linewidth}",
-        f"\\begin{{tabular}}{{l{'r' * (columns - 1)}}}",
-        "\\toprule",
-        latex_row([escaped(grid.header[0]).capitalize(), *map(escaped, grid.header[1:])]),
-    ]
+    body = [latex_row([escaped(grid.header[0]).capitalize(), *map(escaped, grid.header[1:])])]
     for name, block in grid.blocks:
-        lines += ["\\midrule", f"\\multicolumn{{{columns}}}{{l}}{{\\emph{{{name}}}}} \\\\"]
+        body += ["\\midrule", f"\\multicolumn{{{columns}}}{{l}}{{\\emph{{{escaped(name)}}}}} \\\\"]
         for method, cells in block:
             texts = [(escaped(cell.text), cell.bold) for cell in cells]
             bold = [f"\\textbf{{{text}}}" if bold else text for text, bold in texts]
-            lines.append(latex_row([escaped(method), *bold]))
-    lines += ["\\bottomrule", "\\end{tabular}", "\\end{adjustbox}", "", "\\medskip"]
+            body.append(latex_row([escaped(method), *bold]))
     notes = " ".join(note if note.endswith(".") else f"{note}." for note in grid.notes)
-    lines += [f"\\footnotesize {escaped(notes)}", "\\end{table}", ""]
+    label = f"{grid.sweep} {grid.title}"
+    return latex_float(f"{grid.title}.", label, f"l{'r' * (columns - 1)}", body, notes)
+
+
+def latex_float(caption: str, label: str, columns: str, body: Iterable[str], notes: str) -> str:
+    r"""A table of its own, no wider than the page, with ``notes`` below it.
+
+    It needs the packages booktabs and graphicx. ``columns`` and ``body`` are LaTeX, the others
+    are text; letters and digits of ``label`` become its ``\label{tab:…}``.
+    """
+    slug = re.sub(r"[^a-z0-9]+", "-", label.lower()).strip("-")
+    lines = [
+        "% needs \\usepackage{booktabs} and \\usepackage{graphicx}",
+        "\\begin{table}",
+        "\\centering",
+        "\\small",
+        f"\\caption{{{escaped(caption)}}}",
+        f"\\label{{tab:{slug}}}",
+        "\\resizebox{\\ifdim\\width>\\linewidth\\linewidth\\else\\width\\fi}{!}{%",
+        f"\\begin{{tabular}}{{{columns}}}",
+        "\\toprule",
+        *body,
+        "\\bottomrule",
+        "\\end{tabular}}",
+        "",
+        "\\medskip",
+        f"\\footnotesize {escaped(notes)}",
+        "\\end{table}",
+        "",
+    ]
     return "\n".join(lines)
 
 

@@ -63,17 +63,20 @@ def grids(results: Results) -> list[Grid]:
     groups = table.groupby(["dataset", "model"], sort=True)
     chosen_on = holdout(results)
     return [
-        _grid(f"{dataset}, {model}", group, chosen_on, marked)
+        _grid(results.name, f"{dataset}, {model}", group, chosen_on, marked)
         for (dataset, model), group in groups
     ]
 
 
-def _grid(title: str, table: pd.DataFrame, chosen_on: str, marks: tuple[str, ...]) -> Grid:
+def _grid(
+    sweep: str, title: str, table: pd.DataFrame, chosen_on: str, marks: tuple[str, ...]
+) -> Grid:
     settings = table[SETTING].drop_duplicates()["noise"].tolist()
     own = table[table["study"].notna()]
     printed = table[table["published"].notna()]
     others = own[own["loss"] != BASELINE].dropna(subset="difference")
     return Grid(
+        sweep=sweep,
         title=f"Test accuracy in %: {title}",
         header=("method", *settings),
         blocks=Grid.filled(

@@ -93,5 +93,5 @@ def _given(values: dict[str, Any]) -> dict[str, Any]:
 
 
 def _name(results: Results, study: str) -> str:
-    sweep = str(results.spec.get("name", "sweep"))
+    sweep = results.name
     return re.sub(r"[^A-Za-z0-9._-]", "-", f"{sweep}-{study}-best")[:100]

@@ -13,7 +13,6 @@ from analysis.frames.accuracy import BETTER, ENOUGH_PAIRS, UNSTABLE, WORSE
 from analysis.frames.comparison import Sweeps, differing_settings, side_by_side
 from analysis.frames.evidence import caveats
 from analysis.printed.text import LEAK, RUNNING, mean_std, print_note, print_table
-from analysis.results import Results
 from trainable.folder import layout
 
 PAIRED = (
@@ -31,7 +30,7 @@ def print_comparison(sweeps: Sweeps, out: Console) -> None:
     """The sweeps, the settings in which they differ, and their test accuracies."""
     table = side_by_side(sweeps)
     for number, results in enumerate(sweeps.all, start=1):
-        out.print(Text(f"{number}  {title(results)}  {results.folder}"), soft_wrap=True)
+        out.print(Text(f"{number}  {results.name}  {results.folder}"), soft_wrap=True)
     out.print()
     _print_settings(sweeps, out)
     for setting, rows in settings(table, sweeps):
@@ -49,11 +48,6 @@ def print_comparison(sweeps: Sweeps, out: Console) -> None:
         print_note(note, out)
     for text in warnings(sweeps):
         out.print(Text(text, style="bold red"), soft_wrap=True)
-
-
-def title(results: Results) -> str:
-    """A sweep's name in its file."""
-    return str(results.spec.get("name", "sweep"))
 
 
 def settings(table: pd.DataFrame, sweeps: Sweeps) -> list[tuple[str, pd.DataFrame]]:

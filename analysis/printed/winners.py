@@ -3,47 +3,30 @@
 from analysis.amounts import percent
 from analysis.best import parameters, records, selected_on_test, varied_parameters
 from analysis.frames.evidence import holdout, test_labels
-from analysis.printed.grid import escaped, latex_row
+from analysis.printed.grid import escaped, latex_float, latex_row
 from analysis.printed.text import LEAK, best_table, mean_std, short
 from analysis.results import Results
 
 HEADER = ("Study", "Trial", "Val (%)", "Test (%)", "Test again (%)", "Parameters")
+COLUMNS = "lrrrrp{0.4\\linewidth}"
+"""The same for LaTeX: the last has lines as long as it needs."""
 
 
 def format_winners(results: Results, how: str, *, confirmed: bool = False, top: int = 1) -> str:
     """What ``best`` prints, as ``markdown`` or ``latex``; studies without a winner are left out.
 
-    LaTeX needs the package booktabs.
+    LaTeX needs the packages that its first line names.
     """
     rows = _rows(results, confirmed, top)
     leak = f"{LEAK}. " if selected_on_test(results) else ""
     note = f"{leak}Val: {holdout(results)}; test: {test_labels(results)}."
     if how == "markdown":
-        lines: list[tuple[str, ...]] = [HEADER, ("---", *["---:"] * 4, "---"), *rows]
-        return "".join(f"| {' | '.join(line)} |\n" for line in lines) + f"\n{note}\n"
-    name = str(results.spec.get("name", "sweep"))
-    return "\n".join(
-        [
-            "% needs \\usepackage{booktabs}",
-            "\\begin{table}",
-            "\\centering",
-            "\\small",
-            f"\\caption{{Best configuration of each study of {escaped(name)}.}}",
-            f"\\label{{tab:best-{name}}}",
-            "\\begin{tabular}{lrrrrp{0.4\\linewidth}}",
-            "\\toprule",
-            latex_row(map(escaped, HEADER)),
-            "\\midrule",
-            *(latex_row(map(escaped, row)) for row in rows),
-            "\\bottomrule",
-            "\\end{tabular}",
-            "",
-            "\\medskip",
-            f"\\footnotesize {escaped(note)}",
-            "\\end{table}",
-            "",
-        ]
-    )
+        table: list[tuple[str, ...]] = [HEADER, ("---", *["---:"] * 4, "---"), *rows]
+        return "".join(f"| {' | '.join(line)} |\n" for line in table) + f"\n{note}\n"
+    lines = [latex_row(map(escaped, line)) for line in (HEADER, *rows)]
+    caption = f"Best configuration of each study of {results.name}."
+    body = [lines[0], "\\midrule", *lines[1:]]
+    return latex_float(caption, f"best {results.name}", COLUMNS, body, note)
 
 
 def _rows(results: Results, confirmed: bool, top: int) -> list[tuple[str, ...]]:

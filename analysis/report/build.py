@@ -38,7 +38,7 @@ def build_report(results: Results, now: datetime | None = None, *, in_folder: bo
         templates()
         .get_template("page.html")
         .render(
-            name=str(results.spec.get("name", "sweep")),
+            name=results.name,
             headline=cards.headline(results),
             marks=cards.marks(results, best),
             cards=cards.cards(results, best),

@@ -18,7 +18,6 @@ from analysis.printed.side_by_side import (
     notes,
     settings,
     settings_note,
-    title,
     warnings,
 )
 from analysis.report.build import stored, with_ids
@@ -51,7 +50,7 @@ def build_comparison(sweeps: Sweeps, now: datetime | None = None) -> str:
         "",
         [_chart(name, rows, sweeps) for name, rows in settings(table, sweeps)],
     )
-    names = [title(results) for results in sweeps.all]
+    names = [results.name for results in sweeps.all]
     found = differing_settings(sweeps)
     template = templates().get_template("comparison.html")
     return template.render(
@@ -73,7 +72,7 @@ def build_comparison(sweeps: Sweeps, now: datetime | None = None) -> str:
 def _sweeps(sweeps: Sweeps) -> Sheet:
     rows = [
         {
-            "sweep": f"{number} {title(results)}",
+            "sweep": f"{number} {results.name}",
             "trials": len(results.trials),
             "folder": str(results.folder),
         }
@@ -148,7 +147,7 @@ def _marks(place: Any, rows: pd.DataFrame, sweeps: Sweeps) -> Any:
     spread = {"type": "data", "array": points(rows["test_std"].fillna(0)), "width": 4}
     return scatter(
         look,
-        f"{place + 1} {title(sweeps.all[place])}",
+        f"{place + 1} {sweeps.all[place].name}",
         points(rows["test"]),
         [plain(loss_name(loss)) for loss in rows["loss"]],
         "%{x:.2f}%<extra>%{fullData.name}</extra>",
