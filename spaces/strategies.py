@@ -83,9 +83,9 @@ SAMPLERS: dict[str, Sampler] = {
         "extremely randomised trees (Geurts et al. 2006) on normal scores",
         {
             "optimism": Parameter(
-                1.0, "weight of the trees' spread beside their mean", low=0.0, high=100.0
+                0.3, "weight of the trees' spread beside their mean", low=0.0, high=100.0
             ),
-            "explore": Parameter(0.1, "share of points drawn at random", low=0.0, high=1.0),
+            "explore": Parameter(0.05, "share of points drawn at random", low=0.0, high=1.0),
         },
         build="search.studies.multitask:Surrogate",
         across=True,

@@ -39,14 +39,11 @@ def distances(lams: list[float], best: float) -> float:
 
 def test_multitask_finds_in_each_study_what_is_good_there():
     """Studies that want opposite ends are told apart by their coordinates."""
-    sweep = Sweep.build(spec(*RELATED, "budget.trials=20"))
+    sweep = Sweep.build(spec(*RELATED, "budget.trials=14"))
     best = {name: 1.0 if name.endswith("-elr") else 8.0 for name in sweep.studies}
     lams = landscape(sweep, best)
     for study in ("symmetric-0.2-elr", "symmetric-0.6-adam_elr"):
-        early, late = (
-            distances(part, best[study]) for part in (lams[study][1:6], lams[study][12:])
-        )
-        assert late < 0.6 * early, study
+        assert distances(lams[study][8:], best[study]) < 0.6, study  # of random draws: 1.3
 
 
 def test_multitask_learns_from_the_other_studies():
@@ -64,6 +61,13 @@ def test_multitask_of_one_study_works_alone(slots):
     (study,) = sweep.studies
     lams = landscape(sweep, {study: 8.0}, slots)[study]
     assert distances(lams[14:], 8.0) < 0.3
+
+
+def test_multitask_deals_no_point_twice():
+    four = 'space={preset="paper_star", lam={choice=[1.0, 2.0, 4.0, 8.0]}}'
+    sweep = Sweep.build(spec(*RELATED[:4], "losses=elr", four, "budget.trials=4"))
+    (study,) = sweep.studies
+    assert sorted(landscape(sweep, {study: 8.0})[study]) == [1.0, 2.0, 4.0, 8.0]
 
 
 def test_multitask_avoids_what_diverges():
@@ -95,9 +99,10 @@ def test_multitask_counts_a_stopped_trial_with_what_it_would_have_gained():
                 EpochMetrics(trial.epochs + 1, train_loss=1.0, val_accuracy=value),
             )
     assert outcome.status == "stopped"
-    sweep.model._fitted = 2
+    model = sweep.model
+    model._known = {study.name: [trial.up_to(8) for trial in model._trials.values()]}
     # Up to epoch 2 they had 0.15 and 0.05 in the mean; the first went on to 0.9.
-    np.testing.assert_allclose(sweep.model._finals(sweep.model._ended), [0.9, 0.05 + 0.75])
+    np.testing.assert_allclose(model._finals(model._known[study.name]), [0.9, 0.05 + 0.75])
 
 
 def cells(*overrides: str):

@@ -5,22 +5,22 @@ good in one is mostly good in the next. The model is a forest of extremely rando
 (Geurts et al. 2006) from a trial's hyperparameters and its study's coordinates to how good it was
 among the trials of its study, as a normal score: so studies of different accuracy are comparable.
 The next point of a study is the best of many candidates by the trees' mean plus ``optimism`` times
-their spread; every tenth or so (``explore``) is drawn at random.
+their spread; one in twenty or so (``explore``) is drawn at random.
 
-A suggestion is a function of the seed, the trials that have ended, in the order of their last
-epochs, and the number of the trial. The forest is fitted anew whenever a fifth more have ended.
+A suggestion is a function of the seed, the epochs recorded, in their order, and the number of the
+trial. The forest is fitted anew whenever a tenth more have been recorded.
 """
 
 import bisect
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from analysis.schema import DIVERGED, FAILED
+from analysis.schema import DIVERGED
 from search.studies.features import Features
 from search.studies.trial import Trial
 from spaces.sweep import Cell
@@ -34,35 +34,53 @@ UNIFORM, NEAR = 512, 256
 """Candidates a suggestion: drawn from the whole space, and near the best points so far."""
 STEP = 0.1
 """Standard deviation of a step to a near candidate, of a parameter's range."""
-FIRST_FIT, GROWTH = 4, 1.2
-"""Trials behind the first fit, and by what factor they grow to the next."""
+FIRST_FIT, GROWTH = 4, 1.1
+"""Full budgets whose epochs are behind the first fit, and how they grow to the next."""
 SMOOTHED = 3
-"""Epochs whose mean stands for the value of a trial that was stopped."""
+"""Epochs whose mean stands for the value of a trial that has not had its full budget."""
+
+
+@dataclass
+class Heard:
+    """What is known of a trial: its place, and its value after every epoch."""
+
+    study: str
+    """Its name."""
+    at: Floats
+    """Fractions of the study's ranges, NaN for a parameter that it lacks
+    (:class:`search.studies.features.Features`)."""
+    max_epochs: int
+    """Its full budget."""
+    values: list[float] = field(default_factory=list)
+    """By epoch."""
+    arrivals: list[int] = field(default_factory=list)
+    """By epoch, how many epochs the sweep had recorded with it."""
+    diverged: bool = False
+    """Whether it ended so."""
+
+    def up_to(self, recorded: int) -> "Known":
+        """What the first ``recorded`` epochs of the sweep say of it."""
+        values = np.array(self.values[: bisect.bisect_right(self.arrivals, recorded)])
+        over = self.diverged and len(values) == len(self.values)
+        return Known(self, values, over or not np.isfinite(values).all())
 
 
 @dataclass(frozen=True)
-class Ended:
-    """A trial that has ended: its study, its place, and its value after every epoch.
+class Known:
+    """A trial as it stood at some time: its values so far, and whether it had diverged."""
 
-    ``at``: fractions of the study's ranges, NaN for a parameter that it lacks
-    (:class:`search.studies.features.Features`). ``values`` may be cut short; those of a diverged
-    trial are empty.
-    """
-
-    trial_id: str
-    study: str
-    at: Floats
+    trial: Heard
     values: Floats
-    max_epochs: int
+    diverged: bool
 
     @property
-    def full(self) -> bool:
-        """Whether it had its full budget."""
-        return len(self.values) == self.max_epochs
+    def share(self) -> float:
+        """Of its full budget."""
+        return 1.0 if self.diverged else len(self.values) / self.trial.max_epochs
 
 
 class Surrogate:
-    """The model of a sweep, and the trials that it learns from."""
+    """The model of a sweep, and the trials that it learns from, running ones among them."""
 
     def __init__(
         self, options: Mapping[str, Any], *, seed: int, cells: Sequence[Cell], metric: str
@@ -73,50 +91,50 @@ class Surrogate:
         self._seed = seed
         self._metric = metric
         self._features = {cell.study: Features(cell, cells) for cell in cells}  # by study
-        self._ended: list[Ended] = []  # in the order of their last new epochs
-        self._curves: dict[str, list[float]] = {}  # of the trials that have not ended
-        self._heard = 0  # epochs
-        self._places: dict[str, int] = {}  # of each trial's last new epoch among them
-        self._fitted = 0  # trials behind the forest
-        self._forest: Any = None  # None while too few have ended
+        self._budget = min(cell.max_epochs for cell in cells)  # the shortest full one
+        self._trials: dict[str, Heard] = {}  # those that have had an epoch
+        self._recorded = 0  # epochs, each counted once
+        self._fitted = 0  # of these, those behind the forest
+        self._known: dict[str, list[Known]] = {}  # by study, what they say
+        self._forest: Any = None  # None while too little is known
+        self._dealt: dict[str, list[Mapping[str, Value]]] = {  # by study, the points so far
+            cell.study: [] for cell in cells
+        }
 
     def window(self, cell: Cell) -> "SharedHistory":
         """The model as one study sees it."""
         return SharedHistory(self, cell)
 
-    def report(self, trial_id: str, epoch: int, value: float) -> None:
+    def enter(self, trial: Trial) -> None:
+        """A trial was dealt."""
+        self._dealt[trial.study].append(trial.config.parameters)
+
+    def report(self, trial: Trial, epoch: int, value: float) -> None:
         """A trial of the search had an epoch; one that comes again replaces the first."""
-        values = self._curves.setdefault(trial_id, [])
-        self._heard += 1
-        if epoch > len(values):
-            self._places[trial_id] = self._heard
-        values[epoch - 1 : epoch] = [value]
+        if trial.trial_id not in self._trials:
+            at = self._features[trial.study].place(trial.config.parameters)
+            self._trials[trial.trial_id] = Heard(trial.study, at, trial.config.max_epochs)
+        heard = self._trials[trial.trial_id]
+        if epoch > len(heard.values):
+            self._recorded += 1
+            heard.arrivals.append(self._recorded)
+        heard.values[epoch - 1 : epoch] = [value]
 
     def end(self, trial: Trial) -> None:
-        """A trial has ended. One that failed for the machine's sake says nothing."""
-        values = np.array(self._curves.pop(trial.trial_id, []))
-        if trial.status == FAILED:
-            return
-        if trial.status == DIVERGED or not np.isfinite(values).all():
-            values = values[:0]
-        at = self._features[trial.study].place(trial.config.parameters)
-        ended = Ended(trial.trial_id, trial.study, at, values, trial.config.max_epochs)
-        bisect.insort(self._ended, ended, key=self._place)
-        if self._ended[-1] is not ended:  # it was paused, and is given up now
-            self._fitted = 0
+        """A trial has ended. Of one that failed for the machine's sake its epochs count."""
+        if trial.trial_id in self._trials:
+            self._trials[trial.trial_id].diverged = trial.status == DIVERGED
 
     def restore(self, rows: Sequence[tuple[str, int]]) -> None:
-        """Bring the trials into order by all epochs recorded, as (trial_id, epoch)."""
-        epochs: dict[str, int] = {}
-        for place, (trial_id, epoch) in enumerate(rows):
-            if epoch > epochs.get(trial_id, 0):
-                epochs[trial_id], self._places[trial_id] = epoch, place
-        self._heard = len(rows)
-        self._ended.sort(key=self._place)
-        self._fitted = 0
-
-    def _place(self, ended: Ended) -> int:
-        return self._places.get(ended.trial_id, 0)
+        """Bring all epochs recorded, as (trial_id, epoch), into their order of arrival."""
+        for heard in self._trials.values():
+            heard.arrivals.clear()
+        self._recorded = self._fitted = 0
+        for trial_id, epoch in rows:
+            trial = self._trials.get(trial_id)  # None: a replicate
+            if trial is not None and epoch > len(trial.arrivals):
+                self._recorded += 1
+                trial.arrivals.append(self._recorded)
 
     def suggest(self, cell: Cell, number: int) -> dict[str, Value]:
         """The point for trial ``number`` of a study."""
@@ -126,22 +144,21 @@ class Surrogate:
         random = rng.random() < self._explore or self._forest is None
         if cell.points is not None:
             places = np.array([features.place(point) for point in cell.points])
-            chosen = int(rng.integers(len(places))) if random else self._best(features, places)
-            return dict(cell.points[chosen])
-        if random:
-            return features.at(features.uniform(rng, 1)[0])
-        near = [self._near(features, rng)] if self._mine(cell.study) else []
-        drawn = np.concatenate([features.uniform(rng, UNIFORM), *near])
-        return features.at(drawn[self._best(features, drawn)])
-
-    def _mine(self, study: str) -> list[Ended]:
-        return [ended for ended in self._ended[: self._fitted] if ended.study == study]
+            order = rng.permutation(len(places)) if random else self._ranked(features, places)
+            return dict(cell.points[order[0]])
+        drawn = features.uniform(rng, UNIFORM)
+        if not random and self._known[cell.study]:
+            drawn = np.concatenate([drawn, self._near(features, rng)])
+        order = np.arange(len(drawn)) if random else self._ranked(features, drawn)
+        # Run again, a point on the same seed would give the same curve.
+        points = (features.at(drawn[index]) for index in order)
+        return next((p for p in points if p not in self._dealt[cell.study]), features.at(drawn[0]))
 
     def _near(self, features: Features, rng: np.random.Generator) -> Floats:
         """Steps in about half of the parameters from the best points of the study."""
-        mine = self._mine(features.study)
+        mine = self._known[features.study]
         order = np.argsort(-self._finals(mine), kind="stable")[:5]
-        centres = np.array([mine[i].at for i in order])[rng.integers(len(order), size=NEAR)]
+        centres = np.array([mine[i].trial.at for i in order])[rng.integers(len(order), size=NEAR)]
         there = np.where(np.isnan(centres), rng.random(centres.shape), centres)
         steps = rng.normal(0, STEP, there.shape) * (rng.random(there.shape) < 0.5)
         fresh = features.uniform(rng, NEAR)
@@ -149,59 +166,67 @@ class Surrogate:
         moved = np.clip(there + steps * ~features.choices, 0, np.nextafter(1, 0))
         return np.where(other, fresh, moved)
 
-    def _best(self, features: Features, places: Floats) -> int:
+    def _ranked(self, features: Features, places: Floats) -> NDArray[np.intp]:
+        """Indices of ``places`` [n, parameters], the most promising first."""
         columns = features.columns(places).astype(np.float32)
         trees = [tree.predict(columns, check_input=False) for tree in self._forest.estimators_]
-        return int(np.argmax(np.mean(trees, axis=0) + self._optimism * np.std(trees, axis=0)))
+        promise = np.mean(trees, axis=0) + self._optimism * np.std(trees, axis=0)
+        return np.argsort(-promise, kind="stable")
 
     def _fit(self) -> None:
-        """Fit the forest to the first trials that ended, as many as the schedule says."""
-        wanted, following = 0, FIRST_FIT
-        while following <= len(self._ended):
-            wanted, following = following, max(following + 2, math.ceil(GROWTH * following))
+        """Fit the forest to the first epochs recorded, as many as the schedule says."""
+        wanted, following = 0, FIRST_FIT * self._budget
+        while following <= self._recorded:
+            wanted, following = following, max(following + self._budget, int(GROWTH * following))
         if wanted == self._fitted:
             return
         # scikit-learn takes a second to import, which only this sampler needs.
         from sklearn.ensemble import ExtraTreesRegressor
 
-        self._fitted = wanted
-        rows, scores = [], []
+        self._fitted, self._known = wanted, {study: [] for study in self._features}
+        for trial in self._trials.values():
+            if (known := trial.up_to(wanted)).share:
+                self._known[trial.study].append(known)
+        rows, scores, weights = [], [], []
         for study, features in self._features.items():
-            mine = self._mine(study)
+            mine = self._known[study]
             if len(mine) > 1:
-                rows.append(features.columns(np.array([ended.at for ended in mine])))
+                rows.append(features.columns(np.array([known.trial.at for known in mine])))
                 scores.append(_normal_scores(self._finals(mine)))
+                # What is known of half a trial counts half.
+                weights.append(np.array([known.share for known in mine]))
         if not rows:
             self._forest = None
             return
         seed = derive_seed(self._seed, f"forest/{wanted}") % 2**32
         forest = ExtraTreesRegressor(TREES, min_samples_leaf=2, random_state=seed)
-        self._forest = forest.fit(np.concatenate(rows), np.concatenate(scores))
+        self._forest = forest.fit(*map(np.concatenate, (rows, scores, weights)))
 
-    def _finals(self, trials: Sequence[Ended]) -> Floats:
-        """What each trial has, or would have had, after its full budget; -inf if it diverged.
+    def _finals(self, trials: Sequence[Known]) -> Floats:
+        """What each trial has, or would have, after its full budget; -inf if it diverged.
 
-        A stopped one is taken to gain as much as those did, in the median over all studies, that
-        went on from the same epoch.
+        One that is not there yet is taken to gain as much as those did, in the median over all
+        studies, that went on from the same epoch.
         """
         gains: dict[tuple[int, int], float] = {}
         finals = []
-        for trial in trials:
-            epoch = len(trial.values)
-            if trial.full or not epoch:
-                finals.append(trial.values[-1] if epoch else -math.inf)
+        for known in trials:
+            epoch = len(known.values)
+            if known.diverged or known.share == 1:
+                finals.append(-math.inf if known.diverged else known.values[-1])
                 continue
-            at = epoch, trial.max_epochs
+            at = epoch, known.trial.max_epochs
             if at not in gains:
                 gains[at] = self._gain(*at)
-            finals.append(_smoothed(trial.values, epoch) + gains[at])
+            finals.append(_smoothed(known.values, epoch) + gains[at])
         return np.array(finals)
 
     def _gain(self, epoch: int, max_epochs: int) -> float:
         gained = [
-            ended.values[-1] - _smoothed(ended.values, epoch)
-            for ended in self._ended[: self._fitted]
-            if ended.full and ended.max_epochs == max_epochs
+            known.values[-1] - _smoothed(known.values, epoch)
+            for mine in self._known.values()
+            for known in mine
+            if len(known.values) == known.trial.max_epochs == max_epochs and not known.diverged
         ]
         return float(np.median(gained)) if gained else 0.0
 
@@ -218,11 +243,12 @@ class SharedHistory:
         return self._surrogate.suggest(self._cell, number)
 
     def enter(self, trial: Trial) -> None:
-        """A trial was dealt. It counts once it has ended."""
+        """A trial was dealt."""
+        self._surrogate.enter(trial)
 
     def report(self, trial: Trial, epoch: int, value: float) -> None:
         """A trial had an epoch."""
-        self._surrogate.report(trial.trial_id, epoch, value)
+        self._surrogate.report(trial, epoch, value)
 
     def end(self, trial: Trial) -> None:
         """A trial has ended."""
