@@ -32,6 +32,18 @@ app = typer.Typer(
 )
 
 Directory = Annotated[str, typer.Argument(metavar="DIR", help="results folder, a path or a URI")]
+
+
+def _file(text: str) -> Path:
+    if not text or "://" in text:
+        raise typer.BadParameter(f"{text!r} is no path of a file on this machine")
+    return Path(text)
+
+
+OutFile = Annotated[
+    Path | None,
+    typer.Option(help="file to write; default: in DIR", parser=_file, metavar="FILE"),
+]
 Study = Annotated[str | None, typer.Option(help="only this study")]
 Confirmed = Annotated[bool, typer.Option("--confirmed", help="choose among what was replicated")]
 
@@ -140,7 +152,7 @@ def claims(
 @clear_errors
 def report(
     directory: Directory,
-    out: Annotated[Path | None, typer.Option(help="file to write; default: in DIR")] = None,
+    out: OutFile = None,
     watch: Annotated[
         bool, typer.Option("--watch", help="write it again and again until the sweep has ended")
     ] = False,
@@ -271,7 +283,7 @@ def labels(
 @clear_errors
 def optuna(
     directory: Directory,
-    out: Annotated[Path | None, typer.Option(help="file to write; default: in DIR")] = None,
+    out: OutFile = None,
 ) -> None:
     """Export all studies to an Optuna journal file, as optuna-dashboard opens it."""
     from analysis.frames.studies import journal

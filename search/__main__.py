@@ -19,6 +19,7 @@ from analysis.printed.streams import lasting_streams
 from analysis.store import ResultsError
 from search.cluster import RayFailedError
 from search.cluster.cores import usable_cores
+from search.cluster.watch import LastResort
 from search.driver.shell import python
 from search.driver.signals import Interrupted, Signals
 from spaces.presets import PRESETS
@@ -102,6 +103,7 @@ def plan(spec: Spec, storage: Storage = "results", name: Name = None, set_: Set 
     """Say what a sweep will cost: epochs, hours, memory, disk. Runs a few training steps."""
     with _clear_errors():
         sweep = load_sweep(spec, set_ or (), name=name)
+        _check_home()
 
         from search.planning import plan as planning
         from search.planning.plan_table import print_plan
@@ -156,23 +158,38 @@ def presets() -> None:
 
 def _end(go: "Callable[[Any], Finished]", folder: Folder) -> None:
     """Run ``go(runner)`` and say how it ended: exit code 0, 1 (failures) or 130 (interrupted)."""
+    _check_home()
     try:
-        with Signals():
+        with Signals(), LastResort(lambda why: _how_to_go_on(why, folder)):
             with err.status("loading torch and Ray"):
                 from search.driver import runner
 
             finished = go(runner)
             _say(finished)
     except (Interrupted, KeyboardInterrupt) as interruption:
-        err.print(Text(str(interruption) or "interrupted; no trial was running"), soft_wrap=True)
-        if layout.is_there(folder):
-            command = f"{python()} -m search resume {folder.argument}"
-            err.print(Text(f"Go on with:\n  {command}"), soft_wrap=True)
-        else:
-            err.print("nothing is written yet: give the same command again")
+        _how_to_go_on(str(interruption) or "interrupted; no trial was running", folder)
         raise typer.Exit(1 if interruption.__cause__ else 130) from None
     if finished.failed:
         raise typer.Exit(1)
+
+
+def _check_home() -> None:
+    """Raise SpecError for a user without a home: Ray fails without one as it is loaded."""
+    try:
+        Path.home()
+    except RuntimeError:
+        raise SpecError("this user has no home, which Ray needs: set HOME") from None
+
+
+def _how_to_go_on(why: str, folder: Folder) -> None:
+    err.print(Text(why), soft_wrap=True)
+    if layout.is_there(folder):
+        command = f"{python()} -m search resume {folder.argument}"
+        err.print(Text(f"Go on with:\n  {command}"), soft_wrap=True)
+    else:
+        err.print("nothing is written yet: give the same command again")
+    sys.stderr.flush()
+    out.show_cursor()  # a live table that was cut short has hidden it
 
 
 def _say(finished: "Finished") -> None:

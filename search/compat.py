@@ -3,7 +3,8 @@
 Ray is imported inside, as studies use the names of Optuna's without it.
 """
 
-from collections.abc import Iterator
+import sys
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -33,6 +34,20 @@ def address_of_ray_here() -> str | None:
     return found or next(iter(services.find_gcs_addresses()), None)
 
 
+def dead_process_of_ray() -> str | None:
+    """Which process has died that the Ray started here cannot do without; None if none has.
+
+    Also None while Ray is not loaded, and for a Ray that was joined.
+    """
+    worker = sys.modules.get("ray._private.worker")
+    node = getattr(worker, "_global_node", None)
+    there = node.all_processes if node is not None else {}
+    for kind in ("raylet", "gcs_server"):
+        if any(info.process.poll() is not None for info in there.get(kind, ())):
+            return kind
+    return None
+
+
 @contextmanager
 def no_sigterm_handler() -> Iterator[None]:
     """Let Ray set no handler of SIGTERM in Python; that of its native library stays its own."""
@@ -44,6 +59,29 @@ def no_sigterm_handler() -> Iterator[None]:
         yield
     finally:
         utils.set_sigterm_handler = set_theirs
+
+
+@contextmanager
+def tune_writes_only(where_there: Callable[[], bool]) -> Iterator[None]:
+    """Let Tune copy its logs to its storage only if ``where_there()`` says so each time.
+
+    It would make the folders anew under which they lie, for lack of a switch.
+    """
+    from ray.train._internal import storage
+
+    patched: Any = storage
+    create = patched._create_directory
+
+    def create_if_there(fs: Any, fs_path: str) -> None:
+        if not where_there():
+            raise FileNotFoundError(fs_path)  # ends this copy; the next tries again
+        create(fs, fs_path)
+
+    patched._create_directory = create_if_there
+    try:
+        yield
+    finally:
+        patched._create_directory = create
 
 
 def set_parameter(

@@ -7,7 +7,14 @@ import pytest
 
 from analysis.frames.accuracy import accuracy_table, half_width, paired_difference
 from analysis.frames.published import PROTOCOLS, REMARKS, SOURCES, deviations, in_words, published
-from analysis.printed.paper_table import DIFFERENCES, MEASURED, format_table, grids, methods
+from analysis.printed.grid import escaped
+from analysis.printed.paper_table import (
+    DIFFERENCES,
+    MEASURED,
+    format_table,
+    grids,
+    methods,
+)
 from analysis.results import ResultsError, load_results
 from tests.recorded import SWEEP, record_sweep, trial_row, write_results
 
@@ -282,6 +289,13 @@ def test_latex_escapes_and_balances(cifar):
     assert "±" not in text
     assert re.search(r"accuracy in \\%", text)
     assert text.count("\\begin{") == text.count("\\end{")
+
+
+def test_latex_prints_every_sign_of_a_name():
+    text = escaped(r"a\b{c}$d$ 5% x_y #1 & ~ ^ -3")
+    printed = r"a\textbackslash{}b\{c\}\$d\$ 5\% x\_y \#1 \& "
+    assert text.startswith(printed)
+    assert not re.search(r"(?<!\\)[%#&$_]", text.replace("$-$", ""))
 
 
 def test_latex_table_of_many_settings_is_made_to_fit_the_page(cifar):

@@ -2,6 +2,7 @@ import csv
 import errno
 import io
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -117,6 +118,18 @@ def test_optuna_writes_a_journal_here_or_there(recorded, tmp_path):
     assert (tmp_path / "x.journal").read_bytes()[:1] == b"{"
 
 
+@pytest.mark.parametrize("command", ["report", "optuna"])
+@pytest.mark.parametrize("out", ["", "s3://bucket/x"])
+def test_out_that_is_no_file_of_this_machine_is_refused(
+    recorded, command, out, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    result = run(command, recorded, "--out", out)
+    assert result.exit_code == 2
+    assert "is no path of a file on this machine" in re.sub(r"[│\s]+", " ", result.stderr)
+    assert list(tmp_path.iterdir()) == []
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -126,6 +139,7 @@ def test_optuna_writes_a_journal_here_or_there(recorded, tmp_path):
         (["best", "{}", "--format", "toml", "--top", "2"], "--top has no meaning with"),
         (["table", "{}/epochs"], "holds no results"),
         (["labels", "{}", "--study", "symmetric-0.4-ce"], "left nothing about its labels"),
+        (["labels", "{}", "--study", ".."], "unknown study '..'"),
         (["optuna", "{}", "--out", "/proc/x/y.journal"], "cannot write /proc/x/y.journal: "),
         (["best", "nfs://host/x"], "cannot open nfs://host/x: Unrecognized filesystem"),
     ],

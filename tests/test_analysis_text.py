@@ -59,6 +59,9 @@ def test_print_best_of_studies_without_a_winner(tmp_path):
     assert "no trial used its full budget yet" in printed(load_results(folder), top=2)
     folder.delete("trials")
     assert printed(load_results(folder)).strip() == "no trials yet"
+    diverged = write_results(tmp_path / "x", [trial_row(status="diverged", epochs=3)])
+    assert "nothing yet" not in printed(load_results(diverged))
+    assert "no trial used its full budget yet" in printed(load_results(diverged))
 
 
 def test_markup_in_a_name_is_text(tmp_path):

@@ -240,6 +240,32 @@ def test_storage_that_is_away_for_ten_seconds_is_waited_for(
     assert_equal(tables(folder), uninterrupted)
 
 
+def test_folder_that_is_moved_away_for_a_while_is_not_made_anew(
+    monkeypatch, uninterrupted, tmp_path, console
+):
+    """Tune copies its logs whenever it likes: here at the worst moment."""
+    there, away = tmp_path / "small", tmp_path / "elsewhere"
+    hear, made_anew = tuner.RecorderCallback.on_trial_result, []
+
+    def moved(callback, iteration, trials, trial, result, **info):
+        hear(callback, iteration, trials, trial, result, **info)
+        if not made_anew:
+            tune = trial.storage
+            there.rename(away)
+            tune.syncer.wait()
+            tune.syncer.sync_up(tune.experiment_driver_staging_path, tune.experiment_fs_path)
+            with pytest.raises(FileNotFoundError):
+                tune.syncer.wait()
+            made_anew.append(there.exists())
+            away.rename(there)
+
+    monkeypatch.setattr(tuner.RecorderCallback, "on_trial_result", moved)
+    folder = runner.start(one_slot(), tmp_path, console).folder
+    assert made_anew == [False]
+    assert list((there / "tune").rglob("events.out.tfevents*"))
+    assert_equal(tables(folder), uninterrupted)
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_signal_saves_and_the_sweep_goes_on_later(
     number, monkeypatch, uninterrupted, tmp_path, console

@@ -51,8 +51,9 @@ def test_start_that_takes_too_long_is_tried_once_more(init):
     [
         (OSError("AF_UNIX path length cannot exceed 107 bytes"), {}, "RAY_TMPDIR"),
         (PermissionError(13, "Permission denied", "/tmp/ray"), {}, "RAY_TMPDIR"),
-        (RuntimeError("no\ntoken"), {"RAY_AUTH_MODE": "token"}, "no token (with tokens: set RAY_"),
+        (RuntimeError("no\ntoken"), {"RAY_AUTH_MODE": "token"}, "no token (RAY_AUTH_MODE=tok"),
         (KeyError("getpwuid(): uid not found: 5"), {"HOME": ""}, "set HOME and USER"),
+        (PermissionError(13, "Permission denied", "/.ray"), {"HOME": "/"}, "set HOME to a folder"),
     ],
 )
 def test_start_that_fails_names_the_cure(init, monkeypatch, error, environment, cure):
@@ -60,8 +61,6 @@ def test_start_that_fails_names_the_cure(init, monkeypatch, error, environment, 
     errors.append(error)
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
-    if "HOME" in environment:
-        monkeypatch.setattr("getpass.getuser", lambda: {}["nobody"])
     with pytest.raises(SpecError, match=r"^cannot start Ray: ") as found:
         join.connect()
     assert cure in str(found.value)
@@ -110,6 +109,16 @@ def test_folder_of_another_user_is_not_used(init, monkeypatch):
     monkeypatch.setattr(Path, "exists", lambda path: True)
     join.connect()
     assert init[0][-1]["_temp_dir"] == f"/tmp/ray-{os.getuid()}"
+
+
+def test_token_that_ray_leaves_readable_is_made_private(init, monkeypatch, tmp_path):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    token = tmp_path / ".ray" / "auth_token"
+    token.parent.mkdir()
+    token.write_text("secret")
+    token.chmod(0o644)
+    join.connect()
+    assert oct(token.stat().st_mode)[-3:] == "600"
 
 
 @pytest.mark.slow

@@ -374,3 +374,10 @@ def test_many_mistakes_are_told_in_few_lines():
     lines = str(caught.value).splitlines()
     assert len(lines) == 21
     assert lines[-1] == "sweep: and 880 mistakes more"
+
+
+def test_tables_in_tables_without_end_are_one_line():
+    with pytest.raises(SpecError) as caught:
+        parse_sweep('name = "x"\n', ["a." * 5000 + "b=1"])
+    assert len(str(caught.value).splitlines()) == 2
+    assert "unknown key 'a'" in str(caught.value)

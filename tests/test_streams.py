@@ -43,6 +43,12 @@ def test_disk_that_is_full_is_said_and_is_an_error():
     assert done.stderr == "cannot write the output: No space left on device\n"
 
 
+@pytest.mark.parametrize("closed", [">&-", "2>&-", ">&- 2>&-"])
+def test_stream_that_was_closed_from_the_start_is_no_error(closed):
+    done = shell(f"{COMMAND} {closed}")
+    assert (done.returncode, done.stderr) == (0, "")
+
+
 def test_signs_that_a_console_lacks_become_question_marks():
     done = shell(inside('print("2 trials \\u00b7 1 slot")'), PYTHONIOENCODING="ascii")
     assert (done.returncode, done.stdout) == (0, "2 trials ? 1 slot\n"), done.stderr

@@ -137,6 +137,26 @@ def test_write_that_fails_leaves_the_old_file_and_no_temporary_one(tmp_path, mon
     assert os.listdir(tmp_path) == ["x"]
 
 
+def test_write_replaces_no_device_and_no_pipe(tmp_path):
+    """As root, a rename over ``/dev/null`` would make it a file for everybody."""
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "null").symlink_to("/dev/null")
+    for name in ("pipe", "null"):
+        with pytest.raises(StorageError, match=f"cannot write .*/{name}: it is no regular file"):
+            Folder.open(tmp_path).write(name, b"data")
+    assert sorted(os.listdir(tmp_path)) == ["null", "pipe"]
+
+
+def test_write_through_a_link_replaces_what_it_leads_to(tmp_path):
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "elsewhere" / "file").write_bytes(b"old")
+    (tmp_path / "link").symlink_to("elsewhere/file")
+    Folder.open(tmp_path).write("link", b"new")
+    assert (tmp_path / "link").is_symlink()
+    assert (tmp_path / "elsewhere" / "file").read_bytes() == b"new"
+    assert os.listdir(tmp_path / "elsewhere") == ["file"]
+
+
 def test_readers_see_whole_files_while_one_is_rewritten(tmp_path):
     folder = Folder.open(tmp_path)
     versions = [bytes([k]) * 50_000 for k in range(40)]
@@ -166,6 +186,17 @@ def test_relative_and_home_paths_become_absolute(tmp_path, monkeypatch):
     monkeypatch.setenv("HOME", "/home/somebody")
     assert Folder.open("results").location == str(tmp_path / "results")
     assert Folder.open("~/results").location == "/home/somebody/results"
+
+
+@pytest.mark.parametrize(
+    ("path", "message"),
+    [("", "an empty path names no folder"), ("~nobody-of-this-name/x", r"write \./~nobody")],
+)
+def test_path_of_nobody_and_of_nothing_is_refused(tmp_path, monkeypatch, path, message):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(StorageError, match=message):
+        Folder.open(path)
+    assert Folder.open("./~x").location == str(tmp_path / "~x")
 
 
 def test_unwritable_folder_says_where_and_why(tmp_path):

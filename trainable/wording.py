@@ -36,4 +36,6 @@ def shown(value: object) -> str:
         text = repr(value)
     except ValueError:  # Python does not write out whole numbers of thousands of digits
         return "a number of thousands of digits"
+    except RecursionError:
+        return "tables in tables, too deep to show"
     return text if len(text) <= 80 else f"{text[:79]}…"

@@ -55,9 +55,12 @@ class LastingStream:
 def lasting_streams() -> Iterator[None]:
     """Let no output end the program, and end with exit code 1 if some was lost to the system.
 
-    A reader that has seen enough (``| head -1``) is no error. Signs that the console's encoding
-    lacks become question marks.
+    A reader that has seen enough (``| head -1``) is no error, nor is a stream that was closed
+    from the start (``>&-``). Signs that the console's encoding lacks become question marks.
     """
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, "w"))  # noqa: SIM115 (as long as the process)
     before = sys.stdout, sys.stderr
     for stream in before:
         if hasattr(stream, "reconfigure"):

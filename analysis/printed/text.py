@@ -52,9 +52,10 @@ def print_best(results: Results, out: Console, *, confirmed: bool = False, top: 
     values = [[row["study"], _number(row), _parameters(row, varied[row["study"]])] for row in rows]
     print_table(("study", "trial", "parameters"), values, out)
     out.print()
-    metric = " and ".join(sorted(set(best["selected_by"].dropna()))) or "nothing yet"
+    metric = " and ".join(sorted(set(best["selected_by"].dropna())))
     rule = "mean over the replicates" if confirmed else "value at the last epoch"
-    print_note(f"chosen by the {rule} of {metric}, on the full budget only", out)
+    chosen = f"chosen by the {rule} of {metric}, on the full budget only"
+    print_note(chosen if metric else NO_WINNER, out)
     print_note(f"val: {holdout(results)}; test: {test_labels(results)}; both in %", out)
     if ties.any():
         print_note("≈: other trials of the study are within the hold-out's error of it", out)

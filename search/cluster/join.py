@@ -3,7 +3,6 @@
 Whatever goes wrong is one line that names the cure.
 """
 
-import getpass
 import logging
 import os
 import signal
@@ -29,6 +28,7 @@ JOIN_SECONDS = 30.0
 LONGEST_TEMPORARY = 41
 """Characters of a temporary folder below which Ray's sockets still have paths that Linux takes
 (107 bytes, of which Ray needs 66)."""
+TOKEN_HERE = "RAY_AUTH_MODE=token: have a token in ~/.ray/auth_token, or unset it"
 TOKEN = "with tokens: set RAY_AUTH_MODE=token and have the cluster's token in ~/.ray/auth_token"
 
 
@@ -61,8 +61,11 @@ def connect(*, seconds: float = JOIN_SECONDS, **options: Any) -> None:
 
 def _keep_token_private() -> None:
     """A Ray of our own may just have written its token, which it leaves readable to everybody."""
-    token = Path("~/.ray/auth_token").expanduser()
-    with suppress(OSError, RuntimeError):
+    home = _ray_home()
+    if home is None:
+        return
+    token = home / "auth_token"
+    with suppress(OSError):
         if token.stat().st_mode & 0o077:
             token.chmod(0o600)
 
@@ -123,13 +126,15 @@ def _temporary() -> str | None:
 
 def _start(settings: dict[str, Any]) -> None:
     """Start Ray here, and once more if it took too long."""
+    asked_for_token = os.environ.get("RAY_AUTH_MODE") == "token"  # Ray sets it, too
     for attempt in (1, 2):
         try:
             _init(settings)
         except Exception as error:  # Ray raises what it likes
             ray.shutdown()
             if "timed out" not in str(error):
-                raise SpecError(_cannot_start(error)) from error
+                cure = TOKEN_HERE if asked_for_token else _cure(error)
+                raise SpecError(f"cannot start Ray: {_reason(error)} ({cure})") from error
             if attempt == 2:
                 raise RayFailedError(
                     f"Ray did not start within its time, twice: {_reason(error)} Nothing was "
@@ -139,19 +144,21 @@ def _start(settings: dict[str, Any]) -> None:
             return
 
 
-def _cannot_start(error: Exception) -> str:
-    if os.environ.get("RAY_AUTH_MODE") == "token":
-        return f"cannot start Ray: {_reason(error)} ({TOKEN}; or unset RAY_AUTH_MODE)"
-    if not _has_home():
-        return f"cannot start Ray: {_reason(error)} (this user has no home: set HOME and USER)"
-    return f"cannot start Ray: {_reason(error)} (RAY_TMPDIR: a folder for its files)"
+def _cure(error: Exception) -> str:
+    """What helps a Ray that does not start here."""
+    home = _ray_home()
+    if home is None or isinstance(error, KeyError):  # getpwuid's
+        return "this user has no home, or no name: set HOME and USER"
+    if str(home) in str(error):
+        return "Ray has its token there: set HOME to a folder that this user may write"
+    return "RAY_TMPDIR: a folder for its files"
 
 
-def _has_home() -> bool:
+def _ray_home() -> Path | None:
     try:
-        return bool(Path.home() and getpass.getuser())
-    except (RuntimeError, KeyError, OSError):
-        return False
+        return Path.home() / ".ray"
+    except RuntimeError:
+        return None
 
 
 def _init(settings: dict[str, Any]) -> None:

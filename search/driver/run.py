@@ -17,7 +17,8 @@ from rich.text import Text
 
 from analysis.results import load_results
 from analysis.schema import FAILED
-from search.cluster import join, resources
+from search import compat
+from search.cluster import RayFailedError, join, resources, watch
 from search.driver import provenance
 from search.driver.budget import Hours, wall_clock
 from search.driver.forecast import Forecast
@@ -179,7 +180,8 @@ def _write(start: Start) -> None:
 
 def _train(start: Start, slots: resources.Slots, hours: Hours) -> None:
     # What Tune would log (restore me, no metrics found) is untrue here: the folder is the state.
-    logging.getLogger("ray.tune").setLevel(logging.CRITICAL)
+    for logs in ("ray.tune", "ray.train"):
+        logging.getLogger(logs).setLevel(logging.CRITICAL)
     left = hours.left if start.wanted.limited else lambda: math.inf
     sketch = outline(start.wanted.spec, slots(), start.book.datasets)
     forecast = Forecast(start.sweep, sketch.trial_epochs)
@@ -191,9 +193,10 @@ def _train(start: Start, slots: resources.Slots, hours: Hours) -> None:
             start.signals.held() as stop_if_asked,
             _saved(start.recorder),
             Progress(forecast, start.console, slots, left) as progress,
+            compat.tune_writes_only(lambda: _is_there(start.folder)),
         ):
             limit = (hours.check,) if start.wanted.limited else ()
-            checks = (stop_if_asked, start.owner.check, *limit)
+            checks = (watch.check_alive, stop_if_asked, start.owner.check, *limit)
             build_tuner(
                 start.sweep,
                 folder=start.folder,
@@ -203,6 +206,14 @@ def _train(start: Start, slots: resources.Slots, hours: Hours) -> None:
                 slots=slots,
                 checks=checks,
             ).fit()
+
+
+def _is_there(folder: Folder) -> bool:
+    """Whether the results folder is there, and not away or moved: nothing is to be made anew."""
+    try:
+        return layout.is_there(folder)
+    except StorageError:
+        return False
 
 
 def _announce(start: Start, sketch: Outline) -> None:
@@ -221,10 +232,10 @@ def _announce(start: Start, sketch: Outline) -> None:
 
 @contextmanager
 def _explained() -> Iterator[None]:
-    """A storage that fails from here on stops a sweep that has begun."""
+    """A storage that fails from here on, or Ray, stops a sweep that has begun."""
     try:
         yield
-    except StorageError as error:
+    except (StorageError, RayFailedError) as error:
         raise Interrupted(f"stopped: {error}") from error
 
 

@@ -21,6 +21,7 @@ from ray.tune.schedulers import FIFOScheduler
 from ray.tune.search import Searcher
 
 from analysis.schema import REPLICATE, RUNNING
+from search import compat
 from search.cluster.resources import Slots, TrialResources
 from search.driver.label_book import LabelBook, labels_name
 from search.driver.progress import Progress
@@ -137,7 +138,13 @@ class RecorderCallback(_NotPickled, Callback):
     def on_trial_error(
         self, iteration: int, trials: list[TuneTrial], trial: TuneTrial, **info: Any
     ) -> None:
-        """A trial broke, or its actor or node did; a storage that refuses is no trial's fault."""
+        """A trial broke, or its actor or node did.
+
+        A storage that refuses is no trial's fault, nor is it that Ray has died: both stop the
+        sweep when this step ends.
+        """
+        if compat.dead_process_of_ray():
+            return
         ours = self._find(trial)
         if (refused := _refusal(trial)) is not None:
             self._refused = refused

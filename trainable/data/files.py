@@ -62,12 +62,24 @@ class DataError(ValueError):
 
 
 def cache_folder() -> Path:
-    """The user's cache folder for data and derived files; not created here."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "elr-tune"
+    """The user's cache folder for data and derived files; not created here.
+
+    Raises DataError for a user without a home.
+    """
+    if cache := os.environ.get("XDG_CACHE_HOME"):
+        return Path(cache) / "elr-tune"
+    return _expanded("~/.cache") / "elr-tune"
 
 
 def _folder(root: str | None) -> Path:
-    return cache_folder() if root is None else Path(root).expanduser()
+    return cache_folder() if root is None else _expanded(root)
+
+
+def _expanded(path: str) -> Path:
+    try:
+        return Path(path).expanduser()
+    except RuntimeError as error:
+        raise DataError(f"{path} is nowhere: this user has no home: set HOME") from error
 
 
 def read_digits(root: str | None = None) -> tuple[Part, Part]:

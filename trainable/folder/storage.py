@@ -83,7 +83,12 @@ class Folder:
             return location
         text = str(location)
         if not _URI.match(text):
-            path = os.path.abspath(os.path.expanduser(text))
+            path = os.path.expanduser(text)
+            if not path:
+                raise StorageError("an empty path names no folder: a dot names the one you are in")
+            if path.startswith("~"):
+                raise StorageError(f"{text}: no such user, or one without a home; write ./{text}")
+            path = os.path.abspath(path)
             return cls(path, _connect("file:///")[0], path)
         parts = _split(text)
         try:
@@ -113,13 +118,17 @@ class Folder:
         return Folder(location, self._filesystem, path)
 
     def write(self, name: str, data: bytes) -> None:
-        """Make ``data`` the file ``name``, whole and durable, in place of any earlier one."""
+        """Make ``data`` the file ``name``, whole and durable, in place of any earlier one.
+
+        A link stays, and what it leads to is replaced; what is neither a file nor a folder, such
+        as ``/dev/null``, is not.
+        """
         path = self._join(name)
         with self._explained("write", name, UnwritableError):
             if self._filesystem.type_name in OBJECT_STORES:
                 self._put(path, data)
             else:
-                self._write_and_rename(path, name, data)
+                self._write_and_rename(self._replaceable(path), data)
 
     def read(self, name: str) -> bytes:
         """All bytes of the file ``name``. Raises MissingError if it is not there."""
@@ -192,17 +201,29 @@ class Folder:
         with self._filesystem.open_output_stream(path) as stream:
             stream.write(data)
 
-    def _write_and_rename(self, path: str, name: str, data: bytes) -> None:
+    def _replaceable(self, path: str) -> str:
+        """Where the file at ``path`` really lies. Raises OSError if a device or such is there."""
+        if self._filesystem.type_name != "local":
+            return path
+        path = os.path.realpath(path)
+        if os.path.exists(path) and not (os.path.isfile(path) or os.path.isdir(path)):
+            raise OSError("it is no regular file")
+        return path
+
+    def _write_and_rename(self, path: str, data: bytes) -> None:
         self._filesystem.create_dir(self._path, recursive=True)
-        temporary = self._join(f".{name}.{uuid4().hex[:8]}.tmp")
+        name = path.rpartition("/")[2]
+        folder = path.removesuffix(name)
+        temporary = f"{folder}.{name}.{uuid4().hex[:8]}.tmp"
         try:
             self._put(temporary, data)
             self._sync(temporary)
             self._filesystem.move(temporary, path)
         except BaseException:
-            self.delete(temporary.rpartition("/")[2])
+            with suppress(OSError):  # it may not have been begun
+                self._filesystem.delete_file(temporary)
             raise
-        self._sync(self._path)
+        self._sync(folder)
 
     def _sync(self, path: str) -> None:
         if self._filesystem.type_name != "local":

@@ -1,0 +1,62 @@
+"""The death of a Ray that was started here is noticed at once.
+
+Left alone, Ray tries for up to a minute to reach what has died, and then ends this process from
+within, without a word of ours.
+"""
+
+import os
+import threading
+import time
+from collections.abc import Callable
+from types import TracebackType
+
+from search import compat
+from search.cluster import RayFailedError
+
+GRACE_SECONDS = 5.0
+"""How long a sweep whose Ray has died may take to end in order; Ray leaves it 10 or more."""
+_LOOK_SECONDS = 0.25
+
+
+def check_alive() -> None:
+    """Raise RayFailedError if a process is dead that a Ray of our own cannot do without."""
+    if dead := compat.dead_process_of_ray():
+        raise RayFailedError(f"Ray has died (its {dead})")
+
+
+class LastResort:
+    """Ends this process, with exit code 1, if it hangs in a Ray that has died; a context.
+
+    Before that ``say`` is told why, in a thread of its own: calls into Ray may never return.
+    """
+
+    def __init__(self, say: Callable[[str], None], *, grace: float = GRACE_SECONDS) -> None:
+        self._say = say
+        self._grace = grace  # seconds
+        self._over = threading.Event()  # set once the context is left
+        self._thread = threading.Thread(target=self._watch, name="last resort", daemon=True)
+
+    def __enter__(self) -> None:
+        self._thread.start()
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._over.set()
+        self._thread.join()
+
+    def _watch(self) -> None:
+        since = None
+        while not self._over.wait(_LOOK_SECONDS):
+            try:
+                check_alive()
+            except RayFailedError as error:
+                since = since or time.monotonic()
+                if time.monotonic() - since > self._grace:
+                    self._say(f"stopped: {error}")
+                    os._exit(1)
+            else:
+                since = None

@@ -1,0 +1,96 @@
+"""Run as somebody else: without a home, without a name, in folders that are not theirs."""
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import pytest
+
+from tests.recorded import record_sweep
+from tests.test_search_cli import SWEEP
+
+ROOT = Path(__file__).parents[1]
+NOBODY = "54321"
+"""A user id that no entry names."""
+
+
+def as_nobody(*arguments: str, **environment: str) -> "subprocess.CompletedProcess[str]":
+    inherited = {k: v for k, v in os.environ.items() if k not in ("HOME", "USER", "LOGNAME")}
+    inherited.pop("RAY_ADDRESS", None)
+    identity = ["--reuid", NOBODY, "--regid", NOBODY, "--clear-groups"]
+    return subprocess.run(
+        ["setpriv", *identity, sys.executable, *arguments],
+        cwd=ROOT,
+        env=inherited | environment,
+        capture_output=True,
+        text=True,
+        timeout=900,
+        check=False,
+    )
+
+
+def _possible() -> bool:
+    if os.name == "nt" or os.geteuid() != 0 or shutil.which("setpriv") is None:
+        return False
+    return as_nobody("-c", "import search.__main__, torch").returncode == 0
+
+
+@pytest.fixture(scope="module")
+def place():
+    """A folder that everybody may write to; the session's own is its owner's alone."""
+    if not _possible():
+        pytest.skip("needs root, to be another user, who can read this Python")
+    folder = Path(tempfile.mkdtemp(prefix="elr", dir="/tmp"))
+    folder.chmod(0o777)
+    (folder / "mine.toml").write_text(SWEEP)
+    yield folder
+    shutil.rmtree(folder)
+
+
+@pytest.mark.parametrize("command", ["run", "plan"])
+def test_user_without_a_home_is_told_to_set_one(place, command):
+    done = as_nobody("-m", "search", command, f"{place}/mine.toml", "--storage", f"{place}/none")
+    assert done.returncode == 2
+    assert done.stderr == "this user has no home, which Ray needs: set HOME\n"
+    assert not (place / "none").exists()
+
+
+def test_user_without_a_home_has_no_path_there(place):
+    done = as_nobody("-m", "analysis", "best", "~/results")
+    assert done.returncode == 2
+    assert "~/results: no such user, or one without a home" in done.stderr
+    assert as_nobody("-m", "search", "presets").returncode == 0
+
+
+def test_results_of_somebody_else_are_read_and_not_written(place):
+    folder = place / "theirs"
+    record_sweep(folder)
+    before = sorted(path.name for path in folder.rglob("*"))
+    assert as_nobody("-m", "analysis", "best", str(folder)).returncode == 0
+    done = as_nobody("-m", "analysis", "report", str(folder))
+    assert done.returncode == 2
+    assert done.stderr.endswith("report.html: Permission denied; --out writes elsewhere\n")
+    done = as_nobody("-m", "search", "resume", str(folder), HOME=str(place))
+    assert done.returncode == 2
+    assert done.stderr == f"cannot write in {folder}: Permission denied\n"
+    assert sorted(path.name for path in folder.rglob("*")) == before
+
+
+@pytest.mark.slow
+@pytest.mark.ray
+@pytest.mark.faults
+@pytest.mark.skipif(not os.stat(os.devnull).st_mode & 0o002, reason="/dev/null is root's alone")
+def test_user_without_a_name_runs_a_sweep(place):
+    """As in a container that is started with any user id."""
+    arguments = ["run", f"{place}/mine.toml", "--storage", f"{place}/results"]
+    refused = as_nobody("-m", "search", *arguments, HOME="/")
+    assert refused.returncode == 2
+    assert "set HOME to a folder that this user may write" in refused.stderr
+    assert refused.stderr.count("\n") == 1
+    assert not (place / "results" / "mine").exists()
+    done = as_nobody("-m", "search", *arguments, HOME=str(place))
+    assert done.returncode == 0, done.stderr
+    assert oct((place / ".ray" / "auth_token").stat().st_mode)[-3:] == "600"
