@@ -1,6 +1,7 @@
 """The report as a reader has it: opened from a file in headless Chromium."""
 
 import base64
+import json
 import time
 import tomllib
 from itertools import pairwise
@@ -35,7 +36,7 @@ def open_whole(page, file, width=1280, **settings):
     page.open(file, width, **settings)
     page.evaluate("document.querySelectorAll('.more').forEach((more) => { more.open = true; })")
     page.resize(width, 60_000, **settings)
-    page.wait("!document.querySelector('.chart:not([data-drawn])')")
+    page.wait("!document.querySelector('figure:not([hidden]) > .chart:not([data-drawn])')")
 
 
 def wait_for(condition):
@@ -46,8 +47,8 @@ def wait_for(condition):
 
 
 def charts_where(page, condition):
-    """The names of the charts for which a JavaScript condition holds."""
-    charts = "[...document.querySelectorAll('.chart')]"
+    """The names of the charts on show for which a JavaScript condition holds."""
+    charts = "[...document.querySelectorAll('figure:not([hidden]) > .chart')]"
     return page.evaluate(f"{charts}.filter((chart) => {condition}).map((chart) => chart.id)")
 
 
@@ -112,7 +113,9 @@ def test_printing_draws_all_charts_in_the_colours_of_paper(page, report):
     printed = page.call("Page.printToPDF", printBackground=True)["data"]
     assert base64.b64decode(printed).startswith(b"%PDF")
     page.wait("!document.documentElement.hasAttribute('data-printing')")
-    page.wait("!document.querySelector('.charts > figure > .chart:not([data-drawn])')")
+    page.wait(
+        "!document.querySelector('.charts > figure:not([hidden]) > .chart:not([data-drawn])')"
+    )
     assert page.complaints() == []
 
 
@@ -231,3 +234,152 @@ def test_a_chart_is_saved_under_its_name_on_white(page, report, tmp_path, format
     else:
         assert int.from_bytes(saved[16:20]) == 696 * 4
     assert page.complaints() == []
+
+
+def drag(page, chart, start, end, axis):
+    """Draw the mouse over part of an axis of parallel coordinates: shares of its length."""
+    rows = f"JSON.parse(document.getElementById('figures').textContent).figures['{chart}']"
+    count = page.evaluate(f"{rows}.layout.yaxis.tickvals.length")
+    box = f"document.querySelector('#{chart} .nsewdrag').getBoundingClientRect()"
+    left, top, width, height = (page.evaluate(f"{box}.{side}") for side in BOX)
+    y = top + height * (axis + 0.5) / count
+    for kind, share in (
+        ("mouseMoved", start),
+        ("mousePressed", start),
+        ("mouseMoved", (start + end) / 2),
+        ("mouseMoved", end),
+        ("mouseReleased", end),
+    ):
+        button = {} if share == start and kind == "mouseMoved" else {"button": "left"}
+        page.call(
+            "Input.dispatchMouseEvent",
+            type=kind,
+            x=left + width * share,
+            y=y,
+            clickCount=1,
+            **button,
+        )
+
+
+BOX = ("left", "top", "width", "height")
+
+
+def faded(chart):
+    """JavaScript: whether some of a chart's lines or points stand back behind those picked."""
+    return f"document.querySelector('#{chart} .trace[style*=\"opacity: 0.12\"]') !== null"
+
+
+def test_trials_brushed_on_an_axis_are_picked_everywhere(page, report):
+    page.open(report)
+    show(page, "parallel-0")
+    drag(page, "parallel-0", 0.0, 0.5, axis=0)
+    note = "document.querySelector('#picked').textContent"
+    page.wait(f"{note}.includes('trials picked')")
+    picked = column(page, 0)
+    assert 0 < len(picked) < 12
+    assert len({name.rpartition("-")[0] for name in picked}) == 1
+    assert page.evaluate(note).strip().startswith(f"{len(picked)} of ")
+    lam = page.evaluate(
+        "[...document.querySelectorAll('#trial-table thead th')].map((h) => h.textContent)"
+    ).index("lam")
+    assert all(float(value) <= 5**0.5 + 0.1 for value in column(page, lam))
+    for chart in ("parallel-0", "curves-0", "agreement-0"):
+        show(page, chart)
+        page.wait(faded(chart))
+    show(page, "parallel-0")
+    drag(page, "parallel-0", 0.3, 0.3, axis=0)  # a click
+    page.wait("document.querySelector('#picked').hidden")
+    assert len(column(page, 0)) == page.evaluate(
+        "document.querySelectorAll('#trial-table tbody tr').length"
+    )
+    assert page.complaints() == []
+
+
+def show(page, chart):
+    page.evaluate(f"document.querySelector('#{chart}').scrollIntoView({{behavior: 'instant'}})")
+    page.wait(f"document.querySelector('#{chart}').dataset.drawn")
+
+
+def test_an_opened_trial_is_picked_in_the_charts_until_all_are_shown(page, report):
+    page.open(report)
+    page.evaluate("document.querySelector('#trial-table tbody button').click()")
+    page.wait("!document.querySelector('#picked').hidden")
+    assert len(column(page, 0)) > 1
+    show(page, "curves-0")
+    page.wait(faded("curves-0"))
+    page.evaluate("document.querySelector('#picked button').click()")
+    page.wait("document.querySelector('#picked').hidden")
+    page.wait(f"!({faded('curves-0')})")
+    assert page.evaluate("document.querySelector('#trial-detail').hidden")
+
+
+def test_any_hyperparameter_is_chosen_against_accuracy(page, report):
+    page.open(report)
+    shown = "[...document.querySelectorAll('#response figure:not([hidden])')]"
+    assert set(page.evaluate(f"{shown}.map((f) => f.dataset.choice)")) == {"lam"}
+    page.evaluate(
+        "(() => { const list = document.querySelector('.choose select');"
+        "list.value = 'lr_schedule';"
+        "list.dispatchEvent(new Event('change', {bubbles: true})); })()"
+    )
+    assert set(page.evaluate(f"{shown}.map((f) => f.dataset.choice)")) == {"lr_schedule"}
+    page.evaluate("document.querySelector('#response').scrollIntoView({behavior: 'instant'})")
+    page.wait(f"{shown}.every((f) => f.querySelector('.chart').dataset.drawn)")
+    assert page.complaints() == []
+
+
+@pytest.mark.parametrize("width", [390, 1000])
+def test_menu_is_folded_where_there_is_no_room_and_leads_to_every_section(page, report, width):
+    page.open(report, width)
+    links = "[...document.querySelectorAll('nav a')]"
+    height = "document.querySelector('nav').getBoundingClientRect().height"
+    assert page.evaluate(f"{links}.every((link) => link.offsetParent === null)")
+    assert page.evaluate(height) < 60
+    page.evaluate("document.querySelector('nav button').click()")
+    assert page.evaluate("document.querySelector('nav button').ariaExpanded") == "true"
+    boxes = f"{links}.map((link) => link.getBoundingClientRect())"
+    assert page.evaluate(f"{boxes}.every((b) => b.left >= 0 && b.right <= innerWidth)")
+    page.evaluate(f"{links}.find((link) => link.hash === '#budget').click()")
+    page.wait("document.querySelector('nav button').textContent === 'Budget'")
+    assert page.evaluate("document.querySelector('nav button').ariaExpanded") == "false"
+    top = "document.querySelector('#budget').getBoundingClientRect().top"
+    page.wait(f"Math.abs({top}) < 80")
+
+
+def test_a_chart_zooms_and_a_saved_one_shows_what_is_picked(page, report, tmp_path):
+    page.open(report)
+    show(page, "parallel-0")
+    drag(page, "parallel-0", 0.0, 0.5, axis=0)
+    page.wait("!document.querySelector('#picked').hidden")
+    page.call("Page.setDownloadBehavior", behavior="allow", downloadPath=str(tmp_path))
+    page.evaluate("document.querySelector('[data-chart=parallel-0][data-format=svg]').click()")
+    wait_for(lambda: list(tmp_path.glob("*.svg")))
+    (saved,) = tmp_path.glob("*.svg")
+    wait_for(lambda: saved.read_text().endswith("</svg>"))
+    assert "opacity: 0.12" in saved.read_text()
+    show(page, "learning-0")
+    ends = "document.querySelector('#learning-0').layout.xaxis.range?.join()"
+    before = json.dumps(page.evaluate(ends))
+    drag_box(page, "learning-0")
+    page.wait(f"{ends} !== {before}")
+    assert page.complaints() == []
+
+
+def drag_box(page, chart):
+    box = f"document.querySelector('#{chart} .nsewdrag').getBoundingClientRect()"
+    left, top, width, height = (page.evaluate(f"{box}.{side}") for side in BOX)
+    steps = [
+        ("mousePressed", 0.2),
+        ("mouseMoved", 0.4),
+        ("mouseMoved", 0.8),
+        ("mouseReleased", 0.8),
+    ]
+    for kind, share in steps:
+        page.call(
+            "Input.dispatchMouseEvent",
+            type=kind,
+            x=left + width * share,
+            y=top + height * share,
+            button="left",
+            clickCount=1,
+        )

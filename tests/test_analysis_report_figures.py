@@ -8,18 +8,18 @@ import pytest
 from optuna.distributions import CategoricalDistribution, FloatDistribution
 from optuna.trial import TrialState, create_trial
 
-from analysis.frames.learning import response_curve
+from analysis.frames.learning import best_values, response_curve
 from analysis.frames.published import Deviation
 from analysis.report.contents import PLANS, Numbers, figure_sections
-from analysis.report.figures import hyperparameters
+from analysis.report.figures import hyperparameters, parallel
 from analysis.report.figures.accuracy import accuracy_charts
 from analysis.report.figures.effort import budget_charts, gap_charts, importance_charts
 from analysis.report.figures.learning import (
     convergence_charts,
     learning_charts,
     memorization_charts,
-    response_charts,
 )
+from analysis.report.figures.response import best_value_charts, response_charts
 from analysis.report.style import MUTED, looks, loss_name, named, study_titles
 from analysis.results import load_results
 from spaces.sweep_file import dump_sweep, load_sweep
@@ -72,7 +72,7 @@ def test_every_section_of_a_recorded_sweep_has_charts_with_words_and_a_table(sec
 def test_sections_that_compare_losses_have_a_chart_for_each_setting(sections):
     for name in ("response", "learning", "survival", "convergence", "budget", "gap"):
         titles = [chart.title.partition(":")[0] for chart in sections[name].charts]
-        assert list(dict.fromkeys(titles)) == SETTINGS
+        assert [title for title in dict.fromkeys(titles) if "%" in title] == SETTINGS
 
 
 def test_a_loss_has_one_colour_in_all_figures(sections):
@@ -164,6 +164,7 @@ def response_rows(value, test, elr_best=0.85, **columns):
     table = rows(value=value, test_accuracy=test, selection_value=0.5, number=range(len(value)))
     again = {"elr_again": math.nan, "elr_again_std": math.nan, "elr_seeds": 0}
     table["chosen"] = table["number"] == 0
+    table["trial_id"] = [f"t{number}" for number in table["number"]]
     return table.assign(elr_best=elr_best, **again | columns)
 
 
@@ -179,7 +180,7 @@ def test_response_names_what_was_chosen_and_not_what_is_highest_on_test():
     curve = response_rows([0.5, 10.0], [0.8, 0.9], 0.8)
     (chart,) = response_charts(curve, "lam", alone=False)
     assert chart.says == (
-        "2 trials, lam from 0.5 to 10. Chosen: ELR at 0.5, 80.00%. "
+        "2 trials, lam 0.5 to 10. Chosen: ELR at 0.5, 80.00%. "
         "The dotted line, ELR as chosen: 80.00%."
     )
     assert "90.00" not in chart.says
@@ -194,6 +195,60 @@ def test_response_from_zero_has_a_plain_axis():
     (chart,) = response_charts(response_rows([0.0, 3.0], [0.8, 0.9]), "lam", alone=True)
     assert chart.plot.layout.xaxis.type is None
     assert trace(chart, "ELR").mode == "lines+markers"
+
+
+def test_response_of_values_alike_has_a_plain_axis():
+    (chart,) = response_charts(response_rows([0.9, 0.99], [0.8, 0.9]), "beta1", alone=True)
+    assert chart.plot.layout.xaxis.type is None
+
+
+def test_response_over_choices_stands_on_names():
+    curve = response_rows(["multistep", "<cosine>"], [0.8, 0.9])
+    (chart,) = response_charts(curve, "lr_schedule", alone=False)
+    assert chart.plot.layout.xaxis.categoryarray == ("&lt;cosine&gt;", "multistep")
+    assert trace(chart, "ELR").x == ("multistep", "&lt;cosine&gt;")
+    assert trace(chart, "ELR").customdata == ("t0", "t1")
+    assert chart.says.startswith("2 trials, lr_schedule <cosine>, multistep.")
+
+
+def test_every_hyperparameter_that_is_searched_can_be_chosen(sections, results):
+    choices = dict.fromkeys(chart.choice for chart in sections["response"].charts)
+    searched = {"lam", "beta", "lr", "lr_schedule", "weight_decay", "beta1", "beta2", "eps"}
+    assert set(choices) == searched
+    assert next(iter(choices)) == "lam"
+    assert results.trials["param_lr_schedule"].nunique() > 1
+
+
+def test_best_values_are_those_that_the_hold_out_cannot_tell_apart(tmp_path):
+    config = json.dumps({"data": {"name": "digits", "holdout": 0.1, "train_examples": 1000}})
+    values = [0.60, 0.59, 0.58, 0.57, 0.40]
+    trials = [
+        trial_row(number=k, val_accuracy=value, param_lam=1.0 + k, config=config)
+        for k, value in enumerate(values)
+    ]
+    table = best_values(load_results(write_results(tmp_path, trials)), "lam")
+    assert table["value"].tolist() == [1.0, 2.0, 3.0, 4.0]
+    assert table["rank"].tolist() == [1, 2, 3, 4]
+
+
+def test_best_values_are_three_in_any_case(tmp_path):
+    trials = [trial_row(number=k, val_accuracy=0.9 - k / 10, param_lam=1.0) for k in range(5)]
+    assert len(best_values(load_results(write_results(tmp_path, trials)), "lam")) == 3
+
+
+def test_best_values_over_the_noise_rate_say_their_spread():
+    parts = [
+        response_rows([2.0, 1.0, 4.0], [0.8] * 3, noise_rate=rate, title=f"Symmetric, {percent}%")
+        for rate, percent in ((0.2, 20), (0.4, 40))
+    ]
+    table = pd.concat(parts).assign(rank=[1, 2, 3] * 2, noise_kind="symmetric")
+    (chart,) = best_value_charts(table, "lam")
+    assert chart.title == "Symmetric: best lam over the noise rate"
+    assert chart.says == "Best at 20, 40%: ELR 2, 2."
+    best = next(t for t in chart.plot.data if t.mode == "lines+markers")
+    assert (best.x, best.y) == ((20.0, 40.0), (2.0, 2.0))
+    assert chart.table["of the best trials"].tolist() == ["1 to 4"] * 2
+    assert best_value_charts(table[table["noise_rate"] == 0.2], "lam") == []
 
 
 def test_response_without_elr_has_no_dotted_line():
@@ -402,15 +457,18 @@ SPACE = {
 
 
 def optuna_study(*trials):
+    """Trials as (parameters, value, state), or with a curve by epoch after that."""
     study = optuna.create_study(direction="maximize")
-    for number, (values, value, state) in enumerate(trials):
+    for number, (values, value, state, *curves) in enumerate(trials):
+        curve = curves[0] if curves else {} if value is None else {9: value}
         study.add_trial(
             create_trial(
                 state=state,
                 value=value,
                 params=values,
                 distributions={name: SPACE[name] for name in values},
-                user_attrs={"trial_id": f"t{number}"},
+                user_attrs={"trial_id": f"t{number}", "epochs": max(curve, default=0)},
+                intermediate_values=curve,
             )
         )
     return {"a": study}
@@ -420,31 +478,53 @@ def best_row(trial_id="t0"):
     return rows(trial_id=[trial_id])
 
 
-def test_parallel_places_values_on_their_axes():
-    full = TrialState.COMPLETE
+def at_axes(line):
+    """Where a line crosses each axis: it runs straight through a band around it."""
+    points = [(x, y) for x, y in zip(line.x, line.y, strict=True) if y is not None]
+    pairs = list(zip(points[::2], points[1::2], strict=True))
+    assert all(above[0] == below[0] for above, below in pairs)
+    return {round((above[1] + below[1]) / 2): above[0] for above, below in pairs}
+
+
+def test_parallel_compares_a_stopped_trial_with_others_of_its_age():
+    full, stopped = TrialState.COMPLETE, TrialState.PRUNED
     studies = optuna_study(
-        ({"lam": 10.0, "adam.beta1": 0.6, "lr_schedule": "c"}, 0.8, full),
-        ({"lam": 1.0, "adam.beta1": 0.9, "lr_schedule": "a"}, 0.6, TrialState.PRUNED),
+        (
+            {"lam": 10.0, "adam.beta1": 0.6, "lr_schedule": "c"},
+            0.8,
+            full,
+            {1: 0.4, 2: 0.5, 9: 0.8},
+        ),
+        ({"lam": 1.0, "adam.beta1": 0.9, "lr_schedule": "a"}, 0.6, stopped, {1: 0.3, 2: 0.6}),
     )
-    (chart,) = hyperparameters.parallel_charts(studies, best_row())
-    stopped, chosen = trace(chart, "stopped early"), trace(chart, "chosen")
-    assert chosen.x == pytest.approx((0.5, 0.25, 1.0, 1.0, None))
-    assert chosen.y == (0, 1, 2, 3, None)
-    assert stopped.x == pytest.approx((0.0, 1.0, 0.0, 0.0, None))
+    (chart,) = parallel.parallel_charts(studies, best_row())
+    early, chosen = trace(chart, "stopped early"), trace(chart, "chosen")
+    names = [text.partition("<br>")[0] for text in chart.plot.layout.yaxis.ticktext]
+    assert names == ["lam", "beta1", "lr_schedule", "after epoch 2", "after epoch 9"]
+    assert at_axes(chosen) == pytest.approx({0: 0.5, 1: 0.25, 2: 2 / 3, 3: 0.0, 4: 0.5})
+    assert at_axes(early) == pytest.approx({0: 0.0, 1: 1.0, 2: 0.0, 3: 1.0})
     assert chosen.line.color == looks()["elr"].light
-    assert chart.plot.layout.yaxis.ticktext == ("lam", "beta1", "lr_schedule", "accuracy")
-    written = [label.text for label in chart.plot.layout.annotations]
-    assert written == ["1", "100", "0.5", "0.9", "a", "b", "c", "60.00%", "80.00%"]
+    assert set(early.customdata) == {"t1", None}
+    assert [label.text for label in chart.plot.layout.annotations] == ["a", "b", "c"]
+    assert "1 to 100, log" in chart.plot.layout.yaxis.ticktext[0]
+    assert "50.00 to 60.00%" in chart.plot.layout.yaxis.ticktext[3]
     assert "The chosen one has lam 10, beta1 0.6, lr_schedule c: 80.00%." in chart.says
 
 
+def test_parallel_has_axes_for_the_rungs_at_which_most_trials_stopped():
+    ends = [1, 2, 3, 3, 4, 4, 5, 5]
+    trials = [({"lam": 1.0}, 0.5, TrialState.PRUNED, {end: 0.5}) for end in ends]
+    trials.append(({"lam": 2.0}, 0.6, TrialState.COMPLETE, {9: 0.6}))
+    (chart,) = parallel.parallel_charts(optuna_study(*trials), best_row("t8"))
+    names = [text.partition("<br>")[0] for text in chart.plot.layout.yaxis.ticktext]
+    assert names == ["lam", *(f"after epoch {epoch}" for epoch in (3, 4, 5, 9))]
+
+
 def test_parallel_writes_a_long_choice_in_two_lines():
-    label = hyperparameters._label(1.0, 2, "cosine_warm_restarts")
-    assert (label["text"], label["align"]) == ("cosine_warm_<br>restarts", "right")
-    assert (
-        hyperparameters._label(0.0, 2, "<_a_b_c_d_e_f_g>")["text"] == "&lt;_a_b_c_d_e_f_<br>g&gt;"
-    )
-    assert hyperparameters._label(0.0, 2, "multistep")["text"] == "multistep"
+    label = parallel._label(0.5, 2, "cosine_warm_restarts")
+    assert (label["text"], label["yanchor"]) == ("cosine_warm_<br>restarts", "middle")
+    assert parallel._label(0.0, 2, "<_a_b_c_d_e_f_g>")["text"] == "&lt;_a_b_c_d_e_f_<br>g&gt;"
+    assert parallel._label(0.0, 2, "multistep")["text"] == "multistep"
 
 
 def test_parallel_skips_what_a_trial_does_not_have():
@@ -452,9 +532,9 @@ def test_parallel_skips_what_a_trial_does_not_have():
         ({"lam": 10.0}, 0.8, TrialState.COMPLETE),
         ({"lam": 1.0, "adam.beta1": 0.9}, 0.8, TrialState.COMPLETE),
     )
-    (chart,) = hyperparameters.parallel_charts(studies, best_row())
-    assert trace(chart, "chosen").y == (0, 2, None)
-    assert trace(chart, "full budget").y == (0, 1, 2, None)
+    (chart,) = parallel.parallel_charts(studies, best_row())
+    assert list(at_axes(trace(chart, "chosen"))) == [0, 2]
+    assert list(at_axes(trace(chart, "full budget"))) == [0, 1, 2]
 
 
 @pytest.mark.parametrize(
@@ -467,7 +547,7 @@ def test_parallel_skips_what_a_trial_does_not_have():
     ids=["one trial", "nothing varies", "none ended"],
 )
 def test_parallel_needs_trials_that_differ(trials):
-    assert hyperparameters.parallel_charts(optuna_study(*trials), best_row()) == []
+    assert parallel.parallel_charts(optuna_study(*trials), best_row()) == []
 
 
 def betas(points, state=TrialState.COMPLETE):

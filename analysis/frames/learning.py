@@ -6,6 +6,7 @@ import pandas as pd
 
 from analysis.best import STUDY_COLUMNS, best_configs, final_trials, full_budget, selected_on_test
 from analysis.frames.accuracy import BASELINE, SETTING
+from analysis.frames.ties import trial_ties
 from analysis.results import Results, ResultsError
 from analysis.schema import PARAM, SEARCH
 from trainable.catalog import unknown
@@ -19,6 +20,8 @@ MEMORIZATION = [
 ]
 """The fractions of figure 1 of ELR (arXiv 2007.00151), and the target's accuracy."""
 
+FEW = 3
+"""Trials of a study that count as its best even where only one is ahead of all others."""
 FRACTIONS = (0.9, 0.95, 0.98, 1.0)
 
 
@@ -48,6 +51,21 @@ def response_curve(results: Results, parameter: str = "lam") -> pd.DataFrame:
     curve = trials[[*columns, "selection_value", "test_accuracy"]]
     curve = _plain(curve).merge(_elr(best), on=SETTING, how="left")
     return curve.sort_values(["study", "value", "number"], ignore_index=True)
+
+
+def best_values(results: Results, parameter: str = "lam") -> pd.DataFrame:
+    """The values of one hyperparameter in the best trials of each study: how far it is settled.
+
+    Rows of :func:`response_curve` with their ``rank`` by the selection rule: the best trial, those
+    that the hold-out cannot tell from it (``ties.trial_ties``), and the first :data:`FEW` in any
+    case. Sorted by study and rank.
+
+    Raises ResultsError if no trial has the parameter.
+    """
+    ties = trial_ties(results)
+    near = ties[(ties["rank"] <= FEW) | ties["tied"]][["trial_id", "rank"]]
+    table = response_curve(results, parameter).merge(_plain(near), on="trial_id")
+    return table.sort_values(["study", "rank"], ignore_index=True)
 
 
 def convergence(results: Results, fractions: Sequence[float] = FRACTIONS) -> pd.DataFrame:

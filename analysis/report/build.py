@@ -1,6 +1,7 @@
 """The report as one HTML page that needs nothing but itself."""
 
 import json
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import quote, unquote
@@ -11,7 +12,7 @@ from markupsafe import Markup
 from analysis.frames.overview import overview
 from analysis.printed.paper_table import grids
 from analysis.report import cards, origin
-from analysis.report.chart import Chart
+from analysis.report.chart import TRIALS, Chart
 from analysis.report.contents import Section, figure_sections
 from analysis.report.legend import legend
 from analysis.report.page import Sheet, templates
@@ -86,11 +87,20 @@ def _id(section: Section, number: int) -> str:
 
 def stored(sections: list[Section], trials: list[dict[str, Any]]) -> Markup:
     """The figures for the page's script, as JSON that no text in it can end."""
+    places = {trial["title"]: place for place, trial in enumerate(trials.opened)}
     plots = {
-        _id(section, i): json.loads(chart.plot.to_json())
+        _id(section, i): _linked(json.loads(chart.plot.to_json()), places)
         for section in sections
         for i, chart in enumerate(section.charts)
     }
     stored = {"figures": plots, "dark": dark_colours(), "trials": trials}
     text = json.dumps(stored, separators=(",", ":"))
     return Markup(text.replace("<", "\\u003c"))
+
+
+def _linked(plot: dict[str, Any], places: Mapping[str, int]) -> dict[str, Any]:
+    """A figure whose points name their trials by the rows of the table of all trials."""
+    for trace in plot["data"]:
+        if trace.get("meta") == TRIALS:
+            trace["customdata"] = [places.get(trial) for trial in trace["customdata"]]
+    return plot

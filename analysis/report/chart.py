@@ -10,13 +10,18 @@ import plotly.graph_objects as go
 
 from analysis.report.style import INK, Look, in_order, looks
 
+TRIALS = "trials"
+"""In the ``meta`` of a trace whose ``customdata`` names the trial of each point: the page links
+them with all other points of the same trial."""
+
 
 @dataclass(frozen=True)
 class Chart:
     """One figure of the report.
 
     ``says`` is the figure in words, for those who cannot see it; ``table`` has the same data,
-    ready to be printed. ``height`` is in CSS pixels.
+    ready to be printed. ``height`` is in CSS pixels. ``choice``: the page shows the charts of a
+    section that have the same one, and lets the reader choose which; empty: no such choice.
     """
 
     title: str
@@ -24,6 +29,7 @@ class Chart:
     says: str
     table: pd.DataFrame
     height: int = 320
+    choice: str = ""
 
 
 def plain(text: object) -> str:
@@ -78,16 +84,19 @@ def scatter(
     hover: str = "",
     *,
     mode: str = "markers",
+    trials: Iterable[str | None] | None = None,
     **settings: Any,
 ) -> go.Scatter:
     """Points or a line in a look; without ``hover`` nothing is said of a point under a finger.
 
-    ``settings`` are Plotly's; those of ``line`` and ``marker`` go over the look's.
+    ``trials``: the trial that each point is of (:data:`TRIALS`). ``settings`` are Plotly's; those
+    of ``line`` and ``marker`` go over the look's.
     """
     line = {"color": style.light, "dash": style.dash} | settings.pop("line", {})
     marker = {"color": style.light, "symbol": style.symbol} | settings.pop("marker", {})
     told: dict[str, Any] = {"hovertemplate": hover} if hover else {"hoverinfo": "skip"}
     given = {"mode": mode, "name": plain(name), **told, **settings}
+    given |= {} if trials is None else {"customdata": list(trials), "meta": TRIALS}
     given |= {"line": line} if "lines" in mode else {}
     given |= {"marker": marker} if "markers" in mode else {}
     return go.Scatter(x=list(x), y=list(y), **given)

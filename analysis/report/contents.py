@@ -72,11 +72,11 @@ PLANS: tuple[_Plan, ...] = (
     _Plan(
         "response",
         "Accuracy over hyperparameters",
-        "Search trials over each number that is searched, the weight lambda (lam) of the "
-        "regulariser first. Those stopped early are "
+        "Search trials over one of the hyperparameters that are searched. Those stopped early are "
         "absent: they have no accuracy at the full budget. Large marks were chosen on the "
         "{judged_on}; the dotted line is ELR's, as in figure 3 of the paper. All are single "
-        "trials on one seed.",
+        "trials on one seed. Over the noise rate: the value of the best trial, and small the "
+        "values of those that the hold-out cannot tell from it, three trials in any case.",
         "Filled by trials that use their full budget, of a loss in which lam is a parameter: "
         "elr or adam_elr.",
         Numbers.response,
@@ -146,8 +146,10 @@ PLANS: tuple[_Plan, ...] = (
     _Plan(
         "parallel",
         "Where the search looked",
-        "Each line is a trial: through its hyperparameters, down to the accuracy on the "
-        "{judged_on} with which it ended. The thick one was chosen.",
+        "Each line is a trial: through its hyperparameters, down to its accuracy on the "
+        "{judged_on} after the epochs at which trials were stopped, and after the full budget. "
+        "The thick one was chosen. Drag along an axis to pick trials, here, in all other charts "
+        "and in the table; a click on the axis lets them go.",
         f"Filled by two trials of a study whose hyperparameters vary. {EXTEND}",
         Numbers.parallel,
     ),

@@ -6,7 +6,7 @@ from functools import cached_property
 
 import optuna
 import pandas as pd
-from pandas.api.types import is_numeric_dtype
+from pandas.api.types import is_bool_dtype, is_numeric_dtype
 
 from analysis.best import best_configs, full_budget, varied_parameters
 from analysis.frames.accuracy import SETTING, accuracy_table
@@ -16,6 +16,7 @@ from analysis.frames.label_errors import doubted_pairs
 from analysis.frames.learning import (
     MEMORIZATION,
     best_so_far,
+    best_values,
     convergence,
     final_curves,
     memorization,
@@ -35,9 +36,11 @@ from analysis.report.figures import labels as label_figures
 from analysis.report.figures import learning as learning_figures
 from analysis.report.figures import trials as trial_figures
 from analysis.report.figures.accuracy import accuracy_charts
+from analysis.report.figures.parallel import parallel_charts
+from analysis.report.figures.response import best_value_charts, response_charts
 from analysis.report.style import judged_on, named, noise_names, study_titles
 from analysis.results import Results
-from analysis.schema import PARAM, SEARCH
+from analysis.schema import SEARCH
 
 
 class Numbers:
@@ -71,24 +74,29 @@ class Numbers:
         return accuracy_charts(accuracy_table(self.results), noise_names(self.results.trials))
 
     def response(self) -> list[Chart]:
-        """Accuracy over every number that a study searches, lambda first."""
+        """Accuracy over every hyperparameter searched, and its best values, lambda first."""
         varied = varied_parameters(self.results)
         names = sorted(set().union(*varied.values()), key=lambda name: (name != "lam", name))
-        charts = []
-        for name in names:
-            if not is_numeric_dtype(self.results.trials[f"{PARAM}{name}"]):
-                continue
-            curve = self.named(response_curve(self.results, name))
-            searched = [study for study, searches in varied.items() if name in searches]
-            curve = curve[curve["study"].isin(searched)]
-            if curve["value"].nunique() < 2 and name != "lam":
-                continue
-            counts = curve["study"].value_counts()
-            alone = all(varied[study] <= {name} for study in counts[counts > 1].index)
-            for chart in learning_figures.response_charts(curve, name, alone=alone):
-                title = chart.title if name == "lam" else f"{chart.title}: {name}"
-                charts.append(replace(chart, title=title))
-        return charts
+        return [chart for name in names for chart in self._of_parameter(name, varied)]
+
+    def _of_parameter(self, name: str, varied: Mapping[str, set[str]]) -> list[Chart]:
+        searched = [study for study, searches in varied.items() if name in searches]
+
+        def named(table: pd.DataFrame) -> pd.DataFrame:
+            table = self.named(table[table["study"].isin(searched)])
+            numbers = is_numeric_dtype(table["value"]) and not is_bool_dtype(table["value"])
+            return table if numbers else table.astype({"value": "str"})
+
+        curve = named(response_curve(self.results, name))
+        if curve["value"].nunique() < 2 and name != "lam":
+            return []
+        counts = curve["study"].value_counts()
+        alone = all(varied[study] <= {name} for study in counts[counts > 1].index)
+        charts = response_charts(curve, name, alone=alone)
+        if name != "lam":
+            charts = [replace(chart, title=f"{chart.title}: {name}") for chart in charts]
+        charts += best_value_charts(named(best_values(self.results, name)), name)
+        return [replace(chart, choice=name) for chart in charts]
 
     def curves(self) -> list[Chart]:
         """All trials of each study over their epochs."""
@@ -129,7 +137,7 @@ class Numbers:
         values = self.best.groupby(SETTING)["selection_value"]
         places = values.rank(method="first", ascending=False)
         best = self.best.assign(place=places).sort_values("place", kind="stable")
-        return hyperparameters.parallel_charts(self.studies, best)
+        return parallel_charts(self.studies, best)
 
     def contour(self) -> list[Chart]:
         """Accuracy over beta1 and beta2."""

@@ -45,6 +45,8 @@ PALETTE = (
 """In the order of the catalogue's losses, with room for more."""
 INK = Look("#1b1f24", "#eceef1")
 MUTED = Look("#767d87", "#8f96a1")
+TEXT = Look("#5b626c", "#a3abb6")
+STOPPED_EARLY = Look("#8a919b", "#78818d")
 FAINT = Look("#c3c8cf", "#4a515b")
 SPENT = Look("#4477aa", "#77aadd")
 SAVED = Look("#c9dcee", "#2f4a68")
@@ -64,7 +66,7 @@ def looks() -> dict[str, Look]:
 
 def dark_colours() -> dict[str, str]:
     """What each colour of a figure becomes on a dark page."""
-    every = (*PALETTE, INK, MUTED, FAINT, SPENT, SAVED, LOST, CARD)
+    every = (*PALETTE, INK, MUTED, TEXT, STOPPED_EARLY, FAINT, SPENT, SAVED, LOST, CARD)
     return {look.light: look.dark for look in every}
 
 

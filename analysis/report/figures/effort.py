@@ -22,7 +22,7 @@ from analysis.report.chart import (
     points,
     scatter,
 )
-from analysis.report.figures.hyperparameters import parameter_name
+from analysis.report.figures.parallel import parameter_name
 from analysis.report.style import INK, LOST, SAVED, SPENT, in_order, loss_name, signed
 from analysis.schema import DIVERGED, FAILED, STOPPED
 

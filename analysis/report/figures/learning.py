@@ -1,20 +1,16 @@
-"""Figures of what came out: accuracy over a hyperparameter and over epochs, memorisation, speed.
+"""Figures of what came out: accuracy over the epochs, memorisation, speed of convergence.
 
 Each function draws one DataFrame of ``analysis.frames.learning``, named by ``style.named``: a
 :class:`Chart` for each noise setting, or several. Accuracies are drawn in percent.
 """
 
-import math
 from collections.abc import Mapping
 from typing import Any
 
 import pandas as pd
 import plotly.graph_objects as go
 
-from analysis.amounts import percent
-from analysis.best import records
 from analysis.frames.accuracy import BASELINE
-from analysis.printed.text import mean_std
 from analysis.report.chart import (
     Chart,
     axis,
@@ -25,10 +21,9 @@ from analysis.report.chart import (
     figure,
     look,
     plain,
-    points,
     scatter,
 )
-from analysis.report.style import INK, in_order, loss_name
+from analysis.report.style import in_order, loss_name
 
 TABLE_ROWS = 16
 """Epochs that the table behind a curve lists at most."""
@@ -39,99 +34,6 @@ MEMORIZED = {
     "wrong_memorized": ("wrong labels, memorised", "Predicted as the wrong label (%)"),
 }
 """What is drawn of ``learning.MEMORIZATION``: what a title and an axis call it."""
-
-
-def response_charts(curve: pd.DataFrame, parameter: str, *, alone: bool) -> list[Chart]:
-    """Test accuracy over ``parameter``, as figure 3 of the paper draws it over lambda.
-
-    ``curve``: from ``learning.response_curve``. The trial that the search chose of each loss has a
-    larger mark; what is highest on test is not singled out, for no one may choose by that.
-    The axis is the same for all settings, and logarithmic where all values are above 0.
-    ``alone``: nothing else varies in the sweep, so that the points of a loss are one curve.
-    """
-    scale = _scale(curve["value"].min(), curve["value"].max())
-    xaxis = axis(plain(parameter), **scale)
-    return [_response(title, rows, xaxis, parameter, alone) for title, rows in by_setting(curve)]
-
-
-def _scale(low: float, high: float) -> dict[str, Any]:
-    """A logarithmic scale with 1, 2 and 5 times powers of ten written on it, if it can be."""
-    if not low > 0:
-        return {}
-    ticks = [float(f"{digit}e{power}") for power in range(-12, 13) for digit in (1, 2, 5)]
-    return {
-        "type": "log",
-        "range": [math.log10(low) - 0.06, math.log10(high) + 0.06],
-        "tickvals": ticks,
-        "ticktext": [f"{tick:g}" for tick in ticks],
-    }
-
-
-def _response(
-    title: str, rows: pd.DataFrame, xaxis: dict[str, Any], parameter: str, alone: bool
-) -> Chart:
-    traces = [_points(loss, group, parameter, alone) for loss, group in by_loss(rows)]
-    elr = 100 * rows["elr_best"].iloc[0]
-    low, high = rows["value"].min(), rows["value"].max()
-    plot = figure(traces, xaxis, axis("Test accuracy (%)"))
-    says = f"{len(rows)} trials, {parameter} from {low:.3g} to {high:.3g}. {_chosen(rows)}"
-    if pd.notna(elr):
-        _dotted(plot, elr, "ELR as chosen")
-        says += _elr_again(rows.iloc[0])
-    table = pd.DataFrame(
-        {
-            "loss": rows["loss"].map(loss_name),
-            parameter: rows["value"].map("{:.4g}".format),
-            "test accuracy (%)": rows["test_accuracy"].map(percent),
-            "selection value (%)": rows["selection_value"].map(percent),
-            "trial": rows["number"],
-            "chosen": rows["chosen"].map({True: "yes", False: ""}),
-        }
-    )
-    return Chart(title, plot, says, table)
-
-
-def _chosen(rows: pd.DataFrame) -> str:
-    """What the search chose of each loss; nothing of one whose choice lacks the parameter."""
-    said = [
-        f"{loss_name(row['loss'])} at {row['value']:.3g}, {percent(row['test_accuracy'])}%"
-        for row in records(rows[rows["chosen"]])
-    ]
-    return f"Chosen: {'; '.join(said)}." if said else ""
-
-
-def _elr_again(row: "pd.Series[Any]") -> str:
-    """The dotted line is one draw: what the same configuration gave on fresh seeds."""
-    if not row["elr_seeds"] > 0 or pd.isna(row["elr_again"]):
-        return f" The dotted line, ELR as chosen: {percent(row['elr_best'])}%."
-    again = mean_std(row["elr_again"], row["elr_again_std"], row["elr_seeds"])
-    return (
-        f" The dotted line, ELR as chosen: {percent(row['elr_best'])}% here, {again} on fresh "
-        "seeds."
-    )
-
-
-def _points(loss: str, rows: pd.DataFrame, parameter: str, joined: bool) -> go.Scatter:
-    sizes = [15 if chosen else 8 for chosen in rows["chosen"]]
-    return scatter(
-        look(loss),
-        loss_name(loss),
-        rows["value"],
-        points(rows["test_accuracy"]),
-        f"{plain(parameter)} %{{x:.4g}}: %{{y:.2f}}%<extra>%{{fullData.name}}</extra>",
-        mode="lines+markers" if joined else "markers",
-        marker={"size": sizes, "opacity": 1, "line": {"width": 0}},
-    )
-
-
-def _dotted(plot: go.Figure, level: float, name: str) -> None:
-    """A dotted line from edge to edge."""
-    hover = "%{y:.2f}%<extra>%{fullData.name}</extra>"
-    line = {"dash": "dot", "width": 1.5}
-    plot.add_trace(
-        scatter(INK, name, [0, 1], [level] * 2, hover, mode="lines", line=line, xaxis="x2")
-    )
-    plot.update_layout(xaxis2={"overlaying": "x", "range": [0, 1], "visible": False})
 
 
 def learning_charts(curves: pd.DataFrame) -> list[Chart]:

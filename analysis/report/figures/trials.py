@@ -15,7 +15,7 @@ from analysis.report.chart import (
     points,
     scatter,
 )
-from analysis.report.style import FAINT, MUTED, Look, loss_name
+from analysis.report.style import FAINT, INK, STOPPED_EARLY, Look, loss_name
 from analysis.schema import STOPPED
 
 
@@ -37,8 +37,8 @@ def _curves(title: str, rows: pd.DataFrame, style: Look) -> Chart:
     stopped = set(ends.loc[ends["status"] == STOPPED, "number"])
     rungs = sorted(set(ends.loc[ends["number"].isin(stopped), "epoch"]))
     groups = [
-        ("stopped early", rows[rows["number"].isin(stopped)], FAINT, 1),
-        ("trained on", rows[~rows["number"].isin(stopped) & ~rows["chosen"]], MUTED, 1),
+        ("stopped early", rows[rows["number"].isin(stopped)], STOPPED_EARLY, 1),
+        ("trained on", rows[~rows["number"].isin(stopped) & ~rows["chosen"]], INK, 1),
         ("chosen", rows[rows["chosen"]], style, 3),
     ]
     traces = [_lines(name, part, shade, width) for name, part, shade, width in groups if len(part)]
@@ -64,13 +64,15 @@ def _lines(name: str, rows: pd.DataFrame, style: Look, width: int) -> go.Scatter
     x: list[float | None] = []
     y: list[float | None] = []
     labels: list[str] = []
+    trials: list[str | None] = []
     for number, curve in rows.groupby("number"):
         x += [*curve["epoch"], None]
         y += [*points(curve["value"]), None]
         labels += [f"trial {number}"] * (len(curve) + 1)
+        trials += [*curve["trial_id"], None]
     hover = "%{text}, epoch %{x}: %{y:.2f}%<extra></extra>"
     line = {"width": width, "dash": "solid"}
-    return scatter(style, name, x, y, hover, mode="lines", line=line, text=labels)
+    return scatter(style, name, x, y, hover, mode="lines", line=line, text=labels, trials=trials)
 
 
 def progress_charts(table: pd.DataFrame) -> list[Chart]:
@@ -123,8 +125,10 @@ def _agreement(title: str, rows: pd.DataFrame, judged_on: str) -> Chart:
         hover = "%{text}: %{x:.2f}%, test %{y:.2f}%<extra>%{fullData.name}</extra>"
         x, y = points(group["selection_value"]), points(group["test_accuracy"])
         labels = [f"trial {number}" for number in group["number"]]
+        own, marker = group["trial_id"], {"size": 9}
+        name = loss_name(loss)
         traces.append(
-            scatter(look(loss), loss_name(loss), x, y, hover, text=labels, marker={"size": 9})
+            scatter(look(loss), name, x, y, hover, text=labels, marker=marker, trials=own)
         )
         rank = group["rank_correlation"].iloc[0]
         known = "too few trials" if pd.isna(rank) else f"{rank:.2f}".replace("-", "−")

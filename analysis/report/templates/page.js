@@ -6,6 +6,7 @@
   const scheme = matchMedia("(prefers-color-scheme: dark)");
   const PRINTED_WIDTH = 330;
   let printing = false;
+  let chosen = null; // rows of the table of trials that are picked out; null: none is
 
   const token = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 
@@ -32,11 +33,23 @@
     return Object.fromEntries(Object.entries(value).map(([key, inner]) => [key, coloured(inner)]));
   }
 
+  const brushable = (chart) => figures[chart?.id]?.layout.meta === "parallel";
+
+  // With a mouse a chart zooms; under a finger it keeps still.
+  function zoomable(layout) {
+    if (matchMedia("(pointer: coarse)").matches || layout.meta === "parallel") return {};
+    const free = (axis) => axis && { ...axis, fixedrange: false };
+    return { dragmode: "zoom", xaxis: free(layout.xaxis), yaxis: free(layout.yaxis) };
+  }
+
   function draw(chart) {
     const stored = figures[chart.id];
-    const { data, layout } = scheme.matches && !printing ? coloured(stored) : stored;
+    const { data: every, layout } = scheme.matches && !printing ? coloured(stored) : stored;
+    const data = picked.emphasised(every, chosen);
     const size = printing ? { width: PRINTED_WIDTH } : { autosize: true, width: undefined };
-    const theme = { ...layout, ...size, showlegend: false, uirevision: "kept", template: template() };
+    const shapes = [...(layout.shapes ?? []), ...picked.shapes(chart.id, token("--accent"))];
+    const theme = { ...layout, ...zoomable(layout), ...size, shapes, showlegend: false, uirevision: "kept", template: template() };
+    chart.classList.toggle("brushable", brushable(chart));
     const config = { displayModeBar: false, responsive: !printing };
     return Plotly.react(chart, structuredClone(data), structuredClone(theme), config)
       .then(() => {
@@ -47,6 +60,7 @@
 
   let charts = [];
   const redraw = () => charts.filter((chart) => chart.dataset.drawn).forEach(draw);
+  const shown = (chart) => chart.offsetParent !== null; // not folded, not left out by a choice
   const watcher = new IntersectionObserver((entries) => {
     for (const { isIntersecting, target } of entries) {
       if (!isIntersecting) continue;
@@ -63,15 +77,17 @@
   // A live page has new figures in the elements of before.
   document.addEventListener("report:updated", () => {
     ({ figures, dark: darkColours, trials } = read());
+    choose();
     watch();
+    if (picked.opened !== null) open(picked.opened, false);
+    pick();
     redraw();
-    arrange();
   });
   scheme.addEventListener("change", redraw);
   function print(now) {
     printing = now;
     document.documentElement.toggleAttribute("data-printing", now);
-    charts.forEach(draw);
+    charts.filter(shown).forEach(draw);
   }
   addEventListener("beforeprint", () => print(true));
   addEventListener("afterprint", () => print(false));
@@ -79,10 +95,13 @@
   // Saving: on white, at the widths of one and of two columns of a paper, in CSS pixels.
   const COLUMNS = { 1: 336, 2: 696 };
   const PNG_SCALE = 4;
+  const SAVED_BRUSH = "#0067b0";
   const slug = (text) => text.toLowerCase().replace(/[^a-z0-9]+/g, "-").replace(/^-|-$/g, "");
   async function save({ chart, title, format, columns }) {
-    const { data, layout } = structuredClone(figures[chart]);
+    const { data: every, layout } = structuredClone(figures[chart]);
+    const data = picked.emphasised(every, chosen);
     const paper = {
+      shapes: [...(layout.shapes ?? []), ...picked.shapes(chart, SAVED_BRUSH)],
       paper_bgcolor: "#ffffff", plot_bgcolor: "#ffffff", font: { family: "Arial, sans-serif", size: 11, color: "#1b1f24" },
       margin: { ...layout.margin, t: 36 }, showlegend: layout.showlegend ?? true,
     };
@@ -109,6 +128,7 @@
     if (!table) return;
     const rows = [...table.tBodies[0].rows];
     const { words, column, down } = wanted;
+    const brushed = picked.brushed(figures);
     if (column !== null) {
       [...table.tHead.rows[0].cells].forEach((head) => head.removeAttribute("aria-sort"));
       table.tHead.rows[0].cells[column].setAttribute("aria-sort", down ? "descending" : "ascending");
@@ -118,7 +138,7 @@
     }
     for (const row of rows) {
       const text = [...row.cells].map((cell) => cell.textContent).join(" ").toLowerCase();
-      row.hidden = !words.every((word) => text.includes(word));
+      row.hidden = !words.every((word) => text.includes(word)) || !(brushed?.has(+row.dataset.trial) ?? true);
     }
     element("trial-count").textContent = `${rows.filter((row) => !row.hidden).length} trials`;
   }
@@ -137,14 +157,25 @@
       arrange();
     }
     const row = target.closest("#trial-table tbody tr");
-    if (row) open(+row.dataset.trial);
+    if (row) {
+      open(trials[+row.dataset.trial].title);
+      pick();
+    }
+    if (target.closest("#picked button")) {
+      picked.clear();
+      element("trial-detail").hidden = true;
+      pick();
+    }
     if (target.closest("#trial-detail .copy")) {
       getSelection().selectAllChildren(element("trial-detail").querySelector("pre"));
       document.execCommand("copy");
     }
   });
-  function open(number) {
-    const { title, end, toml, curves } = trials[number];
+  function open(name, moving = true) {
+    const trial = trials.find(({ title }) => title === name);
+    if (!trial) return;
+    const { title, end, toml, curves } = trial;
+    picked.open(name);
     const detail = element("trial-detail");
     const curve = detail.querySelector(".curve");
     detail.hidden = false;
@@ -160,7 +191,69 @@
     curve.setAttribute("aria-label", `Accuracy of ${title} over its epochs.`);
     const layout = { height: 280, margin: { l: 48, r: 16, t: 8, b: 44 }, template: template(), xaxis: { title: { text: "Epoch" }, fixedrange: true }, yaxis: { title: { text: "Accuracy (%)" }, fixedrange: true }, legend: { orientation: "h", y: 1.12 } };
     Plotly.react(curve, data, layout, { displayModeBar: false, responsive: true });
+    if (!moving) return;
     detail.focus({ preventScroll: true });
     detail.scrollIntoView({ block: "nearest" });
   }
+
+  // What is picked out shows in all charts and in the table; charts out of view follow when they come into it.
+  function pick() {
+    chosen = picked.trials(figures, trials);
+    const note = element("picked");
+    note.hidden = chosen === null;
+    note.firstElementChild.textContent = `${chosen?.size} of ${trials.length} trials picked`;
+    arrange();
+    for (const chart of charts.filter(({ id, dataset }) => dataset.drawn && figures[id].data.some(({ meta }) => meta === "trials"))) {
+      delete chart.dataset.drawn;
+      watcher.observe(chart);
+    }
+  }
+
+  // A stroke along an axis of parallel coordinates keeps the trials in it, a tap takes it away again.
+  const TAP = 4;
+  let stroke = null; // { chart, axis, from }: from and to in units of the axis
+  function place(chart, { clientX, clientY }) {
+    const { left, top, width, height } = chart.querySelector(".nsewdrag").getBoundingClientRect();
+    const { xaxis: { range: [x0, x1] }, yaxis: { range: [y0, y1] } } = figures[chart.id].layout;
+    const [across, down] = [(clientX - left) / width, 1 - (clientY - top) / height];
+    return { x: x0 + across * (x1 - x0), axis: Math.round(y0 + down * (y1 - y0)) };
+  }
+  document.addEventListener("pointerdown", (event) => {
+    const chart = event.target.closest(".chart");
+    if (event.button !== 0 || !brushable(chart) || !event.target.closest(".nsewdrag")) return;
+    const { x, axis } = place(chart, event);
+    stroke = { chart, axis, from: x, at: event.clientX };
+  });
+  function stretch(event) {
+    const { chart, axis, from } = stroke;
+    const { x } = place(chart, event);
+    picked.brush(chart.id, axis, [Math.min(from, x), Math.max(from, x)]);
+  }
+  document.addEventListener("pointermove", (event) => {
+    if (stroke === null || Math.abs(event.clientX - stroke.at) < TAP) return;
+    stretch(event);
+    chosen = picked.trials(figures, trials);
+    draw(stroke.chart);
+  });
+  document.addEventListener("pointerup", (event) => {
+    if (stroke === null) return;
+    if (Math.abs(event.clientX - stroke.at) < TAP) picked.brush(stroke.chart.id, stroke.axis, null);
+    else stretch(event);
+    stroke = null;
+    pick();
+  });
+  document.addEventListener("pointercancel", () => { stroke = null; });
+
+  // Of a section with a choice the charts of one show.
+  function choose() {
+    for (const choice of document.querySelectorAll(".choose")) {
+      choice.hidden = false;
+      const { value } = choice.querySelector("select");
+      for (const figure of choice.closest("section").querySelectorAll("figure")) figure.hidden = figure.dataset.choice !== value;
+    }
+  }
+  document.addEventListener("change", ({ target }) => {
+    if (target.closest(".choose")) choose();
+  });
+  choose();
 })();
