@@ -86,8 +86,11 @@ def _id(section: Section, number: int) -> str:
 
 
 def stored(sections: list[Section], trials: list[dict[str, Any]]) -> Markup:
-    """The figures for the page's script, as JSON that no text in it can end."""
-    places = {trial["title"]: place for place, trial in enumerate(trials.opened)}
+    """The figures for the page's script, as JSON that no text in it can end.
+
+    ``trials``: ``trial_table.Trials.opened``.
+    """
+    places = {trial["title"]: place for place, trial in enumerate(trials)}
     plots = {
         _id(section, i): _linked(json.loads(chart.plot.to_json()), places)
         for section in sections

@@ -165,7 +165,7 @@ def _best_values(kind: str, rows: pd.DataFrame, parameter: str) -> Chart:
         ]
         said.append(f"{loss_name(loss)} {', '.join(best['value'].map(short))}")
     rates = sorted(set((100 * rows["noise_rate"]).round(2)))
-    xaxis = axis("Noise rate (%)", tickvals=rates)
+    xaxis = axis("Noise rate (%)", tickvals=rates, ticktext=[f"{rate:g}" for rate in rates])
     plot = figure(traces, xaxis, axis(plain(parameter), **_scale(rows["value"])))
     says = f"Best at {', '.join(f'{rate:g}' for rate in rates)}%: {'; '.join(said)}."
     groups = rows.groupby(["loss", "noise_rate"], sort=False)
