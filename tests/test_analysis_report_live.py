@@ -85,7 +85,7 @@ def test_page_is_brought_up_to_date_where_the_reader_is(reports):
         page.visit(live.url)
         page.evaluate("document.querySelectorAll('details').forEach((d) => { d.open = true; })")
         page.resize(1280, 60_000)  # all in view, and so drawn: nothing moves any more
-        page.wait("!document.querySelector('.chart:not([data-drawn])')")
+        page.wait("!document.querySelector('figure:not([hidden]) > .chart:not([data-drawn])')")
         page.resize(1280, 900)
         page.evaluate(f"{chart}.scrollIntoView({{ behavior: 'instant' }})")
         page.evaluate(

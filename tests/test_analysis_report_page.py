@@ -97,7 +97,7 @@ def test_every_loss_has_a_look_of_its_own():
     assert set(looks()) == set(LOSSES)
     for name in ("light", "dark", "dash", "symbol"):
         assert len({getattr(look, name) for look in PALETTE}) == len(PALETTE)
-    assert len(dark_colours()) == len(PALETTE) + 7
+    assert len(dark_colours()) == len(PALETTE) + 9
 
 
 def test_losses_past_the_palette_have_looks_of_their_own(monkeypatch):
