@@ -34,6 +34,7 @@ class LastResort:
         self._say = say
         self._grace = grace  # seconds
         self._over = threading.Event()  # set once the context is left
+        # What looks: the main thread is the one that may hang.
         self._thread = threading.Thread(target=self._watch, name="last resort", daemon=True)
 
     def __enter__(self) -> None:
