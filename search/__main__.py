@@ -127,6 +127,15 @@ def replay(
     seeds: Annotated[int, typer.Option(min=1, help="runs of every strategy")] = 20,
     slots: Annotated[int, typer.Option(min=1, help="trials at once")] = 1,
     set_: Set = None,
+    unrelated: Annotated[
+        bool, typer.Option("--unrelated", help="deal each study's curves to its points at random")
+    ] = False,
+    nearest: Annotated[
+        bool, typer.Option("--nearest", help="offer multitask no points: it gets the nearest too")
+    ] = False,
+    figure: Annotated[
+        str | None, typer.Option(help="draw the regret over epochs into this .pdf, .svg or .png")
+    ] = None,
     export: Annotated[str | None, typer.Option(help="write the curves to this .parquet")] = None,
 ) -> None:
     """Compare search strategies on recorded full-length curves, in minutes."""
@@ -139,10 +148,25 @@ def replay(
         recorded = overridden(load_curves(curves), set_ or ())
         if export is not None:
             save_curves(recorded, export)
+        if figure is not None:
+            # matplotlib and plotly take seconds to import, which only a figure needs.
+            from search.replay.regret_figure import check_figure, write_regret
+
+            check_figure(figure)
         chosen = strategy or list(STRATEGIES)
         with err.status("replaying"):
-            done = list(runs(recorded, chosen, seeds=seeds, slots=slots))
+            done = list(
+                runs(
+                    *(recorded, chosen),
+                    seeds=seeds,
+                    slots=slots,
+                    offered=not nearest,
+                    unrelated=unrelated,
+                )
+            )
         print_replay(recorded, done, out)
+        if figure is not None:
+            write_regret(done, figure)
 
 
 @app.command()

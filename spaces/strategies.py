@@ -86,6 +86,9 @@ SAMPLERS: dict[str, Sampler] = {
                 0.3, "weight of the trees' spread beside their mean", low=0.0, high=100.0
             ),
             "explore": Parameter(0.05, "share of points drawn at random", low=0.0, high=1.0),
+            "shared": Parameter(
+                True, "one model for all studies; false: one for each, as if alone", kind=bool
+            ),
         },
         build="search.studies.multitask:Surrogate",
         across=True,

@@ -55,6 +55,15 @@ def test_multitask_learns_from_the_other_studies():
     assert distances(lams[1:7], 8.0) < 0.4  # of random draws: 1.3
 
 
+def test_multitask_with_a_model_for_each_study_learns_nothing_from_the_others():
+    alone = Sweep.build(spec(*RELATED, "budget.trials=6", "search.sampler_options={shared=false}"))
+    landscape(alone, dict.fromkeys(alone.studies, 8.0))
+    assert len(alone.models) == len(alone.studies)
+    for model, study in zip(alone.models, alone.studies.values(), strict=True):
+        assert list(model.studies) == [study.name]
+        assert sorted(model._trials) == [trial.trial_id for trial in study.searched]
+
+
 @pytest.mark.parametrize("slots", [1, 4])
 def test_multitask_of_one_study_works_alone(slots):
     sweep = Sweep.build(spec(*RELATED[:4], "losses=elr", "budget.trials=24"))
@@ -99,7 +108,7 @@ def test_multitask_counts_a_stopped_trial_with_what_it_would_have_gained():
                 EpochMetrics(trial.epochs + 1, train_loss=1.0, val_accuracy=value),
             )
     assert outcome.status == "stopped"
-    model = sweep.model
+    (model,) = sweep.models
     model._known = {study.name: [trial.up_to(8) for trial in model._trials.values()]}
     # Up to epoch 2 they had 0.15 and 0.05 in the mean; the first went on to 0.9.
     np.testing.assert_allclose(model._finals(model._known[study.name]), [0.9, 0.05 + 0.75])

@@ -11,8 +11,9 @@ from analysis.results import ResultsError
 from analysis.store import ResultsWriter
 from recorded import trial_row
 from search.__main__ import app
-from search.replay.curves import Curve, Curves, load_curves, overridden, save_curves
+from search.replay.curves import Curve, Curves, load_curves, overridden, save_curves, shuffled
 from search.replay.pool import Pool, PoolCell
+from search.replay.regret_figure import regret_plot
 from search.replay.replay import BASELINE, BUDGETS, STOCK, Run, StudyRun, replay
 from search.replay.summary import ratio, summarise
 from search.studies.round_robin import Sweep
@@ -144,6 +145,37 @@ def test_replay_reads_the_regret_of_the_choice_at_every_budget():
     np.testing.assert_allclose(study.test_regret[0], 0.1)
 
 
+def test_replay_follows_the_mean_regret_after_every_full_budget():
+    pool = pool_of([0.5, 0.6, 0.7, 0.9, 0.7, 0.6])
+    (run,) = runs_of(pool, BASELINE, seeds=1)
+    assert (run.budget, len(run.path)) == (9, 6)
+    assert [run.path[budget - 1] for budget in BUDGETS[:3]] == run.studies[0].regret[:3]
+    assert run.path[-1] == 0
+
+
+def test_replay_offers_multitask_the_points_left_or_the_nearest():
+    pool = pool_of([0.5, 0.6, 0.7, 0.9, 0.7, 0.6])
+    assert len(PoolCell(**vars(CELL), pool=Pool(CELL.space, pool)).points) == 6
+    assert PoolCell(**vars(CELL), pool=Pool(CELL.space, pool, offered=False)).points is None
+    (run,) = runs_of(pool, "multitask+none", seeds=1, offered=False)
+    assert (run.epochs, run.path[-1]) == (6 * 9, 0)
+
+
+def test_shuffled_curves_are_the_same_ones_at_other_points():
+    pool = pool_of([0.1, 0.2, 0.3, 0.4, 0.5, 0.6])
+    (dealt,) = shuffled(curves_of(pool), seed=0).studies.values()
+    assert [c.config for c in dealt] == [c.config for c in pool]
+    assert [c.number for c in dealt] == [c.number for c in pool]
+    assert sorted(c.final for c in dealt) == [c.final for c in pool]
+    assert [c.final for c in dealt] != [c.final for c in pool]
+
+
+def test_regret_plot_ends_a_line_with_its_shortest_run():
+    runs = [Run("one", seed, 900, (), 100, path) for seed, path in enumerate([(0.3, 0.1), (0.1,)])]
+    (line,) = regret_plot([*runs, *runs]).data
+    assert (line.name, list(line.x), list(line.y)) == ("one", [100], [20.0])
+
+
 def test_replay_of_a_study_without_a_choice_has_the_mean_of_its_pool():
     pool = [curve(0, 1.0, 0.9), curve(1, 3.0, 0.5), curve(2, 3.1, 0.7)]
     (run,) = runs_of(pool, "random+none", seeds=1, slots=3)
@@ -244,7 +276,7 @@ def test_replay_of_an_unknown_strategy_names_the_valid_ones(strategy, message):
 def run_of(strategy: str, seed: int, *there: float, lost: int = 0) -> Run:
     """A run of 900 epochs whose studies got there after so many."""
     studies = [StudyRun(str(i), v, [0.1] * 5, [0.2] * 5, lost) for i, v in enumerate(there)]
-    return Run(strategy, seed, 900, tuple(studies))
+    return Run(strategy, seed, 900, tuple(studies), 100, (0.1,) * 9)
 
 
 def test_summarise_counts_all_that_was_spent_where_a_study_never_got_there():
@@ -383,6 +415,18 @@ def test_replay_command_prints_a_line_for_each_strategy(tmp_path):
         names = [line.split()[0] for line in lines[start : start + 3]]
         assert names == [BASELINE, "tpe+asha", STOCK]
     assert load_curves(export).spec == SPEC
+
+
+def test_replay_command_draws_the_regret_over_epochs(tmp_path):
+    path, figure = str(tmp_path / "curves.parquet"), tmp_path / "regret.svg"
+    save_curves(curves_of(pool_of([0.5, 0.9, 0.6])), path)
+    chosen = ["--strategy", BASELINE, "--seeds", "1", "--unrelated", "--nearest"]
+    done = CliRunner().invoke(app, ["replay", path, *chosen, "--figure", str(figure)])
+    assert done.exit_code == 0, done.output
+    assert "<svg" in figure.read_text()
+    done = CliRunner().invoke(app, ["replay", path, *chosen, "--figure", "regret.gif"])
+    assert done.exit_code == 2
+    assert "valid endings: pdf, png, svg" in done.stderr
 
 
 def test_replay_command_of_a_missing_file_is_one_line_and_exit_code_2(tmp_path):

@@ -126,8 +126,8 @@ def known_to_sampler(sweep: Sweep) -> str:
             for study in sweep.studies.values()
             for trial in study._history.study.trials
         ]
-        if sweep.model is None
-        else sorted(sweep.model._trials.items(), key=lambda known: known[0])
+        if not sweep.models
+        else sorted(sweep.models[0]._trials.items(), key=lambda known: known[0])
     )
 
 

@@ -170,7 +170,7 @@ def test_selecting_on_the_test_set_must_be_asked_for():
         (["search.metric=val_acuracy"], "unknown metric 'val_acuracy': did you mean"),
         (
             ["search.sampler_options={n=1}"],
-            "unknown parameter of sampler multitask 'n': valid: optimism, explore",
+            "unknown parameter of sampler multitask 'n': valid: optimism, explore, shared",
         ),
         (
             ["search.early_stopping_options={finalists=1}"],

@@ -5,6 +5,7 @@ two lists with a value for every epoch, ``value`` (the metric that the sweep sel
 ``test``. The sweep file stands in the metadata of its schema, so the file explains itself.
 """
 
+import dataclasses
 import json
 import math
 from collections import defaultdict
@@ -112,6 +113,19 @@ def overridden(curves: Curves, overrides: Sequence[str]) -> Curves:
         if not line.startswith(("search.", "budget.grace_epochs", "budget.reduction_factor")):
             raise SpecError(f"--set: the trials are recorded already: {line}")
     return Curves(spec, curves.studies)
+
+
+def shuffled(curves: Curves, seed: int) -> Curves:
+    """The same points and the same curves, but which belongs to which is left to chance."""
+    rng = np.random.default_rng(seed)
+    studies = {
+        study: [
+            dataclasses.replace(curve, number=own.number, config=own.config)
+            for own, curve in zip(pool, (pool[i] for i in rng.permutation(len(pool))), strict=True)
+        ]
+        for study, pool in curves.studies.items()
+    }
+    return Curves(curves.spec, studies)
 
 
 def _from_file(path: str) -> Curves:

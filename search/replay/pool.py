@@ -29,7 +29,9 @@ class Pool:
     and ``left`` the others.
     """
 
-    def __init__(self, space: Space, curves: Sequence[Curve]) -> None:
+    def __init__(self, space: Space, curves: Sequence[Curve], *, offered: bool = True) -> None:
+        """``offered``: a sampler that can choose among given points is given those left."""
+        self.offered = offered
         self._domains = space.varies  # what the coordinates are of, in their order
         self._space = space  # the space that the trials are points of
         self.curves = tuple(curves)
@@ -78,8 +80,10 @@ class PoolCell(Cell):
         return self.pool.take(values)
 
     @property
-    def points(self) -> Sequence[Mapping[str, Value]]:
-        """See :class:`Cell`: those of the pool that nobody has had."""
+    def points(self) -> Sequence[Mapping[str, Value]] | None:
+        """See :class:`Cell`: those of the pool that nobody has had, if it offers them."""
+        if not self.pool.offered:
+            return None
         return [curve.config.parameters for curve in self.pool.left]
 
     def planned(self, sampler: str, trials: int) -> int:

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from analysis.schema import COMPLETED, STOPPED
-from search.replay.curves import Curve, Curves
+from search.replay.curves import Curve, Curves, shuffled
 from search.replay.pool import Pool, PoolCell
 from search.studies.round_robin import Sweep
 from search.studies.simulate import Dealer, simulate
@@ -66,12 +66,18 @@ class StudyRun:
 
 @dataclass(frozen=True)
 class Run:
-    """One strategy on the whole sweep with one seed; ``epochs``: all that it spent."""
+    """One strategy on the whole sweep with one seed.
+
+    ``epochs``: all that it spent. ``budget``: epochs of a full budget in every study. ``path``:
+    the mean regret over studies after 1, 2, … such budgets, as far as it went.
+    """
 
     strategy: str
     seed: int
     epochs: int
     studies: tuple[StudyRun, ...]
+    budget: int
+    path: tuple[float, ...]
 
     @property
     def spent(self) -> float:
@@ -85,8 +91,14 @@ def replay(
     *,
     seeds: int = 20,
     slots: int = 1,
+    offered: bool = True,
+    unrelated: bool = False,
 ) -> Iterator[Run]:
     """Run every strategy on the sweep, over ``seeds`` seeds each.
+
+    ``offered``: ``multitask`` chooses among the points left; else it suggests from the whole space
+    and gets the nearest, as every other sampler does. ``unrelated``: each seed deals the curves of
+    a study to its points at random, so that no study says anything of another.
 
     Raises SpecError for an unknown strategy.
     """
@@ -94,7 +106,8 @@ def replay(
         _check(strategy)
     for strategy in strategies:
         for seed in range(seeds):
-            yield _run(curves, strategy, seed, slots)
+            dealt = shuffled(curves, seed) if unrelated else curves
+            yield _run(dealt, strategy, seed, slots, offered)
 
 
 def _check(strategy: str) -> None:
@@ -107,16 +120,16 @@ def _check(strategy: str) -> None:
         raise SpecError(unknown(f"early_stopping rule in {strategy!r}:", rule, EARLY_STOPPING))
 
 
-def _run(curves: Curves, strategy: str, seed: int, slots: int) -> Run:
+def _run(curves: Curves, strategy: str, seed: int, slots: int, offered: bool) -> Run:
     pools = {
-        cell.study: Pool(cell.space, curves.studies[cell.study])
+        cell.study: Pool(cell.space, curves.studies[cell.study], offered=offered)
         for cell in curves.spec.cells()
         if curves.studies.get(cell.study)
     }
     watches = {study: _Watch(study, pool) for study, pool in pools.items()}
     full = sum(cell.max_epochs for cell in curves.spec.cells() if cell.study in pools)
     reads = [budget * full for budget in BUDGETS]
-    epochs = 0
+    epochs, path = 0, []
     epoch_of = _epoch_of(pools, curves.spec.search.metric)
     for trial, outcome in simulate(_dealer(curves.spec, pools, strategy, seed), epoch_of, slots):
         epochs += 1
@@ -124,7 +137,10 @@ def _run(curves: Curves, strategy: str, seed: int, slots: int) -> Run:
         if epochs in reads:
             for watch in watches.values():
                 watch.read()
-    return Run(strategy, seed, epochs, tuple(watch.end() for watch in watches.values()))
+        if epochs % full == 0:
+            path.append(float(np.mean([watch.regret for watch in watches.values()])))
+    studies = tuple(watch.end() for watch in watches.values())
+    return Run(strategy, seed, epochs, studies, full, tuple(path))
 
 
 class _Watch:
@@ -149,13 +165,20 @@ class _Watch:
         if self._chosen.final >= self._ranked[0].final - TOLERANCE:
             self._run.to_value = min(self._run.to_value, epochs)
 
+    @property
+    def regret(self) -> float:
+        """How far the choice is below the best of the pool; all of it count without a choice."""
+        return self._ranked[0].final - float(np.mean([curve.final for curve in self._choice]))
+
+    @property
+    def _choice(self) -> Sequence[Curve]:
+        full = [curve for curve in self._ranked if not curve.diverged]
+        return [self._chosen] if self._chosen else full
+
     def read(self) -> None:
         """Write the regret of the choice down."""
-        full = [curve for curve in self._ranked if not curve.diverged]
-        choice = [self._chosen] if self._chosen else full
-        value = float(np.mean([curve.final for curve in choice]))
-        test = float(np.mean([curve.test[-1] for curve in choice]))
-        self._run.regret.append(self._ranked[0].final - value)
+        test = float(np.mean([curve.test[-1] for curve in self._choice]))
+        self._run.regret.append(self.regret)
         self._run.test_regret.append(self._best_test - test)
 
     def end(self) -> StudyRun:

@@ -13,7 +13,7 @@ trial. The forest is fitted anew whenever a tenth more have been recorded.
 
 import bisect
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -100,6 +100,11 @@ class Surrogate:
         self._dealt: dict[str, list[Mapping[str, Value]]] = {  # by study, the points so far
             cell.study: [] for cell in cells
         }
+
+    @property
+    def studies(self) -> Collection[str]:
+        """The names of those that it learns from."""
+        return self._features
 
     def window(self, cell: Cell) -> "SharedHistory":
         """The model as one study sees it."""

@@ -26,8 +26,8 @@ class Sweep:
     """What is swept."""
     studies: Mapping[str, Study]
     """By name, in the order of the grid."""
-    model: Surrogate | None = None
-    """What learns across the studies, if the sampler does."""
+    models: Sequence[Surrogate] = ()
+    """What learns across studies, if the sampler does: one, or one a study."""
 
     @classmethod
     def build(
@@ -43,7 +43,7 @@ class Sweep:
         study. ``cells``: in the place of those of the spec.
         """
         cells = spec.cells() if cells is None else cells
-        model = _model(spec, cells)
+        models = _models(spec, cells)
         shared = list(dict.fromkeys(name for cell in cells for name in cell.space.varies))
         studies = {
             cell.study: Study(
@@ -54,12 +54,12 @@ class Sweep:
                 first_points=[cell.reference, *(first_points or {}).get(cell.study, ())],
                 max_failures=spec.resources.max_failures,
                 shared=shared,
-                history=model.window(cell) if model else None,
+                history=next((m.window(cell) for m in models if cell.study in m.studies), None),
                 confirm=spec.confirm,
             )
             for cell in cells
         }
-        return cls(spec, studies, model)
+        return cls(spec, studies, models)
 
     def judged_on(self, datasets: Mapping[str, Dataset]) -> None:
         """Tell early stopping how large each hold-out is, once the data sets are read, by name."""
@@ -108,8 +108,8 @@ class Sweep:
             epochs[study_of[row[0]]].append(row)
         for name, study in self.studies.items():
             study.restore(recorded[name], epochs[name])
-        if self.model:
-            self.model.restore([(trial_id, metrics.epoch) for trial_id, _, metrics in rows])
+        for model in self.models:
+            model.restore([(trial_id, metrics.epoch) for trial_id, _, metrics in rows])
 
     @property
     def trials(self) -> Iterator[Trial]:
@@ -133,13 +133,13 @@ class Sweep:
         return all(study.finished for study in self.studies.values())
 
 
-def _model(spec: SweepSpec, cells: Sequence[Cell]) -> Surrogate | None:
-    """The model of a sweep whose sampler looks across studies."""
+def _models(spec: SweepSpec, cells: Sequence[Cell]) -> list[Surrogate]:
+    """The model of a sweep whose sampler looks across studies, or one for each of them."""
     name = spec.search.sampler
     entry = SAMPLERS[name]
     if not entry.across:
-        return None
+        return []
     options = entry.complete(f"sampler {name!r}", spec.search.sampler_options)
-    metric = spec.search.metric
-    model: Surrogate = entry.builder()(options, seed=spec.seed, cells=cells, metric=metric)
-    return model
+    build, metric = entry.builder(), spec.search.metric
+    groups = [cells] if options["shared"] else [[cell] for cell in cells]
+    return [build(options, seed=spec.seed, cells=group, metric=metric) for group in groups]
