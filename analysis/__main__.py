@@ -256,7 +256,9 @@ def compare(
 @clear_errors
 def labels(
     directory: Directory,
-    study: Annotated[str, typer.Option(help="whose best trial to ask")],
+    study: Annotated[
+        str | None, typer.Option(help="whose best trial to ask; may be left out of one study")
+    ] = None,
     criterion: Annotated[
         str | None, typer.Option(help="margin, probability, losses or target; default: the best")
     ] = None,
@@ -266,11 +268,12 @@ def labels(
     picture: Annotated[bool, typer.Option(help="draw the doubted images")] = True,
 ) -> None:
     """Rank a study's training labels, the most doubtful first: a list to edit, and pictures."""
+    from analysis.best import one_study
     from analysis.frames.label_errors import label_errors, usual_folder, write_label_errors
 
     results = load_results(directory, columns=[])
-    errors = label_errors(results, study, criterion)
-    folder = usual_folder(results, study) if out is None else Folder.open(out)
+    errors = label_errors(results, one_study(results, study), criterion)
+    folder = usual_folder(results, errors.study) if out is None else Folder.open(out)
     write_label_errors(errors, folder)
     _list_and_draw(errors, results, folder, picture=picture)
     for line in errors.summary():
@@ -293,7 +296,7 @@ def optuna(
     folder = results.folder if out is None else Folder.open(out.parent)
     name = JOURNAL if out is None else out.name
     folder.write(name, data)
-    typer.echo(f"optuna-dashboard {folder}/{name}")
+    typer.echo(f"optuna-dashboard {(folder / name).argument}")
 
 
 def _list_and_draw(

@@ -13,6 +13,7 @@ from analysis.readable import ReadableTable
 from analysis.results import Results, ResultsError, once, sweep_spec
 from analysis.rule import may_win, selection_key
 from analysis.schema import DIVERGED, PARAM, PAUSED, REPLICATE, RUNNING, SEARCH
+from trainable.catalog import unknown
 from trainable.metrics import TEST_METRICS
 
 STUDY_COLUMNS = ["dataset", "model", "noise_kind", "noise_rate", "noise", "loss"]
@@ -203,6 +204,20 @@ def selected_on_test(results: Results) -> bool:
             "the sweep file does not allow (allow_test_selection = true)"
         )
     return bool(used)
+
+
+def one_study(results: Results, study: str | None) -> str:
+    """The study that is meant: it may be left out if the sweep has only one.
+
+    Raises ResultsError, which lists them, for an unknown one, or none of several.
+    """
+    names = sorted(_studies(results)["study"])
+    if study is None and len(names) > 1:
+        raise ResultsError(f"one study at a time: add --study with one of {', '.join(names)}")
+    name = study if study is not None else "".join(names)
+    if name not in names:
+        raise ResultsError(unknown("study", name, names))
+    return name
 
 
 def records(table: pd.DataFrame) -> list[dict[str, Any]]:

@@ -78,12 +78,21 @@ def parse_sweep(
     except UnicodeDecodeError as error:
         raise SpecError(f"{where}: is no text in UTF-8: byte {error.start}") from None
     except (ValueError, RecursionError) as error:  # a thousand brackets nest too deep
-        raise SpecError(f"{where}: is not valid TOML: {error}") from None
+        raise SpecError(f"{where}: is not valid TOML: {_why(error)}") from None
     for override in overrides:
         _override(table, override)
     if name is not None:
         table["name"] = name
     return check_sweep(table, where)
+
+
+def _why(error: Exception) -> str:
+    """What TOML's parser says; of a quote without its second one it names only what comes next."""
+    text = str(error)
+    ends = ("Illegal character '\\n'", "Unterminated string", "Expected \"'")
+    if text.startswith(ends):
+        return f"a quote is opened and not closed {text[text.rindex('(') :]}"
+    return text
 
 
 def check_sweep(table: Mapping[str, Any], where: str) -> SweepSpec:
@@ -171,13 +180,14 @@ def _parsed(text: str) -> Any:
         return tomllib.loads(f"value = {text}")["value"]
     except (ValueError, RecursionError) as error:
         if text.lstrip().startswith(("[", "{", '"', "'")):
+            why = _why(error)
             if re.search(r"\b(True|False|None)\b", text):
                 raise ValueError(
-                    f"is not valid TOML: {error}; true and false are lower case there, and what "
+                    f"is not valid TOML: {why}; true and false are lower case there, and what "
                     "is to be empty is left out"
                 ) from None
             raise ValueError(
-                f"is not valid TOML: {error}; texts in it need quotes, and the shell needs "
+                f"is not valid TOML: {why}; texts in it need quotes, and the shell needs "
                 'quotes around it all: --set \'losses=["ce", "elr"]\''
             ) from None
         return text.strip()

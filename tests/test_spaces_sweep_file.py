@@ -169,7 +169,8 @@ def test_overrides_make_tables_that_are_not_there_and_the_last_one_wins():
         ("seed.x.y=1", "--set seed.x.y=1: there is no 'x' to set"),
         ("losses=[ce,elr]", 'the shell needs quotes around it all: --set \'losses=["ce"'),
         ("space.lam={low=1", "is not valid TOML"),
-        ('name="open', "is not valid TOML"),
+        ('name="open', "is not valid TOML: a quote is opened and not closed (at end of document)"),
+        ("name='open", "is not valid TOML: a quote is opened and not closed (at end of document)"),
     ],
 )
 def test_overrides_that_set_nothing_are_refused(override, message):
@@ -185,6 +186,10 @@ def test_overrides_that_set_nothing_are_refused(override, message):
     [
         (b"", "name: is missing"),
         (b"name = ", "is not valid TOML: Invalid value (at"),
+        (b'name = "x\nseed = 1', "a quote is opened and not closed (at line 1, column 10)"),
+        (b"name = 'x\nseed = 1", "a quote is opened and not closed (at"),
+        (b'name = """x\nseed = 1', "a quote is opened and not closed (at end of document)"),
+        (b"name = '''x", "a quote is opened and not closed (at end of document)"),
         (b"just some words", "is not valid TOML: Expected '='"),
         (b"\xff\xfe\x00n", "is no text in UTF-8: byte 0"),
         (b"\x89PNG\r\n\x1a\n", "is no text in UTF-8: byte 0"),

@@ -8,11 +8,11 @@ import pandas as pd
 import tomli_w
 
 from analysis.amounts import percent
-from analysis.best import best_configs, records
+from analysis.best import best_configs, one_study, records
 from analysis.frames.evidence import holdout
 from analysis.results import Results, ResultsError, recorded_config
 from spaces.domains import NONE
-from trainable.catalog import LOSSES, OPTIMISER, unknown
+from trainable.catalog import LOSSES, OPTIMISER
 from trainable.config import Noise, TrialConfig
 from trainable.metrics import TEST_METRICS
 
@@ -28,12 +28,7 @@ def best_sweep(results: Results, study: str | None = None, *, confirmed: bool = 
     """
     best = best_configs(results, confirmed=confirmed)
     rows = {row["study"]: row for row in records(best)}
-    names = sorted(rows)
-    if study is None and len(names) > 1:
-        raise ResultsError(f"one study at a time: add --study with one of {', '.join(names)}")
-    name = study if study is not None else "".join(names)
-    if name not in rows:
-        raise ResultsError(unknown("study", name, names))
+    name = one_study(results, study)
     row = rows[name]
     if pd.isna(row["trial_id"]):
         raise ResultsError(f"study {name} has no trial that used its full budget")

@@ -270,7 +270,10 @@ class Folder:
             elif system_error(error) in REFUSED:
                 kind = refused
             where = f"{str(self).rstrip('/')}/{name}" if name else str(self)
-            raise kind(f"cannot {what} {where}: {_reason(error)}") from error
+            reason = _reason(error)
+            if kind is MissingError and what.startswith("write"):
+                reason = "its folder is not there and cannot be made"
+            raise kind(f"cannot {what} {where}: {reason}") from error
 
     def __reduce__(self) -> tuple[Any, ...]:
         return Folder.open, (self.location,)
