@@ -30,10 +30,12 @@ types: $(READY)
 $(READY): pyproject.toml
 	@echo "Setting up $(VENV) with torch, Ray and what else pyproject.toml names. With torch for GPUs"
 	@echo "it takes 6.7 GB and, on a usual connection, 5 to 10 minutes; README.md says how to have"
-	@echo "torch for CPUs alone, without the 4 GB of CUDA libraries."
+	@echo "torch for CPUs alone, without the 4 GB of CUDA libraries. pip names what it downloads, and"
+	@echo "says nothing while it installs, for a few minutes."
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --disable-pip-version-check --editable '.[dev]'
 	touch $(READY)
+	@echo "$(VENV) is set up."
 
 clean:
 	rm -rf $(VENV) results .pytest_cache .mypy_cache .ruff_cache
