@@ -84,9 +84,18 @@
     redraw();
   });
   scheme.addEventListener("change", redraw);
+  // Widths of paper, of A4 or Letter within its margins, in CSS pixels; printed text is so much smaller.
+  const [UPRIGHT, ACROSS, PRINTED_TEXT] = [690, 960, 0.8];
+  function fit(table) {
+    table.style.width = "min-content";
+    const width = table.offsetWidth * PRINTED_TEXT;
+    table.style.width = "";
+    table.style.setProperty("--fit", Math.min(1, (table.closest("#trials") ? ACROSS : UPRIGHT) / width));
+  }
   function print(now) {
     printing = now;
     document.documentElement.toggleAttribute("data-printing", now);
+    if (now) [...document.querySelectorAll("table")].filter(shown).forEach(fit);
     charts.filter(shown).forEach(draw);
   }
   addEventListener("beforeprint", () => print(true));
