@@ -119,6 +119,30 @@ def test_printing_draws_all_charts_in_the_colours_of_paper(page, report):
     assert page.complaints() == []
 
 
+def test_printed_tables_are_no_wider_than_the_paper(page, report):
+    page.open(report)
+    page.evaluate("document.querySelectorAll('details').forEach((d) => { d.open = true; })")
+    page.evaluate("dispatchEvent(new Event('beforeprint'))")
+    page.call("Emulation.setEmulatedMedia", media="print")
+    tables = "[...document.querySelectorAll('table')].filter((table) => table.offsetParent)"
+    try:
+        for width, those in ((690, "!"), (960, "")):  # upright, and across for all trials
+            page.call(
+                "Emulation.setDeviceMetricsOverride",
+                width=width,
+                height=900,
+                deviceScaleFactor=1,
+                mobile=False,
+            )
+            wanted = f"{tables}.filter((table) => {those}table.closest('#trials'))"
+            assert page.evaluate(f"{wanted}.length") > 0
+            edges = f"{wanted}.map((table) => table.getBoundingClientRect().right)"
+            assert page.evaluate(f"Math.max(...{edges})") <= width
+    finally:
+        page.evaluate("dispatchEvent(new Event('afterprint'))")
+        page.call("Emulation.setEmulatedMedia", media="")
+
+
 def test_names_with_markup_show_as_text(page, tmp_path):
     rows = [trial_row(NASTY, k, noise=NASTY, dataset=NASTY, param_lam=1.0 + k) for k in range(2)]
     epochs = [epoch_row(row["trial_id"], 1, test_accuracy=0.5, train_loss=1.0) for row in rows]

@@ -111,6 +111,38 @@ def test_page_is_brought_up_to_date_where_the_reader_is(reports):
 
 
 @pytest.mark.skipif(CHROMIUM is None, reason="no chromium on PATH")
+@pytest.mark.parametrize("width", [390, 1800])
+def test_what_the_reader_has_chosen_opened_and_filtered_stays(reports, width):
+    chosen = "[...document.querySelectorAll('#response figure:not([hidden])')]"
+    rows = "[...document.querySelectorAll('#trial-table tbody tr:not([hidden])')]"
+    with serving() as live, chromium() as page:
+        live.publish(reports[0])
+        page.visit(live.url, width, dark=True)
+        page.evaluate(
+            "(() => { const list = document.querySelector('.choose select'); list.value = 'lr';"
+            "list.dispatchEvent(new Event('change', {bubbles: true}));"
+            "const box = document.querySelector('#trial-filter'); box.value = 'adam_elr';"
+            "box.dispatchEvent(new Event('input', {bubbles: true}));"
+            "document.querySelectorAll('#trial-table thead button')[3].click();"
+            "document.querySelector('#trial-table tbody tr:not([hidden]) button').click(); })()"
+        )
+        opened = page.evaluate("document.querySelector('#trial-detail h3').textContent")
+        page.evaluate("window.text = document.querySelector('#figures').textContent; 0")
+        live.publish(reports[1])
+        page.wait("document.querySelector('#figures').textContent !== window.text")
+        page.wait("document.getElementById('live').textContent === 'live'")
+        assert set(page.evaluate(f"{chosen}.map((f) => f.dataset.choice)")) == {"lr"}
+        assert page.evaluate(f"{rows}.every((row) => row.textContent.includes('adam_elr'))")
+        values = page.evaluate(f"{rows}.map((row) => +row.cells[3].textContent)")
+        assert values == sorted(values, reverse=True)
+        assert page.evaluate("document.querySelector('#trial-detail h3').textContent") == opened
+        assert page.evaluate("!document.querySelector('#trial-detail').hidden")
+        assert page.evaluate("!document.querySelector('#picked').hidden")
+        page.wait("document.querySelectorAll('#trial-detail .js-line').length >= 2")
+        assert page.complaints() == []
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="no chromium on PATH")
 def test_page_says_when_nobody_answers_any_more(reports):
     with chromium() as page:
         with serving() as live:

@@ -85,7 +85,7 @@
   });
   scheme.addEventListener("change", redraw);
   // Widths of paper, of A4 or Letter within its margins, in CSS pixels; printed text is so much smaller.
-  const [UPRIGHT, ACROSS, PRINTED_TEXT] = [690, 960, 0.8];
+  const [UPRIGHT, ACROSS, PRINTED_TEXT] = [650, 940, 0.85];
   function fit(table) {
     table.style.width = "min-content";
     const width = table.offsetWidth * PRINTED_TEXT;
