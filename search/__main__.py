@@ -55,7 +55,8 @@ def run(
     name: Name = None,
     set_: Set = None,
     warm_start: Annotated[
-        str | None, typer.Option(help="an earlier results folder whose best points go first")
+        str | None,
+        typer.Option(help="an earlier results folder to learn from, its best points first"),
     ] = None,
 ) -> None:
     """Run a sweep, or go on with it if its folder is there already."""

@@ -5,6 +5,7 @@ import random
 import pytest
 from optuna.trial import TrialState
 
+from search.studies.earlier import Earlier
 from search.studies.round_robin import Sweep
 from search.studies.trial import Trial
 from simulated import Driver, curve, spec, table
@@ -258,8 +259,8 @@ def test_common_draws_depend_on_the_number_whatever_goes_first(sampler):
     plain, warm = (
         [s.deal().config.parameters["lam"] for _ in range(6)]
         for s in (
-            Sweep.build(spec(*options), points).studies["symmetric-0.4-elr"]
-            for points in (None, one_more)
+            Sweep.build(spec(*options), Earlier(points)).studies["symmetric-0.4-elr"]
+            for points in ({}, one_more)
         )
     )
     assert (plain[0], warm[:2]) == (3.0, [3.0, 5.0])

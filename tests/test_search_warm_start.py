@@ -1,10 +1,18 @@
 import json
+import math
 
+import numpy as np
 import pytest
 
 from analysis.results import load_results
-from recorded import trial_row, write_results
-from search.driver.warm_start import read_points, warm_points, write_points
+from recorded import epoch_row, trial_row, write_results
+from search.driver.warm_start import (
+    earlier_results,
+    read_earlier,
+    warm_points,
+    write_earlier,
+)
+from search.studies.earlier import Earlier, EarlierTrial
 from search.studies.round_robin import Sweep
 from simulated import spec
 
@@ -58,18 +66,83 @@ def test_warm_points_of_equal_place_are_tried_once(tmp_path):
 
 def test_sweep_tries_the_reference_then_the_warm_points(tmp_path):
     results = earlier(tmp_path, (0.4, "elr", {"lam": 5.0}))
-    study = Sweep.build(spec(), warm_points(spec(), results)).studies["symmetric-0.4-elr"]
+    warm = Earlier(warm_points(spec(), results))
+    study = Sweep.build(spec(), warm).studies["symmetric-0.4-elr"]
     assert [study.deal().config.parameters["lam"] for _ in range(2)] == [3.0, 5.0]
 
 
-@pytest.mark.parametrize(
-    "points", [{}, {"a": [{"lam": 1.0, "milestones": (4, 8), "target": "adam"}]}]
-)
-def test_points_come_back_as_written(points, tmp_path):
+POINTS = {"a": [{"lam": 1.0, "milestones": (4, 8), "target": "adam"}]}
+
+
+def tried(lam: float, *values: float, loss: str = "elr", diverged: bool = False) -> EarlierTrial:
+    """A trial of another sweep, at a quarter of wrong labels."""
+    cell = spec("noise.0.rates=[0.25]", f"losses={loss}").cells()[0]
+    config = cell.trial({**cell.reference, "lam": lam}, seed=9)
+    return EarlierTrial(cell.study, config, values, diverged)
+
+
+@pytest.mark.parametrize("warm", [Earlier(), Earlier(POINTS, [tried(2.0, 0.1, 0.5)])])
+def test_an_earlier_sweep_comes_back_as_written(warm, tmp_path):
     folder = write_results(tmp_path, [])
-    write_points(folder, points)
-    assert read_points(folder) == points
+    write_earlier(folder, warm)
+    kept = read_earlier(folder)
+    assert (kept.points, list(kept.trials)) == (warm.points, list(warm.trials))
 
 
-def test_points_of_a_cold_start_are_none(tmp_path):
-    assert read_points(write_results(tmp_path, [])) == {}
+def test_points_that_an_earlier_version_kept_are_read(tmp_path):
+    folder = write_results(tmp_path, [])
+    folder.write("warm_start.json", json.dumps(POINTS).encode())
+    assert read_earlier(folder) == Earlier(POINTS, [])
+
+
+def test_a_cold_start_takes_nothing(tmp_path):
+    assert read_earlier(write_results(tmp_path, [])) == Earlier()
+
+
+def test_earlier_results_give_every_trial_of_the_search_with_its_curve(tmp_path):
+    config = json.dumps(tried(5.0).config.as_dict())
+    rows = [
+        trial_row(trial_id=name, config=config, status=status, phase=phase)
+        for name, status, phase in [
+            ("full", "completed", "search"),
+            ("gone", "diverged", "search"),
+            ("broken", "failed", "search"),
+            ("again", "completed", "replicate"),
+        ]
+    ]
+    epochs = [
+        epoch_row(row["trial_id"], epoch, seq=4 * place + epoch, val_accuracy=0.1 * epoch)
+        for place, row in enumerate(rows)
+        for epoch in (1, 2)
+    ]
+    results = load_results(write_results(tmp_path, rows, epochs), columns=["val_accuracy"])
+    trials = earlier_results(spec(), results).trials
+    assert [(t.values, t.diverged) for t in trials] == [((0.1, 0.2), False), ((0.1, 0.2), True)]
+    assert trials[0].config.parameters["lam"] == 5.0
+
+
+def test_multitask_learns_from_an_earlier_sweep():
+    """Its very first own suggestion is near what was good there."""
+    best = 8.0
+    known = [
+        tried(lam, *[1 / (1 + abs(math.log(lam / best)))] * 12)
+        for lam in np.geomspace(0.5, 10.0, 40)
+    ]
+    only_lam = (
+        "losses=elr",
+        "search.sampler=multitask",
+        "space={preset='paper_star', lam={low=0.5, high=10.0, log=true}}",
+    )
+    sweep = Sweep.build(spec(*only_lam), Earlier(trials=known))
+    (study,) = sweep.studies.values()
+    lams = [float(study.deal().config.parameters["lam"]) for _ in range(4)][1:]
+    assert np.median(np.abs(np.log(np.array(lams) / best))) < 0.2  # of random draws: 1.2
+
+
+def test_multitask_leaves_out_earlier_trials_of_other_losses():
+    sweep = Sweep.build(
+        spec("losses=elr", "search.sampler=multitask"),
+        Earlier(trials=[tried(1.0, 0.5, loss="adam_elr"), tried(2.0, 0.5)]),
+    )
+    (model,) = sweep.models
+    assert list(model._trials) == ["earlier/symmetric-0.25-elr/0"]

@@ -31,11 +31,12 @@ from search.driver.recorder import Recorder
 from search.driver.restore import restore
 from search.driver.signals import Interrupted, Signals
 from search.driver.tuner import build_tuner
-from search.driver.warm_start import Points, write_points
+from search.driver.warm_start import write_earlier
 from search.planning.outline import Outline, outline
 from search.planning.plan import measured
 from search.planning.plan_table import one_line
 from search.studies.confirm import replicate_seeds
+from search.studies.earlier import Earlier
 from search.studies.round_robin import Sweep
 from search.studies.trial import Trial
 from spaces.sweep import SweepSpec
@@ -58,13 +59,13 @@ class Wanted:
     """What a command wants of a results folder.
 
     ``spec`` is the sweep to run, ``there`` what the folder's sweep file says until now, None if
-    the sweep is to begin. ``first_points`` are tried first, by study; ``prepare`` adds trials to
+    the sweep is to begin. ``earlier`` is what it takes from another; ``prepare`` adds trials to
     what is left to run; ``limited``: the hours of ``[budget]`` count.
     """
 
     spec: SweepSpec
     there: SweepSpec | None
-    first_points: Points = field(default_factory=dict)
+    earlier: Earlier = field(default_factory=Earlier)
     prepare: Callable[[Sweep], None] = lambda sweep: None
     limited: bool = True
 
@@ -115,7 +116,7 @@ def _read(
 ) -> Start:
     """What is in the folder already, and what the trials to come need: data and labels."""
     spec = wanted.spec
-    sweep = Sweep.build(spec, wanted.first_points)
+    sweep = Sweep.build(spec, wanted.earlier)
     book = LabelBook(folder)
     recorder = Recorder(
         sweep,
@@ -171,7 +172,7 @@ def _write(start: Start) -> None:
     with _explained():
         start.owner.confirm()
         if wanted.there is None:
-            write_points(folder, wanted.first_points)
+            write_earlier(folder, wanted.earlier)
         if wanted.there != wanted.spec:
             folder.write(layout.SWEEP, dump_sweep(wanted.spec).encode())
         start.book.write()

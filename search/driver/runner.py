@@ -10,9 +10,10 @@ from analysis.best import top_configs
 from analysis.results import load_results
 from analysis.schema import SEARCH
 from search.driver.run import Finished, Wanted, run
-from search.driver.warm_start import Points, read_points, warm_points
+from search.driver.warm_start import earlier_results, read_earlier
 from search.planning.default_network import with_network
 from search.studies.confirm import replicate_seeds
+from search.studies.earlier import Earlier
 from search.studies.round_robin import Sweep
 from spaces.sweep import SweepSpec
 from spaces.sweep_file import SpecError, check_sweep, differences, parse_sweep
@@ -25,7 +26,8 @@ def start(
 ) -> Finished:
     """Run a sweep into ``<storage>/<name>``, or resume it if it is there already.
 
-    ``warm_start``: an earlier results folder whose best points are tried first. Raises SpecError
+    ``warm_start``: an earlier results folder whose best points are tried first, and whose trials
+    the sampler learns from. Raises SpecError
     if the folder is another sweep's or another driver runs it, StorageError if it cannot be
     written, Interrupted when stopped by a signal.
     """
@@ -36,14 +38,15 @@ def start(
     spec = _as_extended(spec, folder, console)
 
     @cache
-    def earlier() -> Points:
+    def earlier() -> Earlier:
         if warm_start is None:
-            return {}
-        return warm_points(spec, load_results(warm_start, columns=[]))
+            return Earlier()
+        results = load_results(warm_start, columns=[spec.search.metric])
+        return earlier_results(spec, results)
 
     def look() -> Wanted:
         there = _present(spec, folder, warm_start)
-        return Wanted(spec, there, earlier() if there is None else read_points(folder))
+        return Wanted(spec, there, earlier() if there is None else read_earlier(folder))
 
     return run(folder, console, look)
 
@@ -56,7 +59,7 @@ def extend(folder: Folder, trials: int, console: Console) -> Finished:
 
     def look() -> Wanted:
         there = read_spec(folder)
-        return Wanted(_longer(there, trials, folder), there, read_points(folder))
+        return Wanted(_longer(there, trials, folder), there, read_earlier(folder))
 
     return run(folder, console, look)
 
@@ -80,7 +83,7 @@ def replicate(folder: Folder, top: int, seeds: int, console: Console) -> Finishe
 
     def look() -> Wanted:
         spec = read_spec(folder)
-        return Wanted(spec, spec, read_points(folder), add_replicates, limited=False)
+        return Wanted(spec, spec, read_earlier(folder), add_replicates, limited=False)
 
     return run(folder, console, look)
 
@@ -90,7 +93,7 @@ def resume(folder: Folder, console: Console) -> Finished:
 
     def look() -> Wanted:
         spec = read_spec(folder)
-        return Wanted(spec, spec, read_points(folder))
+        return Wanted(spec, spec, read_earlier(folder))
 
     return run(folder, console, look)
 

@@ -1,10 +1,12 @@
-"""First points for a sweep from the results of an earlier one."""
+"""What a sweep takes from an earlier one's results: first points, and trials to learn from."""
 
 import json
 from typing import Any
 
 from analysis.best import best_configs, records
 from analysis.results import Results, recorded_config
+from analysis.schema import DIVERGED, FAILED, SEARCH
+from search.studies.earlier import Earlier, EarlierTrial
 from spaces.sweep import Cell, SweepSpec
 from trainable.catalog import Value
 from trainable.config import TrialConfig
@@ -13,6 +15,30 @@ from trainable.folder.storage import Folder
 from trainable.parameters import from_json
 
 Points = dict[str, list[dict[str, Value]]]
+
+
+def earlier_results(spec: SweepSpec, results: Results) -> Earlier:
+    """What ``spec`` takes from a sweep loaded with the column that it is to be searched by.
+
+    Trials that failed, and replicates, are left out.
+    """
+    trials = results.trials[
+        (results.trials["phase"] == SEARCH) & (results.trials["status"] != FAILED)
+    ]
+    values = results.epochs.groupby("trial_id", observed=True)[spec.search.metric].agg(tuple)
+    return Earlier(
+        warm_points(spec, results),
+        [
+            EarlierTrial(
+                str(row["study"]),
+                recorded_config(results.folder, row),
+                tuple(map(float, values[row["trial_id"]])),
+                row["status"] == DIVERGED,
+            )
+            for row in records(trials.dropna(subset="config"))
+            if row["trial_id"] in values.index
+        ],
+    )
 
 
 def warm_points(spec: SweepSpec, earlier: Results) -> Points:
@@ -41,20 +67,26 @@ def warm_points(spec: SweepSpec, earlier: Results) -> Points:
     return points
 
 
-def write_points(folder: Folder, points: Points) -> None:
-    """Keep the points with the results, for whoever resumes them; none leave no file."""
-    if not points:
+def write_earlier(folder: Folder, earlier: Earlier) -> None:
+    """Keep it with the results, for whoever resumes them; a cold start leaves no file."""
+    if not (earlier.points or earlier.trials):
         folder.delete(layout.WARM_START)
         return
-    folder.write(layout.WARM_START, json.dumps(points, indent=2).encode())
+    trials = [trial.as_dict() for trial in earlier.trials]
+    kept = {"points": earlier.points, "trials": trials}
+    folder.write(layout.WARM_START, json.dumps(kept, indent=1).encode())
 
 
-def read_points(folder: Folder) -> Points:
-    """The points kept with the results; none if the sweep started cold."""
+def read_earlier(folder: Folder) -> Earlier:
+    """What is kept with the results. A folder of an earlier version has the points alone."""
     if not folder.exists(layout.WARM_START):
-        return {}
-    kept: dict[str, list[dict[str, Any]]] = json.loads(folder.read(layout.WARM_START))
-    return {study: [from_json(point) for point in points] for study, points in kept.items()}
+        return Earlier()
+    kept: dict[str, Any] = json.loads(folder.read(layout.WARM_START))
+    points = kept["points"] if "trials" in kept else kept
+    return Earlier(
+        {study: [from_json(point) for point in found] for study, found in points.items()},
+        [EarlierTrial.from_dict(trial) for trial in kept.get("trials", ())],
+    )
 
 
 def _distance(cell: Cell, config: TrialConfig, study: str) -> tuple[Any, ...]:

@@ -21,6 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from analysis.schema import DIVERGED
+from search.studies.earlier import EarlierTrial, as_studies
 from search.studies.features import Features
 from search.studies.trial import Trial
 from spaces.sweep import Cell
@@ -83,28 +84,47 @@ class Surrogate:
     """The model of a sweep, and the trials that it learns from, running ones among them."""
 
     def __init__(
-        self, options: Mapping[str, Any], *, seed: int, cells: Sequence[Cell], metric: str
+        self,
+        options: Mapping[str, Any],
+        *,
+        seed: int,
+        cells: Sequence[Cell],
+        metric: str,
+        earlier: Sequence[EarlierTrial] = (),
     ) -> None:
-        """``seed`` is the sweep's; ``metric`` is what the trials are ranked by."""
+        """``seed`` is the sweep's; ``metric`` is what the trials are ranked by.
+
+        ``earlier``: trials of another sweep, which are known from the start.
+        """
         self._optimism = float(options["optimism"])  # weight of the trees' spread
         self._explore = float(options["explore"])  # share of points drawn at random
         self._seed = seed
         self._metric = metric
-        self._features = {cell.study: Features(cell, cells) for cell in cells}  # by study
+        before = as_studies(earlier, cells)
+        grid = [*cells, *(cell for cell, _ in before)]
+        self._features = {cell.study: Features(cell, grid) for cell in grid}  # by study
         self._budget = min(cell.max_epochs for cell in cells)  # the shortest full one
         self._trials: dict[str, Heard] = {}  # those that have had an epoch
         self._recorded = 0  # epochs, each counted once
-        self._fitted = 0  # of these, those behind the forest
+        self._fitted = -1  # of these, those behind the forest; -1: none was fitted
         self._known: dict[str, list[Known]] = {}  # by study, what they say
         self._forest: Any = None  # None while too little is known
         self._dealt: dict[str, list[Mapping[str, Value]]] = {  # by study, the points so far
             cell.study: [] for cell in cells
         }
+        for cell, trials in before:
+            for number, trial in enumerate(trials):
+                at = self._features[cell.study].place(
+                    cell.space.nearest({**cell.reference, **trial.config.parameters})
+                )
+                heard = Heard(cell.study, at, trial.config.max_epochs, list(trial.values))
+                heard.arrivals, heard.diverged = [0] * len(trial.values), trial.diverged
+                self._trials[f"{cell.study}/{number}"] = heard
 
     @property
     def studies(self) -> Collection[str]:
-        """The names of those that it learns from."""
-        return self._features
+        """The names of those that it suggests for."""
+        return self._dealt
 
     def window(self, cell: Cell) -> "SharedHistory":
         """The model as one study sees it."""
@@ -132,9 +152,9 @@ class Surrogate:
 
     def restore(self, rows: Sequence[tuple[str, int]]) -> None:
         """Bring all epochs recorded, as (trial_id, epoch), into their order of arrival."""
-        for heard in self._trials.values():
-            heard.arrivals.clear()
-        self._recorded = self._fitted = 0
+        for trial_id in {trial_id for trial_id, _ in rows} & set(self._trials):
+            self._trials[trial_id].arrivals.clear()
+        self._recorded, self._fitted = 0, -1
         for trial_id, epoch in rows:
             trial = self._trials.get(trial_id)  # None: a replicate
             if trial is not None and epoch > len(trial.arrivals):

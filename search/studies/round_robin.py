@@ -4,12 +4,12 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from search.studies.earlier import Earlier, EarlierTrial
 from search.studies.multitask import Surrogate
 from search.studies.study import Study
 from search.studies.trial import Outcome, Phase, Trial
 from spaces.strategies import SAMPLERS
 from spaces.sweep import Cell, SweepSpec
-from trainable.catalog import Value
 from trainable.data import Dataset
 from trainable.metrics import EpochMetrics
 
@@ -33,17 +33,18 @@ class Sweep:
     def build(
         cls,
         spec: SweepSpec,
-        first_points: Mapping[str, Sequence[Mapping[str, Value]]] | None = None,
+        earlier: Earlier | None = None,
         *,
         cells: Sequence[Cell] | None = None,
     ) -> "Sweep":
         """The sweep of a spec with nothing run yet.
 
-        The reference setting is every study's first point; ``first_points`` come after it, by
-        study. ``cells``: in the place of those of the spec.
+        The reference setting is every study's first point; those of an ``earlier`` sweep come
+        after it. ``cells``: in the place of those of the spec.
         """
         cells = spec.cells() if cells is None else cells
-        models = _models(spec, cells)
+        earlier = earlier or Earlier()
+        models = _models(spec, cells, earlier.trials)
         shared = list(dict.fromkeys(name for cell in cells for name in cell.space.varies))
         studies = {
             cell.study: Study(
@@ -51,7 +52,7 @@ class Sweep:
                 search=spec.search,
                 budget=spec.budget,
                 seed=spec.seed,
-                first_points=[cell.reference, *(first_points or {}).get(cell.study, ())],
+                first_points=[cell.reference, *earlier.points.get(cell.study, ())],
                 max_failures=spec.resources.max_failures,
                 shared=shared,
                 history=next((m.window(cell) for m in models if cell.study in m.studies), None),
@@ -133,13 +134,19 @@ class Sweep:
         return all(study.finished for study in self.studies.values())
 
 
-def _models(spec: SweepSpec, cells: Sequence[Cell]) -> list[Surrogate]:
-    """The model of a sweep whose sampler looks across studies, or one for each of them."""
+def _models(
+    spec: SweepSpec, cells: Sequence[Cell], earlier: Sequence[EarlierTrial]
+) -> list[Surrogate]:
+    """The model of a sweep whose sampler looks across studies, or one for each of them.
+
+    The latter see nothing of an ``earlier`` sweep: each is alone.
+    """
     name = spec.search.sampler
     entry = SAMPLERS[name]
     if not entry.across:
         return []
     options = entry.complete(f"sampler {name!r}", spec.search.sampler_options)
     build, metric = entry.builder(), spec.search.metric
-    groups = [cells] if options["shared"] else [[cell] for cell in cells]
-    return [build(options, seed=spec.seed, cells=group, metric=metric) for group in groups]
+    if options["shared"]:
+        return [build(options, seed=spec.seed, cells=cells, metric=metric, earlier=earlier)]
+    return [build(options, seed=spec.seed, cells=[cell], metric=metric) for cell in cells]

@@ -4,7 +4,7 @@
   sweep.toml                    the whole sweep file, defaults written out; a folder without it is
                                 no results folder
   provenance.json               every start: commit, versions, machines
-  warm_start.json               first points from an earlier sweep, if it was given one
+  warm_start.json               points and trials of an earlier sweep, if it was given one
   owner.json                    who runs the sweep, while it runs
   trials/trials.parquet         a row a trial
   epochs/study=<study>/         a row an epoch, in parts part-<level>-<number>.parquet

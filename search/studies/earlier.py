@@ -1,0 +1,70 @@
+"""What an earlier sweep leaves to a later one."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from spaces.sweep import Cell
+from trainable.catalog import Value
+from trainable.config import TrialConfig
+
+
+@dataclass(frozen=True)
+class EarlierTrial:
+    """A trial of an earlier sweep: its study there, and its value after every epoch."""
+
+    study: str
+    config: TrialConfig
+    values: tuple[float, ...]
+    diverged: bool
+
+    @classmethod
+    def from_dict(cls, kept: Mapping[str, Any]) -> "EarlierTrial":
+        """The inverse of :meth:`as_dict`. Raises ValueError for a config that is none."""
+        config = TrialConfig.from_dict(kept["config"])
+        return cls(kept["study"], config, tuple(kept["values"]), kept["diverged"])
+
+    def as_dict(self) -> dict[str, Any]:
+        """Values that JSON has."""
+        return {
+            "study": self.study,
+            "config": self.config.as_dict(),
+            "values": self.values,
+            "diverged": self.diverged,
+        }
+
+
+@dataclass(frozen=True)
+class Earlier:
+    """First points, by study, and trials to learn from; both empty for a sweep that starts cold.
+
+    A point stands in the study's space; ``trials`` are as they were.
+    """
+
+    points: Mapping[str, Sequence[Mapping[str, Value]]] = field(default_factory=dict)
+    trials: Sequence[EarlierTrial] = ()
+
+
+def as_studies(
+    trials: Sequence[EarlierTrial], cells: Sequence[Cell]
+) -> list[tuple[Cell, list[EarlierTrial]]]:
+    """The earlier studies of losses that ``cells`` have, each with its trials.
+
+    Their cells have the space of today's, so that a place means the same in all of them; their
+    names are no study's of today.
+    """
+    space_of = {cell.loss: cell for cell in reversed(cells)}
+    studies: dict[str, tuple[Cell, list[EarlierTrial]]] = {}
+    for trial in trials:
+        config, name = trial.config, f"earlier/{trial.study}"
+        if config.loss not in space_of:
+            continue
+        cell = replace(
+            space_of[config.loss],
+            study=name,
+            data=config.data,
+            noise=config.noise,
+            network=config.network,
+        )
+        studies.setdefault(name, (cell, []))[1].append(trial)
+    return list(studies.values())
