@@ -12,7 +12,7 @@ import typer
 
 from analysis.printed.console import spreadsheet
 from analysis.printed.streams import lasting_streams
-from analysis.printed.text import best_table, console, print_best, print_note
+from analysis.printed.text import best_table, console, print_best, print_note, width
 from analysis.results import ResultsError, load_results
 from trainable.folder import layout
 from trainable.folder.storage import Folder, StorageError, UnwritableError
@@ -133,7 +133,7 @@ def table(
     """Test accuracy per method and noise setting, beside what papers print."""
     from analysis.printed.paper_table import format_table
 
-    typer.echo(format_table(load_results(directory, columns=[]), format_), nl=False)
+    typer.echo(format_table(load_results(directory, columns=[]), format_, width()), nl=False)
 
 
 @app.command()
@@ -145,7 +145,7 @@ def claims(
     """Whether each loss beats elr on fresh seeds: accuracy, epochs to it, labels memorised."""
     from analysis.printed.answers import format_answers
 
-    typer.echo(format_answers(load_results(directory), format_), nl=False)
+    typer.echo(format_answers(load_results(directory), format_, width()), nl=False)
 
 
 @app.command()

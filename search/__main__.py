@@ -6,12 +6,13 @@ their arguments are checked.
 
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from rich.table import Table
 from rich.text import Text
 
 from analysis.printed.console import SafeConsole
@@ -174,11 +175,17 @@ def replay(
 def presets() -> None:
     """List the shipped sweeps and the presets of search spaces."""
     out.print("sweeps (python -m search run NAME)", style="bold")
-    for name, text in shipped().items():
-        out.print(Text(f"  {name:<16}{text.splitlines()[0].lstrip('# ')}"), soft_wrap=True)
+    out.print(_listed({name: text.splitlines()[0] for name, text in shipped().items()}))
     out.print(Text('presets of [space] (preset = "NAME")', style="bold"))
-    for name, preset in PRESETS.items():
-        out.print(Text(f"  {name:<16}{preset.summary}"), soft_wrap=True)
+    out.print(_listed({name: preset.summary for name, preset in PRESETS.items()}))
+
+
+def _listed(lines: Mapping[str, str]) -> Table:
+    """Names with a line on each, which a terminal folds beside the names."""
+    table = Table.grid(padding=(0, 2))
+    for name, text in lines.items():
+        table.add_row(f"  {name}", Text(text.lstrip("# ")))
+    return table
 
 
 def _end(go: "Callable[[Any], Finished]", folder: Folder) -> None:

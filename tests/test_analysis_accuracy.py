@@ -336,3 +336,12 @@ def test_format_table_without_a_winner_or_a_known_format_is_refused(tmp_path):
         format_table(results, "text")
     with pytest.raises(ValueError, match="unknown format 'html'"):
         format_table(results, "html")
+
+
+def test_text_for_a_narrow_terminal_comes_in_parts_that_have_it_all(cifar):
+    width = 60
+    whole, parts = format_table(cifar, "text"), format_table(cifar, "text", width)
+    assert max(map(len, parts.splitlines())) <= width < max(map(len, whole.splitlines()))
+    assert sorted(parts.split()) != sorted(whole.split())  # methods come with every part
+    assert set(parts.split()) == set(whole.split())
+    assert format_table(cifar, "text", 1000).split() == whole.split()

@@ -110,3 +110,18 @@ def test_spreadsheet_takes_no_text_for_a_formula():
     table = pd.DataFrame({"name": ["=1+1", "-x", "plain", None], "value": [-1.5, 2.0, 3.0, 4.0]})
     written = spreadsheet(table).to_csv(index=False).splitlines()
     assert written[1:] == ["'=1+1,-1.5", "'-x,2.0", "plain,3.0", ",4.0"]
+
+
+@pytest.mark.parametrize("width", [80, 120])
+def test_no_name_or_number_is_cut_in_a_terminal(tmp_path, width):
+    study = "locally_concentrated-0.4-bootstrap_hard"
+    trials = [trial_row(study, loss="bootstrap_hard", param_lam=3.25, param_lr=0.0125)]
+    out = Console(file=io.StringIO(), width=width, force_terminal=True, no_color=True)
+    print_best(load_results(write_results(tmp_path, trials)), out)
+    lines = out.file.getvalue().splitlines()
+    assert max(len(re.sub("\x1b\\[[0-9;]*m", "", line)) for line in lines) <= width
+    text = re.sub("\x1b\\[[0-9;]*m|[ \n]", "", out.file.getvalue())
+    if width == 120:
+        assert study in text
+    for part in ("50.00", "60.00", "lam=3.25", "lr=0.0125", "bootstrap_hard"):
+        assert part in text

@@ -20,7 +20,7 @@ from analysis.frames.claims import (
 )
 from analysis.frames.evidence import caveats
 from analysis.printed.console import spreadsheet
-from analysis.printed.grid import FORMATS, Grid, Line, Printed
+from analysis.printed.grid import FORMATS, Grid, Line, Printed, written
 from analysis.printed.paper_table import methods
 from analysis.results import Results, ResultsError
 from trainable.catalog import unknown
@@ -44,8 +44,10 @@ COLUMNS = (
 TARGET_COLUMNS = ("target", "trials", "completed", "settings", "difference", "won", "confirmed")
 
 
-def format_answers(results: Results, how: str) -> str:
+def format_answers(results: Results, how: str, width: int = 0) -> str:
     """The answers as ``text``, ``markdown``, ``latex``, or ``csv`` (one row an answer).
+
+    ``width``: of the terminal that a text is for; 0: as wide as it is.
 
     Raises ResultsError where no loss has replicates of seeds that elr has too, ValueError for an
     unknown format.
@@ -63,9 +65,7 @@ def format_answers(results: Results, how: str) -> str:
         return buffer.getvalue()
     if how not in FORMATS:
         raise ValueError(unknown("format", how, [*FORMATS, "csv"]))
-    return "\n".join(
-        FORMATS[how](grid) for grid in [*_answered(results, found), *_targets(results)]
-    )
+    return written([*_answered(results, found), *_targets(results)], how, width)
 
 
 def _answered(results: Results, found: pd.DataFrame) -> list[Grid]:

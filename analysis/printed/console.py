@@ -16,8 +16,17 @@ def disarmed(text: str) -> str:
     return _OBEYED.sub("\N{REPLACEMENT CHARACTER}", text)
 
 
+PIPE_WIDTH = 400
+"""Columns of what is no terminal: no row of a table is folded there."""
+
+
 class SafeConsole(Console):
     """A console that prints names and errors as they are, without the escapes hidden in them."""
+
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(**settings)
+        if not self.is_terminal and self._width is None:
+            self.width = PIPE_WIDTH
 
     def render(
         self, renderable: RenderableType, options: ConsoleOptions | None = None

@@ -4,8 +4,9 @@ What is in a cell is computed once, elsewhere; a format only writes it down.
 """
 
 import re
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+import textwrap
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 
 @dataclass(frozen=True)
@@ -36,6 +37,40 @@ class Grid:
     def filled(blocks: Mapping[str, tuple[Line, ...]]) -> Blocks:
         """The parts that have lines."""
         return tuple((name, lines) for name, lines in blocks.items() if lines)
+
+
+def narrowed(grid: Grid, width: int) -> list[Grid]:
+    """The table in parts, each with its first column, whose text is at most so many signs wide.
+
+    A part has one column at least. The notes, in lines as narrow, are below the last one.
+    """
+    texts = [[name] for name in grid.header]
+    for _, block in grid.blocks:
+        for method, cells in block:
+            texts[0].append(f"  {method}")
+            for column, cell in zip(texts[1:], cells, strict=True):
+                column.append(f"*{cell.text}" if cell.bold else cell.text)
+    first, *others = (max(map(len, column)) for column in texts)
+    parts, room = [[0]], width - first - others[0] - 2
+    for place, wide in enumerate(others[1:], start=1):
+        room -= wide + 2
+        if room < 0:
+            parts.append([])
+            room = width - first - wide - 2
+        parts[-1].append(place)
+    narrow = [_part(grid, places) for places in parts]
+    notes = tuple(textwrap.fill(note, width) for note in grid.notes)
+    return [*narrow[:-1], replace(narrow[-1], notes=notes)]
+
+
+def _part(grid: Grid, places: Sequence[int]) -> Grid:
+    """Some of the columns after the first, without the notes."""
+    blocks = tuple(
+        (name, tuple((method, tuple(cells[i] for i in places)) for method, cells in block))
+        for name, block in grid.blocks
+    )
+    header = (grid.header[0], *(grid.header[i + 1] for i in places))
+    return replace(grid, header=header, blocks=blocks, notes=())
 
 
 def _text(grid: Grid) -> str:
@@ -142,3 +177,10 @@ FORMATS: dict[str, Callable[[Grid], str]] = {
     "markdown": _markdown,
     "latex": _latex,
 }
+
+
+def written(grids: Iterable[Grid], how: str, width: int = 0) -> str:
+    """Tables in one of :data:`FORMATS`; a text in parts no wider than ``width`` if it is not 0."""
+    if how == "text" and width:
+        grids = [part for grid in grids for part in narrowed(grid, width)]
+    return "\n".join(FORMATS[how](grid) for grid in grids)

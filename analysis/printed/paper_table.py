@@ -17,7 +17,7 @@ from analysis.frames.evidence import caveats, holdout
 from analysis.frames.published import OTHER_METHODS, REMARKS, Deviation, in_words
 from analysis.frames.ties import loss_ties
 from analysis.printed.console import spreadsheet
-from analysis.printed.grid import FORMATS, Grid, Line, Printed
+from analysis.printed.grid import FORMATS, Grid, Line, Printed, written
 from analysis.printed.text import LEAK, RUNNING, mean_std
 from analysis.results import Results, ResultsError
 from trainable.catalog import LOSSES, unknown
@@ -34,8 +34,10 @@ DIFFERENCES = "difference to ELR, in points"
 PUBLISHED = "published"
 
 
-def format_table(results: Results, how: str) -> str:
+def format_table(results: Results, how: str, width: int = 0) -> str:
     """The accuracy table as ``text``, ``markdown``, ``latex`` or ``csv`` (one row a study).
+
+    ``width``: of the terminal that a text is for; 0: as wide as it is.
 
     Raises ResultsError while no trial has used its full budget, ValueError for an unknown format.
     """
@@ -50,7 +52,7 @@ def format_table(results: Results, how: str) -> str:
     found = grids(results)
     if not found:
         raise ResultsError(f"{results.folder}: no trial has used its full budget yet")
-    return "\n".join(FORMATS[how](grid) for grid in found)
+    return written(found, how, width)
 
 
 def grids(results: Results) -> list[Grid]:

@@ -47,7 +47,7 @@ def print_comparison(sweeps: Sweeps, out: Console) -> None:
     for note in notes(table):
         print_note(note, out)
     for text in warnings(sweeps):
-        out.print(Text(text, style="bold red"), soft_wrap=True)
+        print_note(text, out, "bold red")
 
 
 def settings(table: pd.DataFrame, sweeps: Sweeps) -> list[tuple[str, pd.DataFrame]]:

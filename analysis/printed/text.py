@@ -23,7 +23,6 @@ from analysis.frames.ties import tied_settings, trial_ties
 from analysis.printed.console import SafeConsole
 from analysis.results import Results
 
-PIPE_WIDTH = 400
 LEAK = "LEAK: selected on the test set; these numbers promise nothing about new data"
 NO_WINNER = "no trial used its full budget yet"
 RUNNING = "still running: these are the best so far"
@@ -32,8 +31,12 @@ NUMBERS = ("trial", "val %", "test %", "full", "val again", "test again")
 
 def console(stream: IO[str] | None = None) -> Console:
     """A console for stdout; where that is no terminal, its lines are not wrapped."""
-    stream = stream or sys.stdout
-    return SafeConsole(file=stream, width=None if stream.isatty() else PIPE_WIDTH, highlight=False)
+    return SafeConsole(file=stream or sys.stdout, highlight=False)
+
+
+def width() -> int:
+    """Columns of the terminal that stdout is, or 0 if it is none."""
+    return console().width if sys.stdout.isatty() else 0
 
 
 def print_best(results: Results, out: Console, *, confirmed: bool = False, top: int = 1) -> None:
@@ -66,10 +69,10 @@ def print_best(results: Results, out: Console, *, confirmed: bool = False, top: 
         print_note(f"val again: mean of {metric} over fresh seeds", out)
         print_note("test again: mean ± std (n) over fresh seeds", out)
     for caveat in caveats(results):
-        out.print(Text(f"note: {caveat}", style="yellow"), soft_wrap=True)
+        print_note(f"note: {caveat}", out, "yellow")
     for mark, text in ((selected_on_test(results), LEAK), (results.running, RUNNING)):
         if mark:
-            out.print(Text(text, style="bold red"), soft_wrap=True)
+            print_note(text, out, "bold red")
 
 
 def _numbers(row: Mapping[str, Any], ties: "pd.Series[bool]") -> list[str]:
@@ -106,14 +109,18 @@ def _parameters(row: Mapping[str, Any], varied: set[str]) -> str:
 
 
 def print_table(header: tuple[str, ...], rows: list[list[str]], out: Console) -> None:
-    """Columns of text; names in :data:`NUMBERS` are right-aligned, the last one may fold."""
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for name in header:
-        last = name == header[-1]
+    """Columns of text; names in :data:`NUMBERS` are right-aligned.
+
+    Of what is too wide for a terminal, the last column folds, and one that has a third of it.
+    """
+    wide = [max(map(len, column)) for column in zip(header, *rows, strict=True)]
+    tight = sum(wide) + 2 * (len(wide) - 1) > out.width
+    table = Table(box=None, pad_edge=False, header_style="bold", collapse_padding=tight)
+    for name, width in zip(header, wide, strict=True):
         table.add_column(
             name,
             justify="right" if name in NUMBERS else "left",
-            no_wrap=not last,
+            no_wrap=name != header[-1] and 3 * width <= out.width,
             overflow="fold",
         )
     for row in rows:
@@ -121,9 +128,9 @@ def print_table(header: tuple[str, ...], rows: list[list[str]], out: Console) ->
     out.print(table)
 
 
-def print_note(text: str, out: Console) -> None:
-    """One line below a table."""
-    out.print(Text(text, style="dim"), soft_wrap=True)
+def print_note(text: str, out: Console, style: str = "dim") -> None:
+    """A line below a table; a terminal folds it between words, a file has it whole."""
+    out.print(Text(text, style=style), soft_wrap=not out.is_terminal)
 
 
 def mean_std(mean: float, std: float, n: float, diverged: float = 0) -> str:

@@ -7,6 +7,7 @@ from rich.table import Table
 from rich.text import Text
 
 from analysis.amounts import counted, duration
+from analysis.printed.text import print_note
 from search.planning.outline import Outline
 
 if TYPE_CHECKING:
@@ -38,7 +39,7 @@ def print_plan(plan: "Plan", out: Console) -> None:
         table.add_row(name, Text(value))
     out.print(table)
     for note in (*plan.notes, *filter(None, [plan.limit, plan.too_long])):
-        out.print(Text(f"note: {note}", style="yellow"), soft_wrap=True)
+        print_note(f"note: {note}", out, "yellow")
 
 
 def _facts(plan: "Plan") -> list[tuple[str, str]]:
