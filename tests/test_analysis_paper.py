@@ -19,6 +19,7 @@ from analysis.paper.marks import NoPaperFormError, colour, symbol, words
 from analysis.paper.picture import COLUMNS, drawn, picture
 from analysis.report.chart import Chart, axis, categories, figure, scatter
 from analysis.report.contents import Section, figure_sections
+from analysis.report.page import templates
 from analysis.report.style import INK, PALETTE
 from analysis.results import ResultsError, load_results
 from tests.recorded import SWEEP, record_sweep, write_results
@@ -119,6 +120,12 @@ def test_widths_are_those_of_one_and_two_columns_on_white():
         image = Image.open(BytesIO(picture(plot, 200, "png", columns))).convert("RGB")
         assert image.width == 4 * width
         assert image.getpixel((2, image.height // 2)) == (255, 255, 255)
+
+
+def test_the_report_saves_charts_as_wide():
+    script = templates().globals["source"]("page.js")
+    ours = ", ".join(f"{columns}: {width}" for columns, width in COLUMNS.items())
+    assert f"const COLUMNS = {{ {ours} }};" in script
 
 
 def test_a_picture_is_the_same_whenever_it_is_made():

@@ -248,7 +248,7 @@ def test_a_chart_is_saved_under_its_name_on_white(page, report, tmp_path, format
     page.call("Page.setDownloadBehavior", behavior="allow", downloadPath=str(tmp_path))
     selector = f'[data-chart=learning-0][data-format={format_}][data-columns="{columns}"]'
     page.evaluate(f"document.querySelector('{selector}').click()")
-    name = f"recorded-symmetric-40-{columns}col.{format_}"
+    name = f"recorded-learning-symmetric-40-{columns}col.{format_}"
     wait_for((tmp_path / name).exists)
     saved = (tmp_path / name).read_bytes()
     assert saved.startswith(start)
