@@ -120,6 +120,16 @@ def recorded_config(folder: Folder, row: Mapping[Any, Any]) -> TrialConfig:
         raise ResultsError(f"{folder}: the config of trial {row['trial_id']}: {error}") from None
 
 
+def table_in(config: object, name: str) -> dict[str, Any]:
+    """The table ``name`` of a recorded config; empty where a config has none, or is none."""
+    try:
+        found = json.loads(config) if isinstance(config, str) else None
+    except (ValueError, RecursionError):
+        found = None
+    table = found.get(name) if isinstance(found, dict) else None
+    return table if isinstance(table, dict) else {}
+
+
 @once
 def sweep_spec(results: Results) -> SweepSpec:
     """The sweep file, checked. Raises ResultsError if it is missing or damaged."""

@@ -292,6 +292,15 @@ def test_report_before_the_first_trial(tmp_path):
     assert len(reader.all("p", **{"class": "missing"})) == 18
 
 
+@pytest.mark.parametrize(
+    "config",
+    ["null", "[]", "1e999", '{"noise": null, "data": null}', '{"data": {"name": []}}'],
+)
+def test_report_of_a_config_without_values_shows_the_rest(tmp_path, config):
+    write_results(tmp_path, [trial_row(), trial_row(number=1, config=config)])
+    assert "60.00% test accuracy" in read(tmp_path).text["summary"]
+
+
 def test_report_shows_names_with_markup_as_text(tmp_path):
     nasty = '</script><img src=x onerror="alert(1)">&amp;`<b>'
     rows = [trial_row(nasty, k, noise=nasty, dataset=nasty, loss=nasty) for k in range(2)]

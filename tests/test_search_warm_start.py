@@ -4,7 +4,7 @@ import math
 import numpy as np
 import pytest
 
-from analysis.results import load_results
+from analysis.results import ResultsError, load_results
 from recorded import epoch_row, trial_row, write_results
 from search.driver.warm_start import (
     earlier_results,
@@ -15,6 +15,7 @@ from search.driver.warm_start import (
 from search.studies.earlier import Earlier, EarlierTrial
 from search.studies.round_robin import Sweep
 from simulated import spec
+from trainable.folder.storage import Folder
 
 
 def earlier(tmp_path, *studies):
@@ -146,3 +147,14 @@ def test_multitask_leaves_out_earlier_trials_of_other_losses():
     )
     (model,) = sweep.models
     assert list(model._trials) == ["earlier/symmetric-0.25-elr/0"]
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"\xff", b"null", b"[1]", b'{"a": 3}', b'{"a": [3]}', b'{"trials": [1]}', b"[" * 99_999],
+)
+def test_damaged_points_are_named(tmp_path, content):
+    folder = Folder.open(tmp_path)
+    folder.write("warm_start.json", content)
+    with pytest.raises(ResultsError, match=r"warm_start\.json is damaged: it lists no points"):
+        read_earlier(folder)

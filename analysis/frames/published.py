@@ -1,6 +1,5 @@
 """Accuracies printed in papers, with what has to be said about where each row comes from."""
 
-import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -9,6 +8,7 @@ from typing import Any
 
 import pandas as pd
 
+from analysis.results import table_in
 from trainable.catalog import DATASETS
 from trainable.config import make_noise
 
@@ -128,9 +128,8 @@ def deviations(config: Mapping[str, Any], protocol: Protocol) -> tuple[Deviation
         config: a row of ``best.chosen_configs`` on a data set that something is printed about.
         protocol: that of :func:`published`.
     """
-    plain = json.loads(config["config"])
     images = DATASETS[config["dataset"]].train_examples
-    used = plain.get("data", {}).get("train_examples") or images
+    used = table_in(config["config"], "data").get("train_examples") or images
     schedule = config.get("param_lr_schedule")
     theirs = "cosine_warm_restarts" if protocol.starred else "multistep"
     epochs = 150 if protocol.starred or config["dataset"] == "cifar100" else 120
@@ -145,7 +144,7 @@ def deviations(config: Mapping[str, Any], protocol: Protocol) -> tuple[Deviation
         for ours, printed, unit in pairs
         if ours != printed
     ]
-    noise = plain.get("noise", {})
+    noise = table_in(config["config"], "noise")
     if config["dataset"] == "cifar10" and noise.get("kind") == "asymmetric":
         sequential = noise.get("legacy_sequential", False)
         if protocol.sequential not in (None, sequential):

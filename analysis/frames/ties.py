@@ -6,14 +6,12 @@ of their difference, as if they were measured on different examples. On the same
 errors are shared, the true error is smaller, so this calls rather too much a tie than too little.
 """
 
-import json
-
 import numpy as np
 import pandas as pd
 
 from analysis.best import chosen_configs, rank_trials
 from analysis.frames.accuracy import SETTING
-from analysis.results import Results, once
+from analysis.results import Results, once, table_in
 from analysis.schema import STOPPED
 from trainable.data.sets import DATASETS
 from trainable.metrics import TEST_METRICS
@@ -33,14 +31,17 @@ def judging_examples(results: Results, trial_ids: "pd.Series[str]") -> np.ndarra
 def _examples(config: str, metric: str, recorded: float) -> float:
     if metric not in TEST_METRICS and recorded > 0:
         return recorded
-    data = json.loads(config).get("data", {})
-    known = DATASETS.get(data.get("name"))
+    data = table_in(config, "data")
+    known = DATASETS.get(str(data.get("name")))
     if known is None:
         return np.nan
     if metric in TEST_METRICS:
         return known.test_examples or np.nan
     examples = data.get("train_examples") or known.train_examples
-    return round(data["holdout"] * examples) or np.nan
+    try:
+        return round(data["holdout"] * examples) or np.nan
+    except (KeyError, TypeError, ValueError):  # of a config that nobody could train
+        return np.nan
 
 
 def margin(

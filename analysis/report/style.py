@@ -1,6 +1,5 @@
 """How figures look: what things are called, and one colour, dash and marker for each loss."""
 
-import json
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
@@ -10,7 +9,7 @@ from analysis.best import selected_on_test
 from analysis.frames.accuracy import SETTING
 from analysis.frames.evidence import holdout
 from analysis.printed.paper_table import methods
-from analysis.results import Results
+from analysis.results import Results, table_in
 from trainable.catalog import LOSSES
 from trainable.noise import NOISE_KINDS, make_noise
 
@@ -92,8 +91,13 @@ def noise_names(trials: pd.DataFrame) -> dict[str, str]:
 
 
 def _noise_name(setting: str, config: str) -> str:
-    noise = json.loads(config).get("noise", {})
-    return make_noise(**noise).label if noise.get("kind") in NOISE_KINDS else setting
+    noise = table_in(config, "noise")
+    if str(noise.get("kind")) not in NOISE_KINDS:
+        return setting
+    try:
+        return make_noise(**noise).label
+    except ValueError:  # options of a later version
+        return setting
 
 
 def study_titles(trials: pd.DataFrame) -> pd.DataFrame:

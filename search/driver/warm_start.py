@@ -4,7 +4,7 @@ import json
 from typing import Any
 
 from analysis.best import best_configs, records
-from analysis.results import Results, recorded_config
+from analysis.results import Results, ResultsError, recorded_config
 from analysis.schema import DIVERGED, FAILED, SEARCH
 from search.studies.earlier import Earlier, EarlierTrial
 from spaces.sweep import Cell, SweepSpec
@@ -78,15 +78,25 @@ def write_earlier(folder: Folder, earlier: Earlier) -> None:
 
 
 def read_earlier(folder: Folder) -> Earlier:
-    """What is kept with the results. A folder of an earlier version has the points alone."""
+    """What is kept with the results. A folder of an earlier version has the points alone.
+
+    Raises ResultsError if it cannot be understood.
+    """
     if not folder.exists(layout.WARM_START):
         return Earlier()
-    kept: dict[str, Any] = json.loads(folder.read(layout.WARM_START))
-    points = kept["points"] if "trials" in kept else kept
-    return Earlier(
-        {study: [from_json(point) for point in found] for study, found in points.items()},
-        [EarlierTrial.from_dict(trial) for trial in kept.get("trials", ())],
-    )
+    text = folder.read(layout.WARM_START)
+    try:
+        kept: dict[str, Any] = json.loads(text)
+        points = kept["points"] if "trials" in kept else kept
+        return Earlier(
+            {study: [from_json(point) for point in found] for study, found in points.items()},
+            [EarlierTrial.from_dict(trial) for trial in kept.get("trials", ())],
+        )
+    except (ValueError, TypeError, AttributeError, KeyError, RecursionError):
+        raise ResultsError(
+            f"{folder}/{layout.WARM_START} is damaged: it lists no points by study; put the file "
+            "back that was there"
+        ) from None
 
 
 def _distance(cell: Cell, config: TrialConfig, study: str) -> tuple[Any, ...]:
