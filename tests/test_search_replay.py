@@ -170,10 +170,11 @@ def test_shuffled_curves_are_the_same_ones_at_other_points():
     assert [c.final for c in dealt] != [c.final for c in pool]
 
 
-def test_regret_plot_ends_a_line_with_its_shortest_run():
-    runs = [Run("one", seed, 900, (), 100, path) for seed, path in enumerate([(0.3, 0.1), (0.1,)])]
-    (line,) = regret_plot([*runs, *runs]).data
-    assert (line.name, list(line.x), list(line.y)) == ("one", [100], [20.0])
+def test_regret_plot_ends_a_line_with_its_shortest_run_or_where_no_regret_is_left():
+    paths = [(0.3, 0.0, 0.1), (0.1, 0.0)]
+    runs = [Run("one", seed, 900, (), 100, path) for seed, path in enumerate(paths)]
+    (line,) = regret_plot(runs).data
+    assert (line.name, list(line.x), list(line.y)) == ("one", [100, 200], [20.0, None])
 
 
 def test_replay_of_a_study_without_a_choice_has_the_mean_of_its_pool():

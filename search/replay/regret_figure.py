@@ -14,12 +14,15 @@ from spaces.sweep_file import SpecError
 from trainable.folder.storage import Folder
 
 FORMATS = ("pdf", "png", "svg")
+SOLID = next(place for place, look in enumerate(PALETTE) if look.dash == "solid")
+"""The look of the first strategy; the others follow."""
 
 
 def write_regret(runs: Sequence[Run], path: str) -> None:
     """Draw the mean regret of every strategy, in points, into a PDF, SVG or PNG file.
 
-    A line ends where the first of its runs has used its pools up. Raises SpecError for a file of
+    A line ends where all of its runs have chosen the best of every pool, or the first of them has
+    used its pools up. Raises SpecError for a file of
     another kind, StorageError where it cannot be written.
     """
     how = check_figure(path)
@@ -39,13 +42,13 @@ def regret_plot(runs: Sequence[Run]) -> go.Figure:
     """The figure: a line a strategy."""
     traces = []
     for place, name in enumerate(dict.fromkeys(run.strategy for run in runs)):
-        mine, look = of(runs, name), PALETTE[-1 - place % len(PALETTE)]
+        mine, look = of(runs, name), PALETTE[(SOLID - place) % len(PALETTE)]
         length = min(len(run.path) for run in mine)
         mean = 100 * np.mean([run.path[:length] for run in mine], axis=0)
         traces.append(
             go.Scatter(
                 x=[budgets * mine[0].budget for budgets in range(1, length + 1)],
-                y=mean.tolist(),
+                y=[float(value) or None for value in mean],
                 name=name,
                 mode="lines",
                 line={"color": look.light, "dash": look.dash, "width": 2},
@@ -54,5 +57,5 @@ def regret_plot(runs: Sequence[Run]) -> go.Figure:
     return figure(
         traces,
         axis("Epochs of the whole sweep"),
-        axis("Regret of the choice (points)", rangemode="tozero"),
+        axis("Regret of the choice (points)", type="log"),
     )
