@@ -21,7 +21,10 @@ PIPE_WIDTH = 400
 
 
 class SafeConsole(Console):
-    """A console that prints names and errors as they are, without the escapes hidden in them."""
+    """A console that prints names and errors as they are, without the escapes hidden in them.
+
+    ``width`` is the terminal's, or :data:`PIPE_WIDTH` where there is none and none is given.
+    """
 
     def __init__(self, **settings: Any) -> None:
         super().__init__(**settings)
