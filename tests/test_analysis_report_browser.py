@@ -108,6 +108,42 @@ def test_charts_follow_the_colour_scheme_while_the_page_is_open(page, report):
     assert page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(15, 18, 22)"
 
 
+READ = """
+(() => {
+  const parts = (colour) => colour.match(/[\\d.]+/g).map(Number);
+  const light = (colour) => {
+    const [r, g, b] = parts(colour).slice(0, 3).map((part) => part / 255)
+      .map((part) => part <= 0.04045 ? part / 12.92 : ((part + 0.055) / 1.055) ** 2.4);
+    return 0.2126 * r + 0.7152 * g + 0.0722 * b;
+  };
+  const behind = (element) => {
+    const colour = getComputedStyle(element).backgroundColor;
+    return (parts(colour)[3] ?? 1) === 0 ? behind(element.parentElement) : colour;
+  };
+  const written = [...document.querySelectorAll("main *, header *, nav *")].filter((element) => (
+    [...element.childNodes].some((node) => node.nodeType === 3 && node.data.trim())
+    && element.checkVisibility() && !element.closest(".hidden, .heatmaplayer")));
+  return written.map((element) => {
+    const style = getComputedStyle(element);
+    const colours = [element.closest("svg") ? style.fill : style.color, behind(element)];
+    const [dim, bright] = colours.map(light).sort((a, b) => a - b);
+    const contrast = (bright + 0.05) / (dim + 0.05);
+    return [element.textContent.slice(0, 30), parseFloat(style.fontSize), contrast];
+  });
+})()
+"""
+
+
+@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
+def test_all_text_can_be_read(page, report, dark):
+    """Large enough, and in contrast with what is behind it, on the page and in its charts."""
+    open_whole(page, report, 1280, dark=dark)
+    written = page.evaluate(READ)
+    assert len(written) > 500
+    assert [text for text, size, _ in written if size < 11] == []
+    assert [text for text, _, contrast in written if contrast < 4.5] == []
+
+
 def test_printing_draws_all_charts_in_the_colours_of_paper(page, report):
     page.open(report, dark=True)
     printed = page.call("Page.printToPDF", printBackground=True)["data"]
