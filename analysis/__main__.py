@@ -237,7 +237,8 @@ def compare(
         list[str], typer.Argument(metavar="DIR DIR…", help="results folders, paths or URIs")
     ],
     report: Annotated[
-        Path | None, typer.Option(metavar="OUT.html", help="also write it as one HTML file")
+        Path | None,
+        typer.Option(parser=_file, metavar="OUT.html", help="also write it as one HTML file"),
     ] = None,
 ) -> None:
     """Two sweeps or more side by side: settings that differ, accuracies and their differences."""

@@ -72,6 +72,14 @@ def test_the_same_seed_with_other_labels_is_no_pair(tmp_path):
     assert compared(first, second).iloc[1]["pairs"] == 0
 
 
+def test_replicates_of_unknown_labels_are_no_pairs(tmp_path):
+    results = [replicated(tmp_path / "a", FIRST), replicated(tmp_path / "b", SECOND)]
+    for one in results:
+        one.trials["labels_fingerprint"] = pd.Categorical([None] * len(one.trials))
+    second = compared(*results).iloc[1]
+    assert (second["pairs"], second["difference"]) == (0, pytest.approx(0.015))
+
+
 def test_single_trials_differ_without_an_interval(tmp_path):
     ones = [load_results(write_results(tmp_path / n, [trial_row()])) for n in "ab"]
     second = compared(*ones).iloc[1]
@@ -163,6 +171,15 @@ def test_nothing_is_said_of_settings_without_a_sweep_file(tmp_path):
     done = run(ones[0].folder.location, ones[1].folder.location)
     assert done.exit_code == 0
     assert "no sweep.toml in" in done.stdout
+
+
+@pytest.mark.parametrize("report", ["", "s3://bucket/both.html"])
+def test_a_report_is_a_file_on_this_machine(folders, report, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    done = run(*[folder.location for folder in folders], "--report", report)
+    assert (done.exit_code, done.stdout) == (2, "")
+    assert "is no path" in done.stderr
+    assert not list(tmp_path.iterdir())
 
 
 def test_mistakes_are_one_line_and_exit_code_2(folders, tmp_path):

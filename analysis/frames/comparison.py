@@ -107,8 +107,7 @@ def _difference(
     """A study against that of the first sweep."""
     own = _finals(sweeps.all[row["sweep"]], row["study"])
     others = _finals(sweeps.all[0], first["study"])
-    again, first_again = (table[table["phase"] == REPLICATE] for table in (own, others))
-    both = again.merge(first_again, on=DRAW)
+    both = _again(own).merge(_again(others), on=DRAW)
     if len(both) >= ENOUGH_PAIRS:
         values = (both["test_accuracy_x"] - both["test_accuracy_y"]).to_numpy()
         mean, half, pairs = float(values.mean()), half_width(values), len(values)
@@ -128,7 +127,13 @@ def _difference(
 
 def _finals(results: Results, study: str) -> pd.DataFrame:
     finals = final_trials(results)
-    return finals[finals["study"] == study].astype({"labels_fingerprint": "str"})
+    return finals[finals["study"] == study]
+
+
+def _again(finals: pd.DataFrame) -> pd.DataFrame:
+    """Its replicates of which the given labels are known: others cannot be paired."""
+    again = finals[finals["phase"] == REPLICATE].dropna(subset=DRAW)
+    return again.astype({"labels_fingerprint": "str"})
 
 
 def unpaired_difference(values: np.ndarray, others: np.ndarray) -> tuple[float, float]:
