@@ -243,7 +243,7 @@ def compare(
 ) -> None:
     """Two sweeps or more side by side: settings that differ, accuracies and their differences."""
     from analysis.frames.comparison import sweeps_of
-    from analysis.printed.side_by_side import print_comparison
+    from analysis.printed.comparison_text import print_comparison
 
     sweeps = sweeps_of([load_results(directory, columns=[]) for directory in directories])
     print_comparison(sweeps, console())

@@ -13,6 +13,20 @@ def percent(fraction: float) -> str:
     return "-" if pd.isna(fraction) else f"{100 * fraction:.2f}"
 
 
+def signed(number: float, digits: int = 2) -> str:
+    """``+1.23`` or ``−1.23``; ``-`` where undefined.
+
+    A minus is a true one wherever people read: in terminals, Markdown, LaTeX, HTML and figures.
+    CSV is for programs and never comes this way: it has the numbers themselves.
+    """
+    return "-" if pd.isna(number) else f"{number:+z.{digits}f}".replace("-", "−")
+
+
+def signed_points(fraction: float) -> str:
+    """A difference of fractions in points, :func:`signed`."""
+    return signed(100 * fraction)
+
+
 def duration(seconds: float) -> str:
     """``42s``, ``3m 05s``, ``2h 07m``."""
     whole = round(seconds)

@@ -123,6 +123,8 @@ def test_a_verdict_needs_three_pairs_that_differ(tmp_path, gains, verdict):
     (grid,) = grids(results)
     bold = {method: cell.bold for method, (cell,) in dict(grid.blocks)[MEASURED]}
     assert bold == {"GCE": verdict == "better", "ELR": False}
+    ((_, (difference,)),) = dict(grid.blocks)[DIFFERENCES]
+    assert difference.text.startswith("−" if verdict == "worse" else "+")
 
 
 def unstable(rows, count):

@@ -8,7 +8,7 @@ import pytest
 
 from analysis.frames.classes import class_accuracy, class_names, confusions, noise_matrices
 from analysis.report.figures.classes import class_charts
-from analysis.report.style import named, study_titles
+from analysis.report.style import study_titles, titled
 from analysis.results import ResultsError, load_results
 from tests.recorded import SWEEP, record_sweep, trial_row, write_results
 from trainable.config import DataConfig, TrialConfig, labels_name, make_noise
@@ -115,9 +115,9 @@ def test_names_of_own_classes_come_with_the_labels(folder):
 
 
 def charts_of(results):
-    names = study_titles(results.trials)
+    titles = study_titles(results.trials)
     tables = (of(results) for of in (noise_matrices, confusions, class_accuracy))
-    return class_charts(*(named(table, names) for table in tables))
+    return class_charts(*(titled(table, titles) for table in tables))
 
 
 def test_charts_stand_together_by_setting(tmp_path):

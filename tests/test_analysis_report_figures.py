@@ -20,7 +20,7 @@ from analysis.report.figures.learning import (
     memorization_charts,
 )
 from analysis.report.figures.response import best_value_charts, response_charts
-from analysis.report.style import MUTED, looks, loss_name, named, study_titles
+from analysis.report.style import MUTED, looks, loss_name, study_titles, titled
 from analysis.results import load_results
 from spaces.sweep_file import dump_sweep, load_sweep
 from tests.recorded import record_sweep, trial_row, write_results
@@ -48,7 +48,7 @@ def trace(chart, name):
 
 
 def rows(**columns):
-    """Rows of one study, as ``named`` leaves them."""
+    """Rows of one study, as ``titled`` leaves them."""
     return pd.DataFrame({"title": "Symmetric, 40%", "loss": "elr", "study": "a", **columns})
 
 
@@ -279,7 +279,7 @@ def test_response_of_the_figure3_sweep_is_a_curve_for_each_loss(tmp_path):
 
 
 def test_response_draws_what_its_table_has(results):
-    curve = named(response_curve(results, "lam"), study_titles(results.trials))
+    curve = titled(response_curve(results, "lam"), study_titles(results.trials))
     charts = response_charts(curve, "lam", alone=False)
     drawn = sum(len(t.x) for chart in charts for t in chart.plot.data if t.marker.symbol)
     assert drawn == len(curve) == sum(len(chart.table) for chart in charts)

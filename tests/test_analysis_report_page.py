@@ -7,6 +7,7 @@ import pandas as pd
 import plotly.graph_objects as go
 import pytest
 
+from analysis.amounts import signed_points
 from analysis.report.legend import SYMBOLS, legend
 from analysis.report.page import Sheet, templates
 from analysis.report.style import (
@@ -20,7 +21,6 @@ from analysis.report.style import (
     in_order,
     looks,
     noise_names,
-    signed,
     study_titles,
 )
 from tests.recorded import trial_row
@@ -78,8 +78,9 @@ def test_in_order_puts_unknown_losses_last():
     assert in_order(["new", "elr", "ce", "elr"]) == ["ce", "elr", "new"]
 
 
-def test_signed_has_a_real_minus():
-    assert (signed(0.0123), signed(-0.0123)) == ("+1.23", "−1.23")
+def test_signed_points_have_a_true_minus_and_no_negative_zero():
+    fractions = (0.0123, -0.0123, -0.000001, float("nan"))
+    assert [*map(signed_points, fractions)] == ["+1.23", "−1.23", "+0.00", "-"]
 
 
 def luminance(colour):

@@ -53,12 +53,12 @@ def sweeps_of(all_: Sequence[Results]) -> Sweeps:
     setting = [name for name in SETTING if name != "model" or not single]
     ran = [set(results.trials[setting].itertuples(index=False, name=None)) for results in all_]
     if not any(one & other for i, one in enumerate(ran) for other in ran[:i]):
-        each = "; ".join(f"{results.folder} has {_settings(results)}" for results in all_)
+        each = "; ".join(f"{results.folder} has {_noise_settings(results)}" for results in all_)
         raise ResultsError(f"no noise setting of one data set in common: {each}")
     return Sweeps(tuple(all_), (*setting, "loss"))
 
 
-def _settings(results: Results) -> str:
+def _noise_settings(results: Results) -> str:
     pairs = results.trials[["dataset", "noise"]].astype("str").drop_duplicates()
     return ", ".join(f"{noise} on {data}" for data, noise in pairs.to_numpy()) or "no trial"
 

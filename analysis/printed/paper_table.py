@@ -10,7 +10,7 @@ from typing import Any
 
 import pandas as pd
 
-from analysis.amounts import percent
+from analysis.amounts import percent, signed_points
 from analysis.best import records, selected_on_test
 from analysis.frames.accuracy import BASELINE, BETTER, ENOUGH_PAIRS, SETTING, accuracy_table
 from analysis.frames.evidence import caveats, holdout
@@ -118,9 +118,10 @@ def _measured(row: Mapping[str, Any]) -> Printed:
 
 
 def _difference(row: Mapping[str, Any]) -> Printed:
-    text = f"{100 * row['difference']:+.2f}"
+    text = signed_points(row["difference"])
     if pd.notna(row["difference_low"]):
-        text += f" [{100 * row['difference_low']:+.2f}, {100 * row['difference_high']:+.2f}]"
+        low, high = (signed_points(row[f"difference_{end}"]) for end in ("low", "high"))
+        text += f" [{low}, {high}]"
     return Printed(f"{text} ({row['pairs']:.0f})", row["verdict"] == BETTER)
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pandas as pd
 
-from analysis.amounts import counted, percent
+from analysis.amounts import counted, percent, signed_points
 from analysis.best import (
     chosen_configs,
     parameters,
@@ -23,7 +23,7 @@ from analysis.frames.ties import overtaken
 from analysis.printed.text import LEAK, short
 from analysis.report.chart import look
 from analysis.report.legend import Swatch, line, swatch
-from analysis.report.style import loss_name, named, sentence, signed, study_titles
+from analysis.report.style import loss_name, sentence, study_titles, titled
 from analysis.results import Results
 from analysis.schema import PAUSED, REPLICATE, RUNNING, SEARCH
 
@@ -128,7 +128,7 @@ class Card:
 def cards(results: Results, best: pd.DataFrame) -> list[Card]:
     """A card for each noise setting, from ``overview``."""
     varied = varied_parameters(results)
-    rows = records(named(best, study_titles(results.trials)))
+    rows = records(titled(best, study_titles(results.trials)))
     return [_card(row, varied[row["study"]]) for row in rows]
 
 
@@ -182,11 +182,11 @@ def _difference(row: Mapping[str, Any], loss: str) -> Fact | None:
     difference, low, high = (row[f"{loss}_{name}"] for name in names)
     if pd.isna(difference):
         return None
-    points = f"{signed(difference)} points"
+    points = f"{signed_points(difference)} points"
     if pd.isna(low):
         return Fact(f"{points}, on one seed")
     verdict = row[f"{loss}_verdict"]
-    interval = f"95%: {signed(low)} to {signed(high)}"
+    interval = f"95%: {signed_points(low)} to {signed_points(high)}"
     return Fact(f"{points}, {WORTH[verdict]}", interval, verdict)
 
 
@@ -205,4 +205,4 @@ def _published(row: Mapping[str, Any]) -> Fact:
     there = f"{loss_name(row['loss'])} there: {printed}"
     if row["differs_in"]:
         return Fact(f"another protocol: {in_words(row['differs_in'])}", there)
-    return Fact(f"{signed(row['test'] - row['published'])} points", there)
+    return Fact(f"{signed_points(row['test'] - row['published'])} points", there)

@@ -8,15 +8,15 @@ import pandas as pd
 import plotly.offline
 from markupsafe import Markup
 
-from analysis.amounts import counted
+from analysis.amounts import counted, signed_points
 from analysis.best import records
 from analysis.frames.comparison import Sweeps, differing_settings, side_by_side
-from analysis.printed.side_by_side import (
+from analysis.printed.comparison_text import (
     accuracy,
     difference,
     how,
+    noise_settings,
     notes,
-    settings,
     settings_note,
     warnings,
 )
@@ -25,7 +25,7 @@ from analysis.report.chart import Chart, axis, figure, plain, points, scatter
 from analysis.report.contents import Section
 from analysis.report.figures.accuracy import accuracy_range
 from analysis.report.page import Sheet, templates
-from analysis.report.style import PALETTE, in_order, loss_name, noise_names, sentence, signed
+from analysis.report.style import PALETTE, in_order, loss_name, noise_names, sentence
 from trainable.folder.storage import Folder
 
 LOSS_HEIGHT, SWEEP_HEIGHT, ROOM = 14, 18, 90
@@ -48,7 +48,7 @@ def build_comparison(sweeps: Sweeps, now: datetime | None = None) -> str:
         "Marks are means over the seeds, whiskers one standard deviation; a mark without "
         "whiskers is a single trial.",
         "",
-        [_chart(name, rows, sweeps) for name, rows in settings(table, sweeps)],
+        [_chart(name, rows, sweeps) for name, rows in noise_settings(table, sweeps)],
     )
     names = [results.name for results in sweeps.all]
     found = differing_settings(sweeps)
@@ -99,7 +99,7 @@ def _numbers(table: pd.DataFrame, sweeps: Sweeps) -> Sheet:
             "minus sweep 1, in points": difference(row),
             "how": how(row),
         }
-        for name, group in settings(table, sweeps)
+        for name, group in noise_settings(table, sweeps)
         for row in records(group)
     ]
     return Sheet(pd.DataFrame(rows), "Test accuracy at the last epoch")
@@ -134,7 +134,7 @@ def _chart(setting: str, rows: pd.DataFrame, sweeps: Sweeps) -> Chart:
         }
     )
     said = [
-        f"{loss_name(row['loss'])} {signed(row['difference'])} in sweep {row['sweep'] + 1}"
+        f"{loss_name(row['loss'])} {signed_points(row['difference'])} in sweep {row['sweep'] + 1}"
         for row in records(rows.dropna(subset="difference"))
     ]
     says = f"Points more than in sweep 1: {', '.join(said)}." if said else "No loss in common."

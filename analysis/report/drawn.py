@@ -1,4 +1,4 @@
-"""What the sections of the report draw: DataFrames, named, and handed to their figures."""
+"""What the sections of the report draw: DataFrames, titled, and handed to their figures."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -38,7 +38,7 @@ from analysis.report.figures import trials as trial_figures
 from analysis.report.figures.accuracy import accuracy_charts
 from analysis.report.figures.parallel import parallel_charts
 from analysis.report.figures.response import best_value_charts, response_charts
-from analysis.report.style import judged_on, named, noise_names, study_titles
+from analysis.report.style import judged_on, noise_names, study_titles, titled
 from analysis.results import Results
 from analysis.schema import SEARCH
 
@@ -48,12 +48,12 @@ class Numbers:
 
     def __init__(self, results: Results) -> None:
         self.results = results  # what all of it is computed from
-        self.names = study_titles(results.trials)  # titles of the studies
+        self.titles = study_titles(results.trials)  # what each study is about
 
     @cached_property
     def best(self) -> pd.DataFrame:
-        """``best_configs``, named."""
-        return self.named(best_configs(self.results))
+        """``best_configs``, titled."""
+        return self.titled(best_configs(self.results))
 
     @cached_property
     def studies(self) -> Mapping[str, optuna.Study]:
@@ -65,9 +65,9 @@ class Numbers:
         """Whose labels the sweep selects by, in words."""
         return judged_on(self.results)
 
-    def named(self, table: pd.DataFrame) -> pd.DataFrame:
+    def titled(self, table: pd.DataFrame) -> pd.DataFrame:
         """``table`` with what its studies are about."""
-        return named(table, self.names)
+        return titled(table, self.titles)
 
     def accuracy(self) -> list[Chart]:
         """Test accuracy of every method under every noise setting."""
@@ -82,12 +82,12 @@ class Numbers:
     def _of_parameter(self, name: str, varied: Mapping[str, set[str]]) -> list[Chart]:
         searched = [study for study, searches in varied.items() if name in searches]
 
-        def named(table: pd.DataFrame) -> pd.DataFrame:
-            table = self.named(table[table["study"].isin(searched)])
+        def of_searched(table: pd.DataFrame) -> pd.DataFrame:
+            table = self.titled(table[table["study"].isin(searched)])
             numbers = is_numeric_dtype(table["value"]) and not is_bool_dtype(table["value"])
             return table if numbers else table.astype({"value": "str"})
 
-        curve = named(response_curve(self.results, name))
+        curve = of_searched(response_curve(self.results, name))
         if curve["value"].nunique() < 2 and name != "lam":
             return []
         counts = curve["study"].value_counts()
@@ -95,42 +95,42 @@ class Numbers:
         charts = response_charts(curve, name, alone=alone)
         if name != "lam":
             charts = [replace(chart, title=f"{chart.title}: {name}") for chart in charts]
-        charts += best_value_charts(named(best_values(self.results, name)), name)
+        charts += best_value_charts(of_searched(best_values(self.results, name)), name)
         return [replace(chart, choice=name) for chart in charts]
 
     def curves(self) -> list[Chart]:
         """All trials of each study over their epochs."""
-        return trial_figures.curve_charts(self.named(search_curves(self.results)))
+        return trial_figures.curve_charts(self.titled(search_curves(self.results)))
 
     def progress(self) -> list[Chart]:
         """The best value so far, over epochs and over hours."""
-        return trial_figures.progress_charts(self.named(best_so_far(self.results)))
+        return trial_figures.progress_charts(self.titled(best_so_far(self.results)))
 
     def agreement(self) -> list[Chart]:
         """What trials were judged by against the test set."""
         trials = full_budget(self.results.trials)
         trials = trials[trials["phase"] == SEARCH].astype({"study": "str"})
         ranks = selection_gap(self.results)[["study", "rank_correlation"]].astype({"study": "str"})
-        table = self.named(trials.merge(ranks, on="study"))
+        table = self.titled(trials.merge(ranks, on="study"))
         return trial_figures.agreement_charts(table, self.judged_on)
 
     def learning(self) -> list[Chart]:
         """The chosen configurations over their epochs."""
-        return learning_figures.learning_charts(self.named(final_curves(self.results)))
+        return learning_figures.learning_charts(self.titled(final_curves(self.results)))
 
     def memorization(self) -> list[Chart]:
         """What becomes of clean and of wrong training labels."""
         table = memorization(self.results).dropna(subset=list(MEMORIZATION), how="all")
-        return learning_figures.memorization_charts(self.named(table))
+        return learning_figures.memorization_charts(self.titled(table))
 
     def classes(self) -> list[Chart]:
         """Labels, predictions and accuracy of each class."""
         tables = (of(self.results) for of in (noise_matrices, confusions, class_accuracy))
-        return class_figures.class_charts(*map(self.named, tables))
+        return class_figures.class_charts(*map(self.titled, tables))
 
     def survival(self) -> list[Chart]:
         """How many trials early stopping let live."""
-        return effort_figures.survival_charts(self.named(survival(self.results)))
+        return effort_figures.survival_charts(self.titled(survival(self.results)))
 
     def parallel(self) -> list[Chart]:
         """All hyperparameters of each study: the winner of each setting first, then the second."""
@@ -145,21 +145,21 @@ class Numbers:
 
     def importances(self) -> list[Chart]:
         """Which hyperparameters the accuracy depends on."""
-        return effort_figures.importance_charts(self.named(importances(self.results)))
+        return effort_figures.importance_charts(self.titled(importances(self.results)))
 
     def convergence(self) -> list[Chart]:
         """How soon the chosen configurations come close to the best."""
-        return learning_figures.convergence_charts(self.named(convergence(self.results)))
+        return learning_figures.convergence_charts(self.titled(convergence(self.results)))
 
     def budget(self) -> list[Chart]:
         """Epochs trained, saved and lost."""
-        return effort_figures.budget_charts(self.named(budget(self.results)))
+        return effort_figures.budget_charts(self.titled(budget(self.results)))
 
     def doubts(self) -> list[Chart]:
         """Which classes the doubtful labels are between."""
-        return label_figures.doubt_charts(self.named(doubted_pairs(self.results)))
+        return label_figures.doubt_charts(self.titled(doubted_pairs(self.results)))
 
     def gap(self) -> list[Chart]:
         """What the search saw against what fresh seeds gave."""
-        table = self.named(selection_gap(self.results))
+        table = self.titled(selection_gap(self.results))
         return effort_figures.gap_charts(table, self.judged_on)

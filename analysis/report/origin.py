@@ -7,7 +7,7 @@ import pandas as pd
 
 from analysis.amounts import percent
 from analysis.report.page import Sheet
-from analysis.report.style import named, study_titles
+from analysis.report.style import study_titles, titled
 from analysis.results import Results
 from analysis.schema import DIVERGED, FAILED
 from trainable.folder import layout
@@ -92,7 +92,7 @@ def _machine(node: Mapping[str, float]) -> str:
 
 def _labels(results: Results) -> Sheet:
     columns = ["study", "seed", "realised_rate", "labels_fingerprint"]
-    trials = named(results.trials[columns], study_titles(results.trials))
+    trials = titled(results.trials[columns], study_titles(results.trials))
     rows = trials.drop_duplicates(["title", "seed", "labels_fingerprint"])
     rows = rows.sort_values(["title", "seed"], kind="stable")
     shown = pd.DataFrame(

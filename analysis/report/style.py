@@ -117,20 +117,15 @@ def study_titles(trials: pd.DataFrame) -> pd.DataFrame:
     return studies.sort_values([*SETTING, "rank"], ignore_index=True).drop(columns="rank")
 
 
-def named(table: pd.DataFrame, names: pd.DataFrame) -> pd.DataFrame:
+def titled(table: pd.DataFrame, titles: pd.DataFrame) -> pd.DataFrame:
     """The rows of ``table`` with the columns of :func:`study_titles`, in its order."""
-    own = table.drop(columns=names.columns.drop("study"), errors="ignore")
-    return names.merge(own.astype({"study": "str"}), on="study", how="inner")
+    own = table.drop(columns=titles.columns.drop("study"), errors="ignore")
+    return titles.merge(own.astype({"study": "str"}), on="study", how="inner")
 
 
 def judged_on(results: Results) -> str:
     """Whose labels trials were stopped and chosen by."""
     return "test set" if selected_on_test(results) else holdout(results)
-
-
-def signed(fraction: float) -> str:
-    """A difference of fractions in points, ``+1.23`` or ``−1.23``."""
-    return f"{100 * fraction:+.2f}".replace("-", "−")
 
 
 def sentence(text: str) -> str:

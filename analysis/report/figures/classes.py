@@ -32,7 +32,7 @@ def class_charts(
 ) -> list[Chart]:
     """For each noise setting its labels, what the best network takes images for, and how well.
 
-    Named rows of ``classes.noise_matrices``, ``classes.confusions``, ``classes.class_accuracy``.
+    Titled rows of ``classes.noise_matrices``, ``classes.confusions``, ``classes.class_accuracy``.
     """
     tables = ((noise, _noise), (confused, _confusion), (accuracy, _accuracy))
     titles = dict.fromkeys(title for table, _ in tables for title in table["title"])

@@ -5,7 +5,7 @@ from typing import Any
 import pandas as pd
 import plotly.graph_objects as go
 
-from analysis.amounts import percent
+from analysis.amounts import percent, signed_points
 from analysis.best import records
 from analysis.frames.effort import EPOCH_COUNTS
 from analysis.frames.survival import COUNTS, UNFINISHED
@@ -23,7 +23,7 @@ from analysis.report.chart import (
     scatter,
 )
 from analysis.report.figures.parallel import parameter_name
-from analysis.report.style import INK, LOST, SAVED, SPENT, in_order, loss_name, signed
+from analysis.report.style import INK, LOST, SAVED, SPENT, in_order, loss_name
 from analysis.schema import DIVERGED, FAILED, STOPPED
 
 BAR, ROOM = 34, 110
@@ -203,7 +203,7 @@ def _rank(correlation: float) -> str:
 
 def _luck(rows: pd.DataFrame, judged_on: str) -> str:
     again, ranked = rows.dropna(subset="gap"), rows.dropna(subset="rank_correlation")
-    gaps = [f"{loss_name(row['loss'])} {signed(-row['gap'])}" for row in records(again)]
+    gaps = [f"{loss_name(row['loss'])} {signed_points(-row['gap'])}" for row in records(again)]
     ranks = [
         f"{loss_name(row['loss'])} {_rank(row['rank_correlation'])} ({row['trials']} trials)"
         for row in records(ranked)

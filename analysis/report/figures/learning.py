@@ -1,6 +1,6 @@
 """Figures of what came out: accuracy over the epochs, memorisation, speed of convergence.
 
-Each function draws one DataFrame of ``analysis.frames.learning``, named by ``style.named``: a
+Each function draws one DataFrame of ``analysis.frames.learning``, titled by ``style.titled``: a
 :class:`Chart` for each noise setting, or several. Accuracies are drawn in percent.
 """
 

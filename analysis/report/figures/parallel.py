@@ -54,7 +54,7 @@ class Row:
 def parallel_charts(studies: Mapping[str, optuna.Study], best: pd.DataFrame) -> list[Chart]:
     """A line for each trial through its hyperparameters, down to the accuracy it ended with.
 
-    ``best``: the chosen trial of each study (``best.best_configs``, named).
+    ``best``: the chosen trial of each study (``best.best_configs``, titled).
     """
     charts = []
     for row in records(best):

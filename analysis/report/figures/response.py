@@ -1,6 +1,6 @@
 """Figures of one hyperparameter: accuracy over it, and its best values over the noise rate.
 
-Each draws a DataFrame of ``analysis.frames.learning``, named by ``style.named``. Accuracies are
+Each draws a DataFrame of ``analysis.frames.learning``, titled by ``style.titled``. Accuracies are
 drawn in percent. Points carry the trial that they are, so that the page can highlight it.
 """
 

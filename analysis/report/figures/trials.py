@@ -22,7 +22,7 @@ from analysis.schema import STOPPED
 def curve_charts(table: pd.DataFrame) -> list[Chart]:
     """Every trial of a study over its epochs; where lines end early are the rungs.
 
-    ``table``: named rows of ``learning.search_curves``.
+    ``table``: titled rows of ``learning.search_curves``.
     """
     charts = []
     for title, setting in by_setting(table):
@@ -78,7 +78,7 @@ def _lines(name: str, rows: pd.DataFrame, style: Look, width: int) -> go.Scatter
 def progress_charts(table: pd.DataFrame) -> list[Chart]:
     """The best value so far over all epochs that the sweep has trained, and over its hours.
 
-    ``table``: named rows of ``learning.best_so_far``.
+    ``table``: titled rows of ``learning.best_so_far``.
     """
     charts = []
     measures = {"spent": "Epochs, of all trials of the study", "hours": "Hours since the start"}
@@ -113,7 +113,7 @@ def _progress(title: str, rows: pd.DataFrame, column: str, measure: str) -> Char
 def agreement_charts(table: pd.DataFrame, judged_on: str) -> list[Chart]:
     """The metric that selects against clean test: a mark for each trial with its full budget.
 
-    ``table``: named rows of ``results.trials`` with ``rank_correlation`` of
+    ``table``: titled rows of ``results.trials`` with ``rank_correlation`` of
     ``effort.selection_gap``.
     """
     return [_agreement(title, rows, judged_on) for title, rows in by_setting(table)]

@@ -8,6 +8,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from analysis.amounts import signed_points
 from analysis.best import records, selected_on_test
 from analysis.frames.accuracy import BETTER, ENOUGH_PAIRS, UNSTABLE, WORSE
 from analysis.frames.comparison import Sweeps, differing_settings, side_by_side
@@ -33,7 +34,7 @@ def print_comparison(sweeps: Sweeps, out: Console) -> None:
         out.print(Text(f"{number}  {results.name}  {results.folder}"), soft_wrap=True)
     out.print()
     _print_settings(sweeps, out)
-    for setting, rows in settings(table, sweeps):
+    for setting, rows in noise_settings(table, sweeps):
         out.print(Text(setting, style="bold"))
         lines = [_line(row) for row in records(rows)]
         shown = Table(box=None, pad_edge=False, header_style="bold")
@@ -50,7 +51,7 @@ def print_comparison(sweeps: Sweeps, out: Console) -> None:
         print_note(text, out, "bold red")
 
 
-def settings(table: pd.DataFrame, sweeps: Sweeps) -> list[tuple[str, pd.DataFrame]]:
+def noise_settings(table: pd.DataFrame, sweeps: Sweeps) -> list[tuple[str, pd.DataFrame]]:
     """The rows of ``side_by_side`` of each setting, under its name."""
     several = [n for n in ("dataset", "model") if n in sweeps.by and table[n].nunique() > 1]
     shown = ["noise", *several]
@@ -95,14 +96,11 @@ def difference(row: Mapping[str, Any]) -> str:
     """``+1.20 [+0.40, +2.00] *`` in points, empty where there is none."""
     if pd.isna(row["difference"]):
         return ""
-    text = _points(row["difference"])
+    text = signed_points(row["difference"])
     if pd.notna(row["difference_low"]):
-        text += f" [{_points(row['difference_low'])}, {_points(row['difference_high'])}]"
+        low, high = (signed_points(row[f"difference_{end}"]) for end in ("low", "high"))
+        text += f" [{low}, {high}]"
     return f"{text} *" if row["verdict"] in (BETTER, WORSE) else text
-
-
-def _points(fraction: float) -> str:
-    return f"{100 * fraction:+.2f}".replace("-", "−")
 
 
 def how(row: Mapping[str, Any]) -> str:
