@@ -57,7 +57,9 @@ def run(
     set_: Set = None,
     warm_start: Annotated[
         str | None,
-        typer.Option(help="an earlier results folder to learn from, its best points first"),
+        typer.Option(
+            help="an earlier results folder: its best points first; multitask learns from all"
+        ),
     ] = None,
 ) -> None:
     """Run a sweep, or go on with it if its folder is there already."""

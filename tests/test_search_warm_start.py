@@ -15,6 +15,7 @@ from search.driver.warm_start import (
 from search.studies.earlier import Earlier, EarlierTrial
 from search.studies.round_robin import Sweep
 from simulated import spec
+from spaces.sweep_file import SpecError
 from trainable.folder.storage import Folder
 
 
@@ -61,8 +62,13 @@ def test_warm_points_are_moved_into_the_space(tmp_path):
 
 
 def test_warm_points_of_equal_place_are_tried_once(tmp_path):
-    results = earlier(tmp_path, (0.4, "elr", {}), (0.4, "adam_elr", {}))
+    results = earlier(tmp_path, (0.4, "elr", {"lam": 5.0}), (0.4, "adam_elr", {"lam": 5.0}))
     assert len(warm_points(spec(), results)["symmetric-0.4-elr"]) == 1
+
+
+def test_warm_points_leave_out_the_reference_setting_which_is_tried_anyway(tmp_path):
+    results = earlier(tmp_path, (0.4, "elr", {}), (0.4, "adam_elr", {"lam": 5.0}))
+    assert [p["lam"] for p in warm_points(spec(), results)["symmetric-0.4-elr"]] == [5.0]
 
 
 def test_sweep_tries_the_reference_then_the_warm_points(tmp_path):
@@ -100,26 +106,66 @@ def test_a_cold_start_takes_nothing(tmp_path):
     assert read_earlier(write_results(tmp_path, [])) == Earlier()
 
 
-def test_earlier_results_give_every_trial_of_the_search_with_its_curve(tmp_path):
+LEARNS = "search.sampler=multitask"
+
+
+def recorded(tmp_path, *trials, metric="val_accuracy"):
+    """Results of trials (name, status, phase), two epochs each, with the columns to learn from."""
     config = json.dumps(tried(5.0).config.as_dict())
     rows = [
         trial_row(trial_id=name, config=config, status=status, phase=phase)
-        for name, status, phase in [
-            ("full", "completed", "search"),
-            ("gone", "diverged", "search"),
-            ("broken", "failed", "search"),
-            ("again", "completed", "replicate"),
-        ]
+        for name, status, phase in trials
     ]
     epochs = [
         epoch_row(row["trial_id"], epoch, seq=4 * place + epoch, val_accuracy=0.1 * epoch)
         for place, row in enumerate(rows)
         for epoch in (1, 2)
     ]
-    results = load_results(write_results(tmp_path, rows, epochs), columns=["val_accuracy"])
-    trials = earlier_results(spec(), results).trials
+    for row in epochs:
+        row["test_accuracy"] = 0.4 if row["epoch"] == 2 or row["trial_id"] == "tested" else None
+    return load_results(write_results(tmp_path, rows, epochs), columns=[metric])
+
+
+def test_earlier_results_give_every_trial_of_the_search_with_its_curve(tmp_path):
+    results = recorded(
+        tmp_path,
+        ("full", "completed", "search"),
+        ("gone", "diverged", "search"),
+        ("broken", "failed", "search"),
+        ("again", "completed", "replicate"),
+    )
+    trials = earlier_results(spec(LEARNS), results).trials
     assert [(t.values, t.diverged) for t in trials] == [((0.1, 0.2), False), ((0.1, 0.2), True)]
     assert trials[0].config.parameters["lam"] == 5.0
+
+
+BY_TEST = (LEARNS, "search.metric=test_accuracy", "search.allow_test_selection=true")
+
+
+def test_earlier_trials_without_the_metric_after_every_epoch_are_left_out(tmp_path):
+    trials = [("tested", "completed", "search"), ("seldom", "completed", "search")]
+    results = recorded(tmp_path, *trials, metric="test_accuracy")
+    assert [t.values for t in earlier_results(spec(*BY_TEST), results).trials] == [(0.4, 0.4)]
+
+
+@pytest.mark.parametrize("metric", ["averaged_val_accuracy", "test_accuracy"])
+def test_earlier_results_none_of_which_has_the_metric_are_refused_in_one_line(tmp_path, metric):
+    trials = [("seldom", "completed", "search"), ("gone", "diverged", "search")]
+    results = recorded(tmp_path, *trials, metric=metric)
+    by = (*BY_TEST[2:], "space.averaging=0.99", f"search.metric={metric}")
+    with pytest.raises(SpecError, match=rf"^--warm-start .*: no trial there has {metric} after"):
+        earlier_results(spec(LEARNS, *by), results)
+    assert not earlier_results(spec(*by), results).trials  # nor asked for
+
+
+@pytest.mark.parametrize(
+    "alone", [(), (LEARNS, "search.sampler_options={shared=false}")], ids=["tpe", "multitask"]
+)
+def test_earlier_trials_are_kept_only_for_a_sampler_that_reads_them(tmp_path, alone):
+    results = recorded(tmp_path, ("full", "completed", "search"))
+    taken = earlier_results(spec(*alone), results)
+    assert not taken.trials
+    assert taken.points["symmetric-0.4-elr"]
 
 
 def test_multitask_learns_from_an_earlier_sweep():

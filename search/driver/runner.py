@@ -26,10 +26,10 @@ def start(
 ) -> Finished:
     """Run a sweep into ``<storage>/<name>``, or resume it if it is there already.
 
-    ``warm_start``: an earlier results folder whose best points are tried first, and whose trials
-    the sampler learns from. Raises SpecError
-    if the folder is another sweep's or another driver runs it, StorageError if it cannot be
-    written, Interrupted when stopped by a signal.
+    ``warm_start``: an earlier results folder whose best points are tried first, and from all of
+    whose trials a sampler learns that has one model for all studies (``multitask``). Raises
+    SpecError if the folder is another sweep's or another driver runs it, StorageError if it
+    cannot be written, Interrupted when stopped by a signal.
     """
     folder = Folder.open(storage) / spec.name
     _check_lasting(folder)

@@ -1,13 +1,16 @@
 """What a sweep takes from an earlier one's results: first points, and trials to learn from."""
 
 import json
+import math
 from typing import Any
 
 from analysis.best import best_configs, records
 from analysis.results import Results, ResultsError, recorded_config
 from analysis.schema import DIVERGED, FAILED, SEARCH
 from search.studies.earlier import Earlier, EarlierTrial
+from search.studies.samplers import learns_across
 from spaces.sweep import Cell, SweepSpec
+from spaces.sweep_file import SpecError
 from trainable.catalog import Value
 from trainable.config import TrialConfig
 from trainable.folder import layout
@@ -20,34 +23,50 @@ Points = dict[str, list[dict[str, Value]]]
 def earlier_results(spec: SweepSpec, results: Results) -> Earlier:
     """What ``spec`` takes from a sweep loaded with the column that it is to be searched by.
 
-    Trials that failed, and replicates, are left out.
+    The trials only if its sampler learns from them. Raises SpecError if none of them has the
+    column.
+    """
+    learns = learns_across(spec.search.sampler, spec.search.sampler_options)
+    trials = _trials(results, spec.search.metric) if learns else ()
+    return Earlier(warm_points(spec, results), trials)
+
+
+def _trials(results: Results, metric: str) -> list[EarlierTrial]:
+    """The trials of the search, without those that failed.
+
+    One that did not diverge, but lacks the metric after some epoch, says nothing: it was not
+    recorded then, or not tested.
     """
     trials = results.trials[
         (results.trials["phase"] == SEARCH) & (results.trials["status"] != FAILED)
     ]
-    values = results.epochs.groupby("trial_id", observed=True)[spec.search.metric].agg(tuple)
-    return Earlier(
-        warm_points(spec, results),
-        [
-            EarlierTrial(
-                str(row["study"]),
-                recorded_config(results.folder, row),
-                tuple(map(float, values[row["trial_id"]])),
-                row["status"] == DIVERGED,
-            )
-            for row in records(trials.dropna(subset="config"))
-            if row["trial_id"] in values.index
-        ],
-    )
+    values = results.epochs.groupby("trial_id", observed=True)[metric].agg(tuple)
+    found = [
+        EarlierTrial(
+            str(row["study"]),
+            recorded_config(results.folder, row),
+            tuple(map(float, values[row["trial_id"]])),
+            row["status"] == DIVERGED,
+        )
+        for row in records(trials.dropna(subset="config"))
+        if row["trial_id"] in values.index
+    ]
+    known = [trial for trial in found if trial.diverged or all(map(math.isfinite, trial.values))]
+    if len(known) < len(found) and all(trial.diverged for trial in known):
+        raise SpecError(
+            f"--warm-start {results.folder}: no trial there has {metric} after every epoch, for "
+            "the sampler to learn from: set search.metric to one that they have"
+        )
+    return known
 
 
 def warm_points(spec: SweepSpec, earlier: Results) -> Points:
     """The points that each study of ``spec`` is to try after its reference setting.
 
-    Two a study, if the earlier sweep has them: the best configuration of the same loss (of the
-    same study, else of the nearest noise setting), then the best of another loss at the nearest
-    noise setting, whose shared parameters are taken. Each is moved into the study's space; what
-    the other lacks stays at its reference value.
+    Two others a study, if the earlier sweep has them: the best configuration of the same loss (of
+    the same study, else of the nearest noise setting), then the best of another loss at the
+    nearest noise setting, whose shared parameters are taken. Each is moved into the study's space;
+    what the other lacks stays at its reference value.
     """
     best = [
         (recorded_config(earlier.folder, row), str(row["study"]))
@@ -62,8 +81,10 @@ def warm_points(spec: SweepSpec, earlier: Results) -> Points:
             cell.space.nearest({**cell.reference, **config.parameters})
             for config in (*same[:1], *other[:1])
         ]
-        # Moved into this space, the two may have become one.
-        points[cell.study] = [p for i, p in enumerate(chosen) if p not in chosen[:i]]
+        # Moved into this space, the two may have become one, or trial 0.
+        points[cell.study] = [
+            p for i, p in enumerate(chosen) if p not in (cell.reference, *chosen[:i])
+        ]
     return points
 
 
@@ -74,7 +95,7 @@ def write_earlier(folder: Folder, earlier: Earlier) -> None:
         return
     trials = [trial.as_dict() for trial in earlier.trials]
     kept = {"points": earlier.points, "trials": trials}
-    folder.write(layout.WARM_START, json.dumps(kept, indent=1).encode())
+    folder.write(layout.WARM_START, json.dumps(kept, separators=(",", ":")).encode())
 
 
 def read_earlier(folder: Folder) -> Earlier:

@@ -190,6 +190,12 @@ def is_common(name: str, options: Mapping[str, Value]) -> bool:
     return bool(given.get("common"))
 
 
+def learns_across(name: str, options: Mapping[str, Value]) -> bool:
+    """Whether one model learns from all studies of the sweep, and from those of an earlier one."""
+    _, given = _entry(name, options)
+    return bool(given.get("shared"))
+
+
 # -- the samplers of spaces.strategies.SAMPLERS --------------------------------------------------
 
 
