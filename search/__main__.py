@@ -149,14 +149,14 @@ def replay(
         from search.replay.replay import replay as runs
         from search.replay.replay_table import print_replay
 
-        recorded = overridden(load_curves(curves), set_ or ())
-        if export is not None:
-            save_curves(recorded, export)
         if figure is not None:
             # matplotlib and plotly take seconds to import, which only a figure needs.
             from search.replay.regret_figure import check_figure, write_regret
 
             check_figure(figure)
+        recorded = overridden(load_curves(curves), set_ or ())
+        if export is not None:
+            save_curves(recorded, export)
         chosen = strategy or list(STRATEGIES)
         with err.status("replaying"):
             done = list(
@@ -193,15 +193,25 @@ def _listed(lines: Mapping[str, str]) -> Table:
 def _end(go: "Callable[[Any], Finished]", folder: Folder) -> None:
     """Run ``go(runner)`` and say how it ended: exit code 0, 1 (failures) or 130 (interrupted)."""
     _check_home()
+    resume = f"Go on with:\n  {python()} -m search resume {folder.argument}"
+    again = "nothing is written yet: give the same command again"
+
+    def last_words(why: str) -> None:
+        _stopped(why, f"{resume}\nor, if {again}")
+
     try:
-        with Signals(), LastResort(lambda why: _how_to_go_on(why, folder)):
+        with Signals(), LastResort(last_words):
             with err.status("loading torch and Ray"):
                 from search.driver import runner
 
             finished = go(runner)
             _say(finished)
     except (Interrupted, KeyboardInterrupt) as interruption:
-        _how_to_go_on(str(interruption) or "interrupted; no trial was running", folder)
+        why = str(interruption) or "interrupted; no trial was running"
+        try:
+            _stopped(why, resume if layout.is_there(folder) else again)
+        except StorageError:
+            last_words(why)
         raise typer.Exit(1 if interruption.__cause__ else 130) from None
     if finished.failed:
         raise typer.Exit(1)
@@ -215,13 +225,8 @@ def _check_home() -> None:
         raise SpecError("this user has no home, which Ray needs: set HOME") from None
 
 
-def _how_to_go_on(why: str, folder: Folder) -> None:
-    err.print(Text(why), soft_wrap=True)
-    if layout.is_there(folder):
-        command = f"{python()} -m search resume {folder.argument}"
-        err.print(Text(f"Go on with:\n  {command}"), soft_wrap=True)
-    else:
-        err.print("nothing is written yet: give the same command again")
+def _stopped(why: str, how_to_go_on: str) -> None:
+    err.print(Text(f"{why}\n{how_to_go_on}"), soft_wrap=True)
     sys.stderr.flush()
     out.show_cursor()  # a live table that was cut short has hidden it
 

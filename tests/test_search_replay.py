@@ -13,7 +13,7 @@ from recorded import trial_row
 from search.__main__ import app
 from search.replay.curves import Curve, Curves, load_curves, overridden, save_curves, shuffled
 from search.replay.pool import Pool, PoolCell
-from search.replay.regret_figure import regret_plot
+from search.replay.regret_figure import regret_plot, write_regret
 from search.replay.replay import BASELINE, BUDGETS, STOCK, Run, StudyRun, replay
 from search.replay.summary import ratio, summarise
 from search.studies.round_robin import Sweep
@@ -425,9 +425,27 @@ def test_replay_command_draws_the_regret_over_epochs(tmp_path):
     done = CliRunner().invoke(app, ["replay", path, *chosen, "--figure", str(figure)])
     assert done.exit_code == 0, done.output
     assert "<svg" in figure.read_text()
-    done = CliRunner().invoke(app, ["replay", path, *chosen, "--figure", "regret.gif"])
+
+
+@pytest.mark.parametrize("figure", ["regret.gif", "pdf", ".svg", "plots.svg/regret"])
+def test_replay_command_refuses_another_figure_before_it_writes_anything(tmp_path, figure):
+    path, export = str(tmp_path / "curves.parquet"), tmp_path / "again.parquet"
+    save_curves(curves_of(pool_of([0.5])), path)
+    command = ["replay", path, "--export", str(export), "--figure", figure]
+    done = CliRunner().invoke(app, command)
     assert done.exit_code == 2
-    assert "valid endings: pdf, png, svg" in done.stderr
+    assert f"--figure {figure}: valid endings: pdf, png, svg" in done.stderr
+    assert not export.exists()
+
+
+def test_files_at_the_root_are_written_there(monkeypatch):
+    """Not into the working directory."""
+    written = []
+    monkeypatch.setattr(Folder, "write", lambda folder, name, _: written.append((folder, name)))
+    curves = curves_of(pool_of([0.5]))  # whose best is had at once: nothing to be drawn to scale
+    save_curves(curves, "/x.parquet")
+    write_regret(list(replay(curves, [BASELINE], seeds=1)), "/x.svg")
+    assert [(str(f), name) for f, name in written] == [("/", "x.parquet"), ("/", "x.svg")]
 
 
 def test_replay_command_of_a_missing_file_is_one_line_and_exit_code_2(tmp_path):

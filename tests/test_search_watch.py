@@ -1,13 +1,19 @@
 """A Ray of our own that dies is noticed, and does not take the last words with it."""
 
+from contextlib import nullcontext
+from types import SimpleNamespace
+
 import pytest
 
+from search import __main__ as main
 from search import compat
 from search.cluster import RayFailedError, watch
 from search.driver import runner
+from search.driver.shell import python as python_here
 from spaces.sweep_file import load_sweep
 from tests.clusters import python
 from tests.test_search_cli import SWEEP
+from trainable.folder.storage import Folder
 
 HANGS = """
 import threading
@@ -50,6 +56,25 @@ def test_process_that_died_is_named(monkeypatch):
 def test_process_that_hangs_in_a_ray_that_died_ends_with_its_last_words():
     done = python("-c", HANGS)
     assert (done.returncode, done.stdout) == (1, "stopped: Ray has died (its raylet)\n")
+
+
+def test_process_that_hangs_ends_even_if_its_last_words_fail():
+    mute = HANGS.replace("print(why, flush=True)", "1 / 0")
+    assert python("-c", mute).returncode == 1
+
+
+def test_last_words_ask_no_storage_which_may_be_away_too(monkeypatch, capfd, tmp_path):
+    """They are ready before: where the folder is asked, it never answers."""
+    said = []
+    monkeypatch.setattr(main, "LastResort", lambda say: said.append(say) or nullcontext())
+    monkeypatch.setattr(main, "_say", lambda finished: None)
+    folder = Folder.open(tmp_path / "mine")
+    main._end(lambda runner: SimpleNamespace(failed=()), folder)
+    monkeypatch.setattr(Folder, "exists", lambda *_: pytest.fail("asked"))
+    said[0]("stopped: Ray has died")
+    assert capfd.readouterr().err.startswith(
+        f"stopped: Ray has died\nGo on with:\n  {python_here()} -m search resume {folder}\n"
+    )
 
 
 def test_last_resort_is_silent_where_all_is_well():

@@ -27,7 +27,9 @@ def check_alive() -> None:
 class LastResort:
     """Ends this process, with exit code 1, if it hangs in a Ray that has died; a context.
 
-    Before that ``say`` is told why, in a thread of its own: calls into Ray may never return.
+    Before that ``say`` is told why, in a thread of its own: calls into Ray may never return. It
+    must not ask a storage, which may not answer either. What is being written then is cut short:
+    rows that were lost are written anew from the checkpoints.
     """
 
     def __init__(self, say: Callable[[str], None], *, grace: float = GRACE_SECONDS) -> None:
@@ -57,7 +59,9 @@ class LastResort:
             except RayFailedError as error:
                 since = since or time.monotonic()
                 if time.monotonic() - since > self._grace:
-                    self._say(f"stopped: {error}")
-                    os._exit(1)
+                    try:
+                        self._say(f"stopped: {error}")
+                    finally:
+                        os._exit(1)
             else:
                 since = None

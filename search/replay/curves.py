@@ -8,6 +8,7 @@ two lists with a value for every epoch, ``value`` (the metric that the sweep sel
 import dataclasses
 import json
 import math
+import os
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -187,5 +188,5 @@ def _grouped(spec: SweepSpec, rows: Sequence[Mapping[str, Any]]) -> Curves:
 
 
 def _place(path: str) -> tuple[Folder, str]:
-    parent, _, name = path.rpartition("/")
+    parent, name = os.path.split(path)  # of a URI, too
     return Folder.open(parent or "."), name

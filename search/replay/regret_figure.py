@@ -1,5 +1,6 @@
 """A figure of a replay: how far the choice is from the best, over the epochs spent."""
 
+import os
 from collections.abc import Sequence
 
 import numpy as np
@@ -22,17 +23,17 @@ def write_regret(runs: Sequence[Run], path: str) -> None:
     """Draw the mean regret of every strategy, in points, into a PDF, SVG or PNG file.
 
     A line ends where all of its runs have chosen the best of every pool, or the first of them has
-    used its pools up. Raises SpecError for a file of
-    another kind, StorageError where it cannot be written.
+    used its pools up. ``path`` may be a URI. Raises SpecError for a file of another kind,
+    StorageError where it cannot be written.
     """
     how = check_figure(path)
-    parent, _, name = path.rpartition("/")
+    parent, name = os.path.split(path)
     Folder.open(parent or ".").write(name, picture(regret_plot(runs), 340, how, 2))
 
 
 def check_figure(path: str) -> str:
     """What kind of file ``path`` is to be. Raises SpecError for one that cannot be drawn."""
-    how = path.rpartition(".")[2]
+    how = os.path.splitext(path)[1].removeprefix(".")
     if how not in FORMATS:
         raise SpecError(f"--figure {path}: valid endings: {', '.join(FORMATS)}")
     return how
@@ -54,8 +55,10 @@ def regret_plot(runs: Sequence[Run]) -> go.Figure:
                 line={"color": look.light, "dash": look.dash, "width": 2},
             )
         )
+    # Where the best was had at once there is nothing that a logarithmic axis could show.
+    any_left = any(value is not None for trace in traces for value in trace.y)
     return figure(
         traces,
         axis("Epochs of the whole sweep"),
-        axis("Regret of the choice (points)", type="log"),
+        axis("Regret of the choice (points)", type="log" if any_left else "linear"),
     )
