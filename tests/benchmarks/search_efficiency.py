@@ -7,7 +7,7 @@ The curves under tests/curves/ are real trials of ELR and Adam-refined ELR, with
 - ``fashion-seed0``, ``fashion-seed1``, ``cifar-seed0``: Fashion-MNIST and CIFAR-10, 5,000 training
   images, ``small_cnn``, 25 epochs, symmetric noise 0.2, 0.4, 0.6 and asymmetric 0.2, 0.4; 44 to 64
   draws from wide ranges, common to the ten studies of each. The strategies were designed on
-  ``fashion-seed0`` and on the digits; the other two only confirm.
+  ``fashion-seed0`` and on the digits; the other two were looked at meanwhile.
 - ``digits``, 45 epochs, from the default preset; ``digits-wide``, 80 epochs, from ranges of
   somebody who knows little yet: symmetric noise 0.4 and 0.6, each study's draws its own.
 
