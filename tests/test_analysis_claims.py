@@ -1,7 +1,9 @@
 import math
+from dataclasses import replace
 
 import pytest
 
+from analysis.amounts import signed_points
 from analysis.frames.claims import (
     ACCURACY,
     AVERAGED,
@@ -42,7 +44,12 @@ def study(loss, rate, curves, *, memorized=0.1, **first):
         )
         trials.append(again)
         epochs += [
-            epoch_row(again["trial_id"], k, test_accuracy=test, wrong_memorized=memorized)
+            epoch_row(
+                again["trial_id"],
+                k,
+                test_accuracy=test,
+                wrong_memorized=memorized * (1 + seed / 100),
+            )
             for k, test in enumerate(curve, 1)
         ]
     return trials, epochs
@@ -106,17 +113,21 @@ def test_epochs_count_to_a_share_of_elrs_final_accuracy(found):
 def test_fewer_epochs_and_less_memorized_are_better(found):
     assert found.loc[(MEMORIZED, "symmetric-0.2", "adam_elr"), "verdict"] == "better"
     assert found.loc[(MEMORIZED, "symmetric-0.6", "adam_elr"), "verdict"] == "worse"
-    assert found.loc[(EPOCHS[0.95], "symmetric-0.2", "adam_elr"), "verdict"] == "better"
+    # One epoch fewer in every pair: without any spread nothing is called shown.
+    assert found.loc[(EPOCHS[0.95], "symmetric-0.2", "adam_elr"), "verdict"] == "not shown"
 
 
 def test_averaged_weights_are_compared_with_elrs_raw_ones(tmp_path):
     trials, epochs = study("elr", 0.2, {1: [0.80], 2: [0.82]})
-    epochs = [row | {"averaged_test_accuracy": 0.99} for row in epochs]
+    epochs = [row | {"averaged_test_accuracy": 0.90} for row in epochs]
     others, theirs = study("ce", 0.2, {1: [0.5], 2: [0.5]})
     theirs = [row | {"averaged_test_accuracy": 0.83} for row in theirs]
-    found = answers(written(tmp_path, (trials, epochs), (others, theirs))).set_index("question")
-    assert found.loc[AVERAGED, "difference"] == pytest.approx(0.02)
-    assert found.loc[ACCURACY, "difference"] == pytest.approx(-0.31)
+    found = answers(written(tmp_path, (trials, epochs), (others, theirs)))
+    found = found.set_index(["question", "loss"])["difference"]
+    assert found[AVERAGED, "ce"] == pytest.approx(0.02)
+    assert found[AVERAGED, "elr"] == pytest.approx(0.09)
+    assert found[ACCURACY, "ce"] == pytest.approx(-0.31)
+    assert (ACCURACY, "elr") not in found
 
 
 def test_seeds_needed_are_the_fewest_that_would_show_half_a_point(found):
@@ -145,8 +156,12 @@ def test_a_replicate_that_diverged_leaves_no_verdict(tmp_path):
     gone = {1: [0.90], 2: [0.91], 3: [0.92], 4: [0.1]}
     trials, epochs = study("adam_elr", 0.2, gone)
     trials[-1]["status"] = "diverged"
-    results = written(tmp_path, study("elr", 0.2, elr), (trials, epochs))
-    assert set(answers(results)["verdict"]) == {"diverged"}
+    calm = [study(loss, 0.6, {1: [0.8], 2: [0.81], 3: [0.83]}) for loss in ("elr", "adam_elr")]
+    results = written(tmp_path, study("elr", 0.2, elr), (trials, epochs), *calm)
+    found = answers(results)
+    verdicts = found.groupby("noise")["verdict"].agg(set)
+    assert verdicts["symmetric-0.2"] == verdicts[EVERYWHERE] == {"diverged"}
+    assert verdicts["symmetric-0.6"] == {"not shown"}
 
 
 def test_targets_are_compared_with_elr_setting_by_setting(tmp_path):
@@ -200,11 +215,24 @@ def test_answers_are_written_question_by_question(recorded):
         if line.startswith("  symmetric-0.4")
     ]
     assert f"{100 * row['value']:.2f}  {100 * row['elr']:.2f}" in line
-    assert f"{100 * row['low']:+.2f} to {100 * row['high']:+.2f}" in line
+    assert f"[{signed_points(row['low'])}, {signed_points(row['high'])}]" in line
     assert ("*better" in line) == (row["verdict"] == "better")
     for heading in ("Adam-refined ELR against ELR", "CE against ELR", "98% of ELR's final"):
         assert heading in text
-    assert "All 6 intervals of a question hold together" in text
+    assert text.count("All intervals of one question") == 1
+
+
+def test_every_answer_is_marked_where_the_test_set_selected(recorded):
+    trials = recorded.trials.assign(selected_by="test_accuracy")
+    spec = recorded.spec | {"search": {"allow_test_selection": True}}
+    text = format_answers(replace(recorded, trials=trials, spec=spec), "text")
+    assert text.count("LEAK: selected on the test set") == text.count("against ELR: ") + 1
+
+
+def test_answers_fit_a_terminal(recorded):
+    text = format_answers(recorded, "text", 80)
+    assert max(map(len, text.splitlines())) <= 80
+    assert text.count("against ELR: ") == 2  # in one part each
 
 
 def test_targets_are_written_where_there_are_several(recorded):

@@ -9,8 +9,9 @@ from rich.text import Text
 
 from analysis.amounts import percent
 from analysis.best import varied_parameters
+from analysis.frames.evidence import LEAK, RUNNING
 from analysis.printed.console import SafeConsole, spreadsheet
-from analysis.printed.text import LEAK, RUNNING, mean_std, print_best
+from analysis.printed.text import mean_std, print_best
 from analysis.results import load_results
 from tests.recorded import record_sweep, trial_row, write_results
 

@@ -145,12 +145,19 @@ def paired_difference(trials: pd.DataFrame, baseline: pd.DataFrame) -> dict[str,
     }
 
 
-def half_width(values: np.ndarray) -> float:
-    """Half the width of Student's two-sided interval of the mean; NaN for fewer than two."""
+def half_width(values: np.ndarray, comparisons: int = 1) -> float:
+    """Half the width of Student's two-sided interval of the mean; NaN for fewer than two.
+
+    The intervals of so many ``comparisons`` hold together with :data:`CONFIDENCE` (Bonferroni).
+    """
+    if len(values) < 2:
+        return float("nan")
+    return half_width_of(float(values.std(ddof=1)), len(values), comparisons)
+
+
+def half_width_of(spread: float, count: int, comparisons: int = 1) -> float:
+    """:func:`half_width` of ``count`` values, 2 or more, of the standard deviation ``spread``."""
     from scipy.special import stdtrit  # slow to import, needed here only
 
-    n = len(values)
-    if n < 2:
-        return float("nan")
-    quantile = stdtrit(n - 1, (1 + CONFIDENCE) / 2)
-    return float(quantile * values.std(ddof=1) / np.sqrt(n))
+    quantile = stdtrit(count - 1, 1 - (1 - CONFIDENCE) / 2 / comparisons)
+    return float(quantile * spread / np.sqrt(count))

@@ -13,7 +13,16 @@ from collections.abc import Iterator, Mapping
 import pandas as pd
 
 from analysis.best import best_configs, chosen_configs, final_trials, full_budget, records
-from analysis.frames.accuracy import BASELINE, CONFIDENCE, SETTING, UNSTABLE
+from analysis.frames.accuracy import (
+    BASELINE,
+    BETTER,
+    SETTING,
+    UNSTABLE,
+    WORSE,
+    half_width,
+    half_width_of,
+    verdict,
+)
 from analysis.frames.learning import final_curves
 from analysis.results import Results, once
 from analysis.schema import PARAM, REPLICATE, SEARCH
@@ -27,7 +36,7 @@ QUESTIONS = (ACCURACY, AVERAGED, *EPOCHS.values(), MEMORIZED)
 SMALLER_IS_BETTER = frozenset((*EPOCHS.values(), MEMORIZED))
 WORTH_SHOWING = 0.005
 """The difference in accuracy that ``seeds_needed`` is about: half a point."""
-BETTER, WORSE, NOT_SHOWN = "better", "worse", "not shown"
+NOT_SHOWN = "not shown"
 EVERYWHERE = "all settings"
 MOST_SEEDS = 10_000
 """``seeds_needed`` is looked for up to here."""
@@ -45,14 +54,15 @@ def answers(results: Results) -> pd.DataFrame:
 
     ``low`` and ``high`` bound Student's paired 95% interval after Bonferroni: all intervals of one
     question, so many as ``comparisons`` says, hold together with 95%. ``verdict`` is ``better`` or
-    ``worse`` where it leaves out zero, else ``not shown``; ``diverged`` where a replicate of one
-    did, so that the pairs are only those that went well. ``seeds_needed``, of accuracies: so
-    many pairs would make its half width half a point, if they spread as these do.
+    ``worse`` by the rule of ``accuracy.verdict``, else ``not shown``; ``diverged`` where a
+    replicate of one did, so that the pairs are only those that went well. ``seeds_needed``, of
+    accuracies: so many pairs would narrow the interval to half a point to either side, if they
+    spread as these do.
 
     Accuracies and memorisation are fractions at the last epoch. Averaged weights (``averaging``
-    above 0) are compared with elr's raw ones: how far averaging gets without a target. Epochs are
-    counted up to the first that was tested and reached the share of elr's mean final test accuracy
-    in the setting; a trial that never does counts with one epoch more than it had.
+    above 0) are compared with elr's raw ones, elr's own too: how far averaging alone gets. Epochs
+    are counted up to the first that was tested and reached the share of elr's mean final test
+    accuracy in the setting; a trial that never does counts with one epoch more than it had.
     """
     measured = _measured(results)
     unstable = _unstable(results)
@@ -86,12 +96,16 @@ def _key(row: Mapping[str, object]) -> tuple[object, ...]:
 
 
 def _unstable(results: Results) -> set[tuple[object, ...]]:
-    """Settings and losses of which a replicate diverged, elr's own or the loss's."""
+    """Settings and losses of which a replicate diverged, elr's or the loss's own.
+
+    A loss that is unstable in one setting is so over all of them.
+    """
     chosen = chosen_configs(results)
     lost = chosen[chosen["replicates_diverged"] > 0]
     elr = lost[lost["loss"] == BASELINE]
     beside = chosen.merge(elr[SETTING], on=SETTING)
-    return {_key(row) for table in (lost, beside) for row in records(table)}
+    found = [row for table in (lost, beside) for row in records(table)]
+    return {_key(row | noise) for row in found for noise in ({}, {"noise": EVERYWHERE})}
 
 
 def _measured(results: Results) -> pd.DataFrame:
@@ -103,11 +117,9 @@ def _measured(results: Results) -> pd.DataFrame:
     curves = curves[curves["trial_id"].isin(finals["trial_id"])]
     at_end = curves[curves["epoch"] == curves["max_epochs"]]
     answered = {ACCURACY: at_end.assign(value=at_end["test_accuracy"])}
-    baseline = at_end["loss"] == BASELINE
-    averaged = at_end["averaged_test_accuracy"].where(~baseline, at_end["test_accuracy"])
-    answered[AVERAGED] = at_end.assign(value=averaged)
+    answered[AVERAGED] = at_end.assign(value=at_end["averaged_test_accuracy"])
     answered[MEMORIZED] = at_end.assign(value=at_end["wrong_memorized"])
-    reference = at_end[baseline].groupby(SETTING)["test_accuracy"].mean()
+    reference = at_end[at_end["loss"] == BASELINE].groupby(SETTING)["test_accuracy"].mean()
     for share, question in EPOCHS.items():
         goals = (share * reference).rename("goal").reset_index()
         answered[question] = _first_epochs(at_end, curves.merge(goals, on=SETTING))
@@ -124,10 +136,15 @@ def _first_epochs(trials: pd.DataFrame, curves: pd.DataFrame) -> pd.DataFrame:
 
 
 def _pairs(measured: pd.DataFrame) -> pd.DataFrame:
-    """Each measurement beside that of elr on the same seed: columns ``value`` and ``elr``."""
+    """Each measurement beside that of elr on the same seed: columns ``value`` and ``elr``.
+
+    Elr's own averaged weights are a measurement of their own.
+    """
     elr = measured[measured["loss"] == BASELINE]
     elr = elr.drop(columns="loss").rename(columns={"value": BASELINE})
-    others = measured[measured["loss"] != BASELINE]
+    raw = elr[elr["question"] == ACCURACY].assign(question=AVERAGED)
+    elr = pd.concat([elr[elr["question"] != AVERAGED], raw])
+    others = measured[(measured["loss"] != BASELINE) | (measured["question"] == AVERAGED)]
     return others.merge(elr, on=[*SETTING, "seed", "question"])
 
 
@@ -148,7 +165,7 @@ def _found(pairs: pd.DataFrame, comparisons: int, question: str) -> dict[str, ob
     differences = (pairs["value"] - pairs[BASELINE]).to_numpy(dtype=float)
     count, mean = len(differences), float(differences.mean())
     spread = float(differences.std(ddof=1)) if count > 1 else math.nan
-    half = _half_width(spread, count, comparisons)
+    half = half_width(differences, comparisons)
     needed = _seeds_needed(spread, comparisons) if question in ACCURACIES else math.nan
     return {
         "value": pairs["value"].mean(),
@@ -158,34 +175,25 @@ def _found(pairs: pd.DataFrame, comparisons: int, question: str) -> dict[str, ob
         "high": mean + half,
         "pairs": count,
         "comparisons": comparisons,
-        "verdict": _verdict(mean, half, question),
+        "verdict": _verdict(mean - half, mean + half, count, question),
         "seeds_needed": needed,
     }
 
 
-def _verdict(difference: float, half: float, question: str) -> str:
-    if not abs(difference) > half:  # also where there is no interval
-        return NOT_SHOWN
-    return BETTER if (difference > 0) != (question in SMALLER_IS_BETTER) else WORSE
-
-
-def _half_width(spread: float, count: int, comparisons: int) -> float:
-    """Of the mean of ``count`` differences: Student's interval, after Bonferroni."""
-    from scipy.special import stdtrit  # slow to import, needed here only
-
-    if count < 2:
-        return math.nan
-    quantile = stdtrit(count - 1, 1 - (1 - CONFIDENCE) / 2 / comparisons)
-    return float(quantile * spread / math.sqrt(count))
+def _verdict(low: float, high: float, pairs: int, question: str) -> str:
+    if question in SMALLER_IS_BETTER:
+        low, high = -high, -low
+    found = verdict(low, high, pairs)
+    return found if found in (BETTER, WORSE) else NOT_SHOWN
 
 
 def _seeds_needed(spread: float, comparisons: int) -> float:
-    """The fewest pairs whose interval would reach half a point to either side; NaN: unknown."""
+    """The fewest pairs whose interval reaches half a point to either side; NaN: unknown."""
     counts = range(2, MOST_SEEDS + 1)
     if not spread > 0:
         return math.nan
     enough = bisect_left(
-        counts, True, key=lambda count: _half_width(spread, count, comparisons) <= WORTH_SHOWING
+        counts, True, key=lambda count: half_width_of(spread, count, comparisons) <= WORTH_SHOWING
     )
     return float(counts[enough]) if enough < len(counts) else math.inf
 

@@ -4,8 +4,11 @@ The published data sets have true labels and a test set. A user's own files may 
 then every table, figure and report says so.
 """
 
+from analysis.best import selected_on_test
 from analysis.results import Results
 
+LEAK = "LEAK: selected on the test set; these numbers promise nothing about new data"
+RUNNING = "still running: these are the best so far"
 _TESTED = {
     "given": (
         "test accuracies are measured on test labels as they are given, which may be as wrong as "
@@ -20,6 +23,12 @@ _UNKNOWN = "true labels of the training images are unknown: memorisation is not 
 _CLEAN = (
     "the hold-out's labels are stated to be clean, so configurations are chosen on clean labels"
 )
+
+
+def marks(results: Results) -> tuple[str, ...]:
+    """What every table must say above all else: a leak, and that the sweep has not ended."""
+    found = ((LEAK, selected_on_test(results)), (RUNNING, results.running))
+    return tuple(text for text, holds in found if holds)
 
 
 def caveats(results: Results) -> list[str]:

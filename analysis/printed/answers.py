@@ -2,23 +2,24 @@
 
 import io
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import pandas as pd
 
-from analysis.amounts import percent
+from analysis.amounts import percent, signed, signed_points
 from analysis.best import records
+from analysis.frames.accuracy import BETTER
 from analysis.frames.claims import (
     ACCURACY,
     AVERAGED,
-    BETTER,
     EPOCHS,
     MEMORIZED,
     QUESTIONS,
     answers,
     targets,
 )
-from analysis.frames.evidence import caveats
+from analysis.frames.evidence import caveats, marks
 from analysis.printed.console import spreadsheet
 from analysis.printed.grid import FORMATS, Grid, Line, Printed, written
 from analysis.printed.paper_table import methods
@@ -31,15 +32,15 @@ HEADINGS = {
     **{question: f"{question} of ELR's final accuracy" for question in EPOCHS.values()},
     MEMORIZED: "wrong labels memorised at the end, in %",
 }
-COLUMNS = (
-    "noise",
-    "value",
-    "ELR",
-    "difference",
-    "95% interval",
-    "pairs",
-    "answer",
-    "seeds needed",
+COLUMNS = ("noise", "value", "ELR", "diff", "95% interval", "n", "answer", "seeds")
+NOTES = (
+    "Means over n fresh seeds of the configurations that each study chose; differences are paired "
+    "by seed. All intervals of one question, over losses and settings, hold together with 95% "
+    "(Student's, after Bonferroni), so they are wider than those of the table of accuracies; one "
+    "that holds zero shows nothing.",
+    "Epochs to a share of ELR's mean final test accuracy: a seed that never got there counts with "
+    "one epoch more than it had.",
+    "Seeds: so many would narrow the interval to half a point to either side.",
 )
 TARGET_COLUMNS = ("target", "trials", "completed", "settings", "difference", "won", "confirmed")
 
@@ -69,9 +70,9 @@ def format_answers(results: Results, how: str, width: int = 0) -> str:
 
 
 def _answered(results: Results, found: pd.DataFrame) -> list[Grid]:
-    """A table for each data set, network and loss."""
+    """A table for each data set, network and loss; what holds for all is said below the last."""
     names = methods()
-    return [
+    grids = [
         Grid(
             sweep=results.name,
             title=f"{names[str(loss)]} against ELR: {dataset}, {model}",
@@ -79,10 +80,12 @@ def _answered(results: Results, found: pd.DataFrame) -> list[Grid]:
             blocks=Grid.filled(
                 {HEADINGS[question]: _lines(table, question) for question in QUESTIONS}
             ),
-            notes=(*caveats(results), *_notes(table)),
+            notes=marks(results),
         )
         for (dataset, model, loss), table in found.groupby(["dataset", "model", "loss"], sort=True)
     ]
+    last = grids[-1]
+    return [*grids[:-1], replace(last, notes=(*last.notes, *caveats(results), *NOTES))]
 
 
 def _lines(table: pd.DataFrame, question: str) -> tuple[Line, ...]:
@@ -94,7 +97,7 @@ def _cells(row: Mapping[str, Any], question: str) -> tuple[Printed, ...]:
     number = _epochs if question in EPOCHS.values() else percent
     interval = "-"
     if pd.notna(row["low"]):
-        interval = f"{_signed(row['low'], question)} to {_signed(row['high'], question)}"
+        interval = f"[{_signed(row['low'], question)}, {_signed(row['high'], question)}]"
     needed = row["seeds_needed"]
     texts = (
         number(row["value"]),
@@ -113,19 +116,7 @@ def _epochs(value: float) -> str:
 
 
 def _signed(value: float, question: str) -> str:
-    return f"{value:+.1f}" if question in EPOCHS.values() else f"{100 * value:+.2f}"
-
-
-def _notes(table: pd.DataFrame) -> list[str]:
-    comparisons = table["comparisons"].max()
-    return [
-        "Means over fresh seeds of the configurations that each study chose; differences are "
-        f"paired by seed. All {comparisons} intervals of a question hold together with 95% "
-        "(Student's, after Bonferroni); one that holds zero shows nothing.",
-        "Epochs to a share of ELR's mean final test accuracy: a seed that never got there counts "
-        "with one epoch more than it had.",
-        "Seeds needed: pairs with which the interval would reach half a point to either side.",
-    ]
+    return signed(value, 1) if question in EPOCHS.values() else signed_points(value)
 
 
 def _targets(results: Results) -> list[Grid]:
@@ -138,6 +129,7 @@ def _targets(results: Results) -> list[Grid]:
             header=TARGET_COLUMNS,
             blocks=(("best hold-out accuracy against ELR's, in points", _by_target(table)),),
             notes=(
+                *marks(results),
                 "Difference: the best with this target minus the best of ELR, the mean over the "
                 "noise settings that completed both; confirmed: the same on fresh seeds, over the "
                 "settings that it won. More trials are more draws to be the best of.",
@@ -155,14 +147,10 @@ def _by_target(table: pd.DataFrame) -> tuple[Line, ...]:
             row["target"],
             (
                 *(Printed(str(row[name])) for name in counts),
-                Printed(_points(row["difference"])),
+                Printed(signed_points(row["difference"])),
                 Printed(str(row["won"])),
-                Printed(_points(row["confirmed"])),
+                Printed(signed_points(row["confirmed"])),
             ),
         )
         for row in records(table)
     )
-
-
-def _points(value: float) -> str:
-    return "-" if pd.isna(value) else f"{100 * value:+.2f}"

@@ -9,11 +9,11 @@ from rich.table import Table
 from rich.text import Text
 
 from analysis.amounts import signed_points
-from analysis.best import records, selected_on_test
+from analysis.best import records
 from analysis.frames.accuracy import BETTER, ENOUGH_PAIRS, UNSTABLE, WORSE
 from analysis.frames.comparison import Sweeps, differing_settings, side_by_side
-from analysis.frames.evidence import caveats
-from analysis.printed.text import LEAK, RUNNING, mean_std, print_note, print_table
+from analysis.frames.evidence import caveats, marks
+from analysis.printed.text import mean_std, print_note, print_table
 from trainable.folder import layout
 
 PAIRED = (
@@ -123,7 +123,5 @@ def warnings(sweeps: Sweeps) -> list[str]:
     """What each sweep has to say against its own numbers."""
     said = []
     for number, results in enumerate(sweeps.all, start=1):
-        marks = [(selected_on_test(results), LEAK), (results.running, RUNNING)]
-        found = [text for mark, text in marks if mark] + caveats(results)
-        said += [f"sweep {number}: {text}" for text in found]
+        said += [f"sweep {number}: {text}" for text in (*marks(results), *caveats(results))]
     return said

@@ -11,14 +11,14 @@ from typing import Any
 import pandas as pd
 
 from analysis.amounts import percent, signed_points
-from analysis.best import records, selected_on_test
+from analysis.best import records
 from analysis.frames.accuracy import BASELINE, BETTER, ENOUGH_PAIRS, SETTING, accuracy_table
-from analysis.frames.evidence import caveats, holdout
+from analysis.frames.evidence import caveats, holdout, marks
 from analysis.frames.published import OTHER_METHODS, REMARKS, Deviation, in_words
 from analysis.frames.ties import loss_ties
 from analysis.printed.console import spreadsheet
 from analysis.printed.grid import FORMATS, Grid, Line, Printed, written
-from analysis.printed.text import LEAK, RUNNING, mean_std
+from analysis.printed.text import mean_std
 from analysis.results import Results, ResultsError
 from trainable.catalog import LOSSES, unknown
 
@@ -60,8 +60,7 @@ def grids(results: Results) -> list[Grid]:
     ties = loss_ties(results)[["study", "tied"]].astype({"study": "str"})
     table = accuracy_table(results).merge(ties, "left", "study")
     table["tied"] = table["tied"].eq(True)
-    marks = [(selected_on_test(results), LEAK), (results.running, RUNNING)]
-    marked = (*(text for mark, text in marks if mark), *caveats(results))
+    marked = (*marks(results), *caveats(results))
     groups = table.groupby(["dataset", "model"], sort=True)
     chosen_on = holdout(results)
     return [

@@ -14,18 +14,15 @@ from analysis.best import (
     best_configs,
     parameters,
     records,
-    selected_on_test,
     top_configs,
     varied_parameters,
 )
-from analysis.frames.evidence import caveats, holdout, test_labels
+from analysis.frames.evidence import caveats, holdout, marks, test_labels
 from analysis.frames.ties import tied_settings, trial_ties
 from analysis.printed.console import SafeConsole
 from analysis.results import Results
 
-LEAK = "LEAK: selected on the test set; these numbers promise nothing about new data"
 NO_WINNER = "no trial used its full budget yet"
-RUNNING = "still running: these are the best so far"
 NUMBERS = ("trial", "val %", "test %", "full", "val again", "test again")
 
 
@@ -70,9 +67,8 @@ def print_best(results: Results, out: Console, *, confirmed: bool = False, top: 
         print_note("test again: mean ± std (n) over fresh seeds", out)
     for caveat in caveats(results):
         print_note(f"note: {caveat}", out, "yellow")
-    for mark, text in ((selected_on_test(results), LEAK), (results.running, RUNNING)):
-        if mark:
-            print_note(text, out, "bold red")
+    for mark in marks(results):
+        print_note(mark, out, "bold red")
 
 
 def _numbers(row: Mapping[str, Any], ties: "pd.Series[bool]") -> list[str]:

@@ -2,9 +2,9 @@
 
 from analysis.amounts import percent
 from analysis.best import parameters, records, selected_on_test, varied_parameters
-from analysis.frames.evidence import holdout, test_labels
+from analysis.frames.evidence import LEAK, holdout, test_labels
 from analysis.printed.grid import escaped, latex_float, latex_row
-from analysis.printed.text import LEAK, best_table, mean_std, short
+from analysis.printed.text import best_table, mean_std, short
 from analysis.results import Results
 
 HEADER = ("Study", "Trial", "Val (%)", "Test (%)", "Test again (%)", "Parameters")

@@ -16,11 +16,11 @@ from analysis.best import (
     varied_parameters,
 )
 from analysis.frames.accuracy import BASELINE, BETTER, UNCLEAR, UNSTABLE, WORSE
-from analysis.frames.evidence import caveats
+from analysis.frames.evidence import LEAK, caveats
 from analysis.frames.overview import AGAINST, OURS
 from analysis.frames.published import in_words
 from analysis.frames.ties import overtaken
-from analysis.printed.text import LEAK, short
+from analysis.printed.text import short
 from analysis.report.chart import look
 from analysis.report.legend import Swatch, line, swatch
 from analysis.report.style import loss_name, sentence, study_titles, titled
