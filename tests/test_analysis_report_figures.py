@@ -23,7 +23,7 @@ from analysis.report.figures.response import best_value_charts, response_charts
 from analysis.report.style import MUTED, looks, loss_name, study_titles, titled
 from analysis.results import load_results
 from spaces.sweep_file import dump_sweep, load_sweep
-from tests.recorded import record_sweep, trial_row, write_results
+from tests.recorded import SWEEP, record_sweep, trial_row, write_results
 
 SETTINGS = ["Symmetric, 40%", "Symmetric, 60%"]
 
@@ -452,6 +452,9 @@ SPACE = {
     "lam": FloatDistribution(1.0, 100.0, log=True),
     "adam.beta1": FloatDistribution(0.5, 0.9),
     "adam.beta2": FloatDistribution(0.5, 0.999),
+    "lion.beta1": FloatDistribution(0.5, 0.9),
+    "lion.beta2": FloatDistribution(0.5, 0.999),
+    "nadam.beta1": FloatDistribution(0.5, 0.9),
     "lr_schedule": CategoricalDistribution(["a", "b", "c"]),
 }
 
@@ -590,6 +593,22 @@ def test_contour_gives_few_values_the_same_room():
 def test_contour_is_for_studies_in_which_both_betas_vary():
     studies = optuna_study(({"adam.beta1": 0.5}, 0.5, TrialState.COMPLETE))
     assert hyperparameters.contour_charts(studies, best_row()) == []
+
+
+def test_contour_is_a_chart_for_each_target_with_the_trials_that_took_it():
+    trials = betas([(0.5, 0.9), (0.6, 0.99)])
+    trials += [({"lion.beta1": 0.7, "lion.beta2": 0.8}, 0.5, TrialState.COMPLETE)]
+    trials += [({"nadam.beta1": 0.7}, 0.5, TrialState.COMPLETE)]
+    adam, lion = hyperparameters.contour_charts(optuna_study(*trials), best_row())
+    assert (adam.title[-6:], lion.title[-6:]) == (", adam", ", lion")
+    assert list(trace(adam, "full budget").x) == [0.5, 0.6]
+    assert list(trace(lion, "full budget").x) == [0.7]
+
+
+def test_sections_of_a_sweep_that_chooses_among_targets_have_charts(tmp_path):
+    text = SWEEP + '[space]\npreset = "targets"\n'
+    results = load_results(record_sweep(tmp_path, text, replicates=2))
+    assert {s.name for s in figure_sections(results) if not s.charts} == {"importances"}
 
 
 def test_parallel_section_starts_with_the_winner_of_each_setting(sections, results):

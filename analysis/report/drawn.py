@@ -40,7 +40,7 @@ from analysis.report.figures.parallel import parallel_charts
 from analysis.report.figures.response import best_value_charts, response_charts
 from analysis.report.style import judged_on, noise_names, study_titles, titled
 from analysis.results import Results
-from analysis.schema import SEARCH
+from analysis.schema import PARAM, SEARCH
 
 
 class Numbers:
@@ -76,7 +76,14 @@ class Numbers:
     def response(self) -> list[Chart]:
         """Accuracy over every hyperparameter searched, and its best values, lambda first."""
         varied = varied_parameters(self.results)
-        names = sorted(set().union(*varied.values()), key=lambda name: (name != "lam", name))
+        # A choice that no trial has taken yet leaves its parameters without a column.
+        names = [
+            name
+            for name in sorted(
+                set().union(*varied.values()), key=lambda name: (name != "lam", name)
+            )
+            if f"{PARAM}{name}" in self.results.trials
+        ]
         return [chart for name in names for chart in self._of_parameter(name, varied)]
 
     def _of_parameter(self, name: str, varied: Mapping[str, set[str]]) -> list[Chart]:

@@ -12,7 +12,7 @@ from analysis.amounts import percent
 from analysis.best import records
 from analysis.printed.text import short
 from analysis.report.chart import Chart, axis, figure, points, scatter
-from analysis.report.figures.parallel import accuracy, ended, parameter_name, varying
+from analysis.report.figures.parallel import accuracy, ended, varying
 from analysis.report.style import INK, MUTED, loss_name
 
 ENOUGH_TRIALS = 8
@@ -26,19 +26,27 @@ TABLE_ROWS = 10
 
 
 def contour_charts(studies: Mapping[str, optuna.Study], best: pd.DataFrame) -> list[Chart]:
-    """Accuracy over beta1 and beta2, for the studies in which both vary."""
+    """Accuracy over beta1 and beta2, for the studies and targets in which both vary."""
     charts = []
     for row in records(best):
         trials = ended(studies[row["study"]])
-        names = {parameter_name(name): name for name in varying(trials)}
-        if {"beta1", "beta2"} <= names.keys():
+        pairs = _pairs(trials)
+        for target, there in pairs.items():
             title = f"{row['title']}: {loss_name(row['loss'])}"
-            charts.append(_contour(title, trials, names["beta1"], names["beta2"]))
+            title += f", {target}" if len(pairs) > 1 else ""
+            charts.append(_contour(title, there, f"{target}.beta1", f"{target}.beta2"))
     return charts
 
 
-def _contour(title: str, trials: list[FrozenTrial], one: str, two: str) -> Chart:
-    there = [t for t in trials if one in t.params and two in t.params]
+def _pairs(trials: list[FrozenTrial]) -> dict[str, list[FrozenTrial]]:
+    """By target that has a beta1 and a beta2 which vary, the trials that have them."""
+    varied = varying(trials)
+    names = [name.removesuffix(".beta1") for name in varied if name.endswith(".beta1")]
+    both = [target for target in names if f"{target}.beta2" in varied]
+    return {name: [t for t in trials if f"{name}.beta1" in t.params] for name in both}
+
+
+def _contour(title: str, there: list[FrozenTrial], one: str, two: str) -> Chart:
     table = pd.DataFrame(
         {
             "trial": [t.number for t in there],
