@@ -13,6 +13,7 @@ import typer
 from analysis.printed.console import spreadsheet
 from analysis.printed.streams import lasting_streams
 from analysis.printed.text import best_table, console, print_best, print_note, width
+from analysis.report.section_names import SECTIONS
 from analysis.results import ResultsError, load_results
 from trainable.folder import layout
 from trainable.folder.storage import Folder, StorageError, UnwritableError
@@ -210,7 +211,10 @@ def figures(
         int, typer.Option(min=1, max=2, help="width: one column of a paper, or two")
     ] = 1,
     only: Annotated[
-        list[str] | None, typer.Option(metavar="NAME", help="this section alone; repeatable")
+        list[str] | None,
+        typer.Option(
+            metavar="NAME", help=f"this section alone; repeatable; one of {', '.join(SECTIONS)}"
+        ),
     ] = None,
     out: Annotated[
         str | None, typer.Option(help="folder to write, a path or a URI; default: in DIR")

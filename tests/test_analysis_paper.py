@@ -5,6 +5,7 @@ import xml.etree.ElementTree as ET
 from io import BytesIO
 from pathlib import Path
 
+import matplotlib as mpl
 import numpy as np
 import plotly.graph_objects as go
 import pytest
@@ -14,15 +15,18 @@ from pypdf import PdfReader
 from typer.testing import CliRunner
 
 from analysis.__main__ import app
-from analysis.paper.export import names, write_figures
+from analysis.frames.evidence import LEAK, RUNNING
+from analysis.paper.export import write_figures
 from analysis.paper.marks import NoPaperFormError, colour, symbol, words
-from analysis.paper.picture import COLUMNS, drawn, picture
+from analysis.paper.picture import COLUMNS, STYLE, drawn, picture
+from analysis.report.build import build_report
 from analysis.report.chart import Chart, axis, categories, figure, scatter
-from analysis.report.contents import Section, figure_sections
+from analysis.report.contents import PLANS, Section, figure_sections
 from analysis.report.page import templates
+from analysis.report.section_names import SECTIONS
 from analysis.report.style import INK, PALETTE
 from analysis.results import ResultsError, load_results
-from tests.recorded import SWEEP, record_sweep, write_results
+from tests.recorded import SWEEP, record_sweep, trial_row, write_results
 
 SVG = "{http://www.w3.org/2000/svg}"
 ONE_SETTING = SWEEP.replace("[0.4, 0.6]", "[0.4]")
@@ -57,14 +61,15 @@ def said(plot):
 def test_every_chart_of_a_sweep_is_a_pdf_with_its_words_and_fonts(results, sections, tmp_path):
     written, left_out = [], []
     write_figures(results, out=str(tmp_path), written=written.append, left_out=left_out.append)
-    charts = names("recorded", sections)
-    assert [Path(place).name for place in written] == [f"{c.name}-1col.pdf" for c in charts]
+    charts = [chart for section in sections for chart in section.charts]
+    files = [name for section in sections for name in section.file_names("recorded")]
+    assert [Path(place).name for place in written] == [f"{name}-1col.pdf" for name in files]
     assert {section.name for section in sections if section.charts} >= {"accuracy", "contour"}
-    for place, named in zip(written, charts, strict=True):
+    for place, chart in zip(written, charts, strict=True):
         (page,) = PdfReader(place).pages
         assert page.mediabox.width == pytest.approx(252)  # 3.5 inches
         text = page.extract_text()
-        assert not [word for word in said(named.chart.plot) if word not in text], place
+        assert not [word for word in said(chart.plot) if word not in text], place
         for font in page["/Resources"]["/Font"].values():
             (inner,) = font.get_object()["/DescendantFonts"]
             assert "/FontFile2" in inner.get_object()["/FontDescriptor"]
@@ -126,6 +131,11 @@ def test_the_report_saves_charts_as_wide():
     script = templates().globals["source"]("page.js")
     ours = ", ".join(f"{columns}: {width}" for columns, width in COLUMNS.items())
     assert f"const COLUMNS = {{ {ours} }};" in script
+
+
+def test_the_report_saves_charts_under_the_same_names(results, sections):
+    files = {name for section in sections for name in section.file_names(results.name)}
+    assert set(re.findall(r'data-file="([^"]*)"', build_report(results))) == files
 
 
 def test_a_picture_is_the_same_whenever_it_is_made():
@@ -240,10 +250,13 @@ def test_what_is_not_drawn_on_paper_says_so(results, tmp_path, monkeypatch):
 def test_names_are_those_of_sweep_section_and_chart_and_none_comes_twice():
     plot = go.Figure()
     charts = [Chart(title, plot, "", None) for title in ("A: b", "A, b", "Ä/../b")]
-    named = names("my sweep", [Section("curves", "", "", "", charts)])
-    assert [n.name for n in named] == [
+    section = Section("curves", "", "", "", charts)
+    assert section.file_names("my sweep") == [
         "my-sweep-curves-a-b", "my-sweep-curves-a-b--2", "my-sweep-curves-ä-b",
     ]  # fmt: skip
+    long = Section("curves", "", "", "", [Chart("a " * 99, plot, "", None)] * 2)
+    one, two = long.file_names("s" * 100)
+    assert (len(one), two) == (119, f"{one}--2")
 
 
 def test_the_command_writes_one_section_into_the_results_folder(results):
@@ -259,6 +272,49 @@ def test_a_section_without_figures_says_what_would_fill_it(results):
     done = run(results.folder.location, "--only", "importances", "--only", "gap")
     assert done.exit_code == 0
     assert "left out: importances: Filled once a study has" in done.stderr
+
+
+def test_every_section_of_the_report_is_named_in_the_help():
+    assert tuple(plan.name for plan in PLANS) == SECTIONS
+    words = re.findall(r"\w+", run("--help").stdout)
+    assert set(SECTIONS) <= set(words)
+
+
+@pytest.mark.parametrize(
+    ("fields", "mark"),
+    [({"selected_by": "test_accuracy"}, LEAK), ({"status": "running"}, RUNNING)],
+)
+def test_every_file_carries_what_stands_against_the_sweep(fields, mark, tmp_path):
+    spec = "[search]\nallow_test_selection = true\n"
+    trials = [trial_row(), trial_row(number=1, **fields)]
+    results = load_results(write_results(tmp_path, trials, spec=spec))
+    written = []
+    write_figures(results, out=str(tmp_path / "out"), written=written.append)
+    assert len(written) > 3
+    for place in written:
+        (page,) = PdfReader(place).pages
+        assert mark in page.extract_text().replace("\n", " ")
+
+
+def test_a_mark_fits_the_width_and_takes_no_room_from_the_figure():
+    plot = figure([scatter(INK, "a", [1, 2], [3, 4])], axis("x"), axis("y"))
+    bare, marked = drawn(plot, 200), drawn(plot, 200, marks=[LEAK, RUNNING])
+    for one in (bare, marked):
+        one.draw_without_rendering()
+    text = marked.texts[-1].get_window_extent()
+    assert 0 <= text.x0 < text.x1 <= marked.bbox.width
+    assert text.y0 >= 0
+    plain, below = (one.axes[0].get_window_extent() for one in (bare, marked))
+    assert text.y1 < marked.axes[0].xaxis.label.get_window_extent().y0
+    assert below.height == pytest.approx(plain.height, rel=0.01)
+
+
+def test_a_figure_saved_as_the_page_says_is_the_picture_of_it():
+    plot = figure([scatter(INK, "a", [1, 2], [3, 4])], axis("x"), axis("y"))
+    own, sink = drawn(plot, 200), BytesIO()
+    with mpl.rc_context(STYLE):
+        own.savefig(sink, format="pdf", metadata={"CreationDate": None})
+    assert sink.getvalue() == picture(plot, 200, "pdf")
 
 
 def test_mistakes_are_one_line_and_exit_code_2(results, tmp_path):

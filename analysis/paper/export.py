@@ -1,24 +1,14 @@
 """All charts of the report as files, named after the sweep and the chart."""
 
-import re
 from collections.abc import Callable, Collection
-from dataclasses import dataclass
 
+from analysis.frames.evidence import marks
 from analysis.paper.marks import NoPaperFormError
 from analysis.paper.picture import picture
-from analysis.report.chart import Chart
-from analysis.report.contents import Section, figure_sections
+from analysis.report.contents import figure_sections
 from analysis.results import Results, ResultsError
 from trainable.folder import layout
 from trainable.folder.storage import Folder
-
-
-@dataclass(frozen=True)
-class Named:
-    """A chart of the report and the file that it becomes, without its ending."""
-
-    name: str
-    chart: Chart
 
 
 def write_figures(
@@ -32,6 +22,8 @@ def write_figures(
     left_out: Callable[[str], None] = lambda reason: None,
 ) -> None:
     """Write every chart of the report that has a form on paper as a file of its own.
+
+    What stands against the sweep's numbers (``marks``) stands in every one.
 
     Args:
         results: from ``load_results``, with all columns.
@@ -49,35 +41,20 @@ def write_figures(
     """
     sections = figure_sections(results, only)
     folder = results.folder / layout.FIGURES if out is None else Folder.open(out)
+    against = marks(results)
     drawn = 0
     for section in sections:
         if not section.charts:
             left_out(f"{section.name}: {section.missing}")
-    for named in names(results.name, sections):
-        file = f"{named.name}-{columns}col.{how}"
-        try:
-            data = picture(named.chart.plot, named.chart.height, how, columns)
-        except NoPaperFormError as error:
-            left_out(f"{file}: {error} has no form on paper; the report can save it")
-            continue
-        folder.write(file, data)
-        written(f"{folder}/{file}")
-        drawn += 1
+        for name, chart in zip(section.file_names(results.name), section.charts, strict=True):
+            file = f"{name}-{columns}col.{how}"
+            try:
+                data = picture(chart.plot, chart.height, how, columns, against)
+            except NoPaperFormError as error:
+                left_out(f"{file}: {error} has no form on paper; the report can save it")
+                continue
+            folder.write(file, data)
+            written(f"{folder}/{file}")
+            drawn += 1
     if not drawn:
         raise ResultsError(f"{results.folder} has nothing to draw yet")
-
-
-def names(sweep: str, sections: list[Section]) -> list[Named]:
-    """Every chart with a name that no other has: those of the sweep, the section and its own."""
-    found: dict[str, Chart] = {}
-    for section in sections:
-        for chart in section.charts:
-            name = _slug(f"{sweep} {section.name} {chart.title}")
-            again = sum(other == name or other.startswith(f"{name}--") for other in found)
-            found[f"{name}--{again + 1}" if again else name] = chart
-    return [Named(name, chart) for name, chart in found.items()]
-
-
-def _slug(text: str) -> str:
-    """Letters and digits of any script, hyphens between."""
-    return re.sub(r"[\W_]+", "-", text.lower()).strip("-")[:120]

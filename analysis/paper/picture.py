@@ -2,7 +2,7 @@
 
 import base64
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from io import BytesIO
 from itertools import pairwise
 from typing import Any
@@ -19,7 +19,7 @@ from matplotlib.figure import Figure
 from analysis.paper.axes import Scale
 from analysis.paper.marks import PIXEL, NoPaperFormError, colour, dashes, words
 from analysis.paper.traces import Panel, draw, group
-from analysis.report.style import FAINT, INK
+from analysis.report.style import FAINT, INK, LOST
 
 COLUMNS = {1: 336, 2: 696}
 """Widths of one and of two columns of a paper, in CSS pixels: 3.5 and 7.25 inches."""
@@ -60,7 +60,9 @@ STYLE: dict[Any, Any] = {
 }
 
 
-def picture(plot: go.Figure, height: int, how: str, columns: int = 1) -> bytes:
+def picture(
+    plot: go.Figure, height: int, how: str, columns: int = 1, marks: Sequence[str] = ()
+) -> bytes:
     """The file of a figure: on white, its fonts embedded, the same bytes for the same figure.
 
     Args:
@@ -68,21 +70,26 @@ def picture(plot: go.Figure, height: int, how: str, columns: int = 1) -> bytes:
         height: of the figure without its legend, in CSS pixels.
         how: ``pdf``, ``svg`` or ``png``.
         columns: of a paper, 1 or 2.
+        marks: what a reader must not miss, a line each below the figure, which grows by them.
 
     Raises:
         NoPaperFormError: the figure has something that is not drawn on paper.
     """
+    figure, sink = drawn(plot, height, columns, marks), BytesIO()
     with mpl.rc_context(STYLE):
-        figure = drawn(plot, height, columns)
-        sink = BytesIO()
         undated = {"pdf": {"CreationDate": None}, "svg": {"Date": None}}.get(how)
         figure.savefig(sink, format=how, dpi=PNG_SCALE * PIXELS_PER_INCH, metadata=undated)
     data = sink.getvalue()
     return _with_font(data.decode()).encode() if how == "svg" else data
 
 
-def drawn(plot: go.Figure, height: int, columns: int = 1) -> Figure:
-    """The figure as matplotlib has it; arguments as of :func:`picture`."""
+@mpl.rc_context(STYLE)
+def drawn(plot: go.Figure, height: int, columns: int = 1, marks: Sequence[str] = ()) -> Figure:
+    """The figure as matplotlib has it; arguments as of :func:`picture`.
+
+    It is changed and saved inside ``matplotlib.rc_context(STYLE)``, as :func:`picture` does:
+    matplotlib looks up its settings again when it draws.
+    """
     size = (COLUMNS[columns] / PIXELS_PER_INCH, height / PIXELS_PER_INCH)
     figure = Figure(figsize=size, facecolor="white", layout="constrained")
     FigureCanvasAgg(figure)
@@ -101,6 +108,8 @@ def drawn(plot: go.Figure, height: int, columns: int = 1) -> Figure:
         _legend(figure, [(name, shown) for _, name, shown in entries])
     if panels["x", "y"].x.names:
         _turn_long_names(figure, panels["x", "y"].axes)
+    if marks:
+        _mark(figure, marks)
     return figure
 
 
@@ -228,6 +237,16 @@ def _legend(figure: Figure, entries: list[tuple[str, Any]]) -> None:
             figure.set_size_inches(width, height + extent.height / figure.dpi)
             return
         legend.remove()
+
+
+def _mark(figure: Figure, marks: Sequence[str]) -> None:
+    """Below everything, in lines as wide as the figure, which grows by them."""
+    style = {"x": 0.01, "ha": "left", "fontsize": 6.5, "color": LOST.light}
+    shown = figure.supxlabel("\n".join(marks), wrap=True, **style)
+    width, height = figure.get_size_inches()
+    padding = 2 * mpl.rcParams["figure.constrained_layout.h_pad"]
+    taken = shown.get_window_extent().height / figure.dpi + padding
+    figure.set_size_inches(width, height + taken)
 
 
 def _turn_long_names(figure: Figure, axes: Axes) -> None:

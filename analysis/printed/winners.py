@@ -1,8 +1,8 @@
 """The best configurations as a table for a document."""
 
 from analysis.amounts import percent
-from analysis.best import parameters, records, selected_on_test, varied_parameters
-from analysis.frames.evidence import LEAK, holdout, test_labels
+from analysis.best import parameters, records, varied_parameters
+from analysis.frames.evidence import holdout, marks, test_labels
 from analysis.printed.grid import escaped, latex_float, latex_row
 from analysis.printed.text import best_table, mean_std, short
 from analysis.results import Results
@@ -18,8 +18,8 @@ def format_winners(results: Results, how: str, *, confirmed: bool = False, top: 
     LaTeX needs the packages that its first line names.
     """
     rows = _rows(results, confirmed, top)
-    leak = f"{LEAK}. " if selected_on_test(results) else ""
-    note = f"{leak}Val: {holdout(results)}; test: {test_labels(results)}."
+    against = "".join(f"{mark}. " for mark in marks(results))
+    note = f"{against}Val: {holdout(results)}; test: {test_labels(results)}."
     if how == "markdown":
         table: list[tuple[str, ...]] = [HEADER, ("---", *["---:"] * 4, "---"), *rows]
         return "".join(f"| {' | '.join(line)} |\n" for line in table) + f"\n{note}\n"

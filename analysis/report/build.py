@@ -44,7 +44,7 @@ def build_report(results: Results, now: datetime | None = None, *, in_folder: bo
             marks=cards.marks(results, best),
             cards=cards.cards(results, best),
             judged_on=judged_on(results),
-            sections=[with_ids(section) for section in sections],
+            sections=[with_ids(section, results.name) for section in sections],
             shown=SHOWN,
             grids=grids(results),
             doubted=_doubted(results) if in_folder else [],
@@ -70,15 +70,16 @@ def _doubted(results: Results) -> list[tuple[str, str]]:
     ]
 
 
-def with_ids(section: Section) -> dict[str, Any]:
-    """A section for a template: each chart with its id, legend and table."""
-    charts = [_shown(_id(section, i), chart) for i, chart in enumerate(section.charts)]
+def with_ids(section: Section, sweep: str) -> dict[str, Any]:
+    """A section for a template: each chart with its id, the file it is saved as, legend, table."""
+    names = zip(section.charts, section.file_names(sweep), strict=True)
+    charts = [_shown(_id(section, i), *named) for i, named in enumerate(names)]
     return vars(section) | {"charts": charts}
 
 
-def _shown(name: str, chart: Chart) -> dict[str, Any]:
+def _shown(name: str, chart: Chart, file: str) -> dict[str, Any]:
     sheet = Sheet(chart.table, chart.title)
-    return vars(chart) | {"id": name, "legend": legend(chart.plot), "sheet": sheet}
+    return vars(chart) | {"id": name, "file": file, "legend": legend(chart.plot), "sheet": sheet}
 
 
 def _id(section: Section, number: int) -> str:

@@ -51,16 +51,17 @@ def build_comparison(sweeps: Sweeps, now: datetime | None = None) -> str:
         [_chart(name, rows, sweeps) for name, rows in noise_settings(table, sweeps)],
     )
     names = [results.name for results in sweeps.all]
+    name = " · ".join(dict.fromkeys(names))
     found = differing_settings(sweeps)
     template = templates().get_template("comparison.html")
     return template.render(
-        name=" · ".join(dict.fromkeys(names)),
+        name=name,
         headline=f"{counted(len(names), 'sweep')} side by side; differences are to the first.",
         marks=[sentence(text) for text in warnings(sweeps)],
         sweeps=_sweeps(sweeps),
         settings=_settings(found) if found else None,
         settings_note=settings_note(sweeps),
-        section=with_ids(section),
+        section=with_ids(section, name),
         numbers=_numbers(table, sweeps),
         notes=notes(table),
         now=now or datetime.now(UTC),

@@ -1,5 +1,7 @@
 """The sections of the report that are figures, in the order of the page."""
 
+import re
+from collections import Counter
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 
@@ -7,6 +9,7 @@ from analysis.frames.effort import ENOUGH_TRIALS as RANKED
 from analysis.frames.studies import ENOUGH_TRIALS, TRIALS_PER_PARAMETER
 from analysis.report.chart import Chart
 from analysis.report.drawn import Numbers
+from analysis.report.section_names import SECTIONS
 from analysis.results import Results, ResultsError
 from trainable.catalog import unknown
 
@@ -27,6 +30,23 @@ class Section:
     missing: str
     charts: list[Chart] = field(default_factory=list)
 
+    def file_names(self, sweep: str) -> list[str]:
+        """A name for the file of each chart, without its ending; none comes twice.
+
+        It has the names of the sweep, the section and the chart.
+        """
+        found, times = list[str](), Counter[str]()
+        for chart in self.charts:
+            name = _slug(f"{sweep} {self.name} {chart.title}")
+            times[name] += 1
+            found.append(name if times[name] == 1 else f"{name}--{times[name]}")
+        return found
+
+
+def _slug(text: str) -> str:
+    """Letters and digits of any script, hyphens between: 120 signs at most."""
+    return re.sub(r"[\W_]+", "-", text.lower()).strip("-")[:120].strip("-")
+
 
 @dataclass(frozen=True)
 class _Plan:
@@ -44,9 +64,8 @@ def figure_sections(results: Results, only: Collection[str] = ()) -> list[Sectio
 
     Raises ResultsError for an unknown name in ``only``.
     """
-    known = [plan.name for plan in PLANS]
-    for name in set(only) - set(known):
-        raise ResultsError(unknown("section of the report", name, known))
+    for name in set(only) - set(SECTIONS):
+        raise ResultsError(unknown("section of the report", name, SECTIONS))
     numbers = Numbers(results)
     return [_filled(plan, numbers) for plan in PLANS if not only or plan.name in only]
 

@@ -105,8 +105,7 @@
   const COLUMNS = { 1: 336, 2: 696 };
   const PNG_SCALE = 4;
   const SAVED_BRUSH = "#0067b0";
-  const slug = (text) => text.toLowerCase().replace(/[^\p{L}\p{N}]+/gu, "-").replace(/^-|-$/g, "");
-  async function save({ chart, title, format, columns }) {
+  async function save({ chart, file, format, columns }) {
     const { data: every, layout } = structuredClone(figures[chart]);
     const data = picked.emphasised(every, chosen);
     const paper = {
@@ -118,8 +117,7 @@
     const image = await Plotly.toImage({ data, layout: { ...layout, ...paper, ...size } }, { format, ...size, scale: format === "png" ? PNG_SCALE : 1 });
     const link = document.createElement("a");
     link.href = image;
-    const section = chart.replace(/-\d+$/, "");
-    link.download = `${slug(`${document.title} ${section} ${title}`)}-${columns}col.${format}`;
+    link.download = `${file}-${columns}col.${format}`;
     link.click();
   }
 
