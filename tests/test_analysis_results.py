@@ -6,8 +6,7 @@ import pytest
 
 from analysis import results as results_module
 from analysis import store
-from analysis.best import best_configs
-from analysis.results import ResultsError, ResultsWarning, load_results
+from analysis.results import ResultsError, ResultsWarning, load_results, once
 from analysis.schema import EPOCH_COLUMNS, TRIAL_COLUMNS
 from analysis.store import ResultsWriter
 from tests.recorded import epoch_row, trial_row, write_results
@@ -54,17 +53,21 @@ def test_load_results_sorts_and_types_the_tables(folder):
 
 
 def test_an_argument_is_computed_once_however_it_is_given(folder):
+    computed = []
+
+    @once
+    def ranked(results, k=1, *, confirmed=False):
+        computed.append((k, confirmed))
+        return results.trials.head(k)
+
     results = load_results(folder)
-    tables = [
-        best_configs(results),
-        best_configs(results, confirmed=False),
-    ]
-    entries = [key for key in results.computed if key[0] is best_configs.__wrapped__]
-    assert len(entries) == 1
-    assert tables[0] is not tables[1]
-    pd.testing.assert_frame_equal(*tables)
-    best_configs(results, confirmed=True)
-    assert len([key for key in results.computed if key[0] is best_configs.__wrapped__]) == 2
+    tables = [ranked(results), ranked(results, 1), ranked(results, k=1, confirmed=False)]
+    assert computed == [(1, False)]
+    pd.testing.assert_frame_equal(tables[0], tables[2])
+    tables[0]["test_accuracy"] = 0.0
+    pd.testing.assert_frame_equal(tables[1], ranked(results))
+    ranked(results, confirmed=True)
+    assert computed == [(1, False), (1, True)]
 
 
 def test_tables_merge_on_trial_id(folder):

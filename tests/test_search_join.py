@@ -3,6 +3,7 @@
 import os
 import socket
 import threading
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 import pytest
@@ -137,18 +138,20 @@ def test_ray_starts_where_the_temporary_folder_has_a_long_name(tmp_path):
 @pytest.fixture
 def silent():
     """The address of something that listens, takes what comes, and says nothing."""
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        threading.Thread(target=lambda: _accept(server), daemon=True).start()
+    over = threading.Event()
+    with socket.create_server(("127.0.0.1", 0)) as server, ExitStack() as taken:
+        server.settimeout(0.05)  # so that the thread looks whether it is over
+        accepting = threading.Thread(target=_accept, args=(server, taken, over))
+        accepting.start()
         yield f"127.0.0.1:{server.getsockname()[1]}"
+        over.set()
+        accepting.join()
 
 
-def _accept(server):
-    kept = []
-    while True:
-        try:
-            kept.append(server.accept())
-        except OSError:
-            return
+def _accept(server, taken, over):
+    while not over.is_set():
+        with suppress(TimeoutError):
+            taken.enter_context(server.accept()[0])
 
 
 def test_what_is_no_ray_is_given_up_after_the_limit(init, monkeypatch, silent):
