@@ -15,10 +15,14 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).parents[1]
 RAY = Path(sys.executable).with_name("ray")
 PATIENCE = 900.0
 """Seconds that anything may take on a busy machine before a test gives up."""
+PATIENT = pytest.mark.timeout(2 * PATIENCE)
+"""For a test that waits for processes one after the other, or for a Ray that one starts."""
 
 
 def free_port() -> int:

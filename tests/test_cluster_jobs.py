@@ -6,11 +6,11 @@ import pytest
 
 from analysis.results import load_results
 from analysis.store import ResultsWriter
-from clusters import PATIENCE, ROOT, Cluster, until
+from clusters import PATIENCE, PATIENT, ROOT, Cluster, until
 from spaces.sweep_file import dump_sweep, parse_sweep
 from trainable.folder.storage import Folder
 
-pytestmark = [pytest.mark.ray, pytest.mark.cluster]
+pytestmark = [pytest.mark.ray, pytest.mark.cluster, PATIENT]
 
 SPEC = """
 name = "job"

@@ -10,9 +10,9 @@ import pytest
 
 from analysis.results import load_results
 from archives import write_fashion_mnist
-from clusters import PATIENCE, ROOT, Cluster, until
+from clusters import PATIENCE, PATIENT, ROOT, Cluster, until
 
-pytestmark = [pytest.mark.ray, pytest.mark.cluster]
+pytestmark = [pytest.mark.ray, pytest.mark.cluster, PATIENT]
 
 SPEC = """
 name = "spread"

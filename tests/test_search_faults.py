@@ -15,6 +15,7 @@ import pytest
 
 from analysis.results import ResultsError, load_results
 from analysis.store import ResultsWriter
+from clusters import PATIENCE, PATIENT
 from faulty_driver import MOMENTS
 from search.driver import runner, tuner
 from search.driver.signals import Interrupted
@@ -22,7 +23,7 @@ from spaces.sweep_file import dump_sweep, parse_sweep
 from test_search_runner import SPEC, assert_equal, one_slot, tables
 from trainable.folder.storage import Folder
 
-pytestmark = [pytest.mark.ray, pytest.mark.usefixtures("ray_session")]
+pytestmark = [PATIENT, pytest.mark.ray, pytest.mark.usefixtures("ray_session")]
 HERE = Path(__file__).parent
 
 
@@ -47,7 +48,7 @@ def drive(spec_file, storage, moment, count):
     """Run the driver that dies; its exit code."""
     with tempfile.TemporaryDirectory(prefix="elr", dir="/tmp") as temp:
         environment = os.environ | {"PYTHONPATH": str(HERE.parent), "ELR_TEST_TEMP": temp}
-        environment["RAY_raylet_start_wait_time_s"] = "900"  # a busy machine takes its time
+        environment["RAY_raylet_start_wait_time_s"] = f"{PATIENCE:g}"
         environment.pop("RAY_ADDRESS", None)
         command = [
             sys.executable,
@@ -58,7 +59,7 @@ def drive(spec_file, storage, moment, count):
             str(count),
         ]
         return subprocess.run(
-            command, env=environment, capture_output=True, text=True, timeout=900, check=False
+            command, env=environment, capture_output=True, text=True, timeout=PATIENCE, check=False
         )
 
 

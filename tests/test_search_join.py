@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 from search.__main__ import app
 from search.cluster import RayFailedError, cores, join
 from spaces.sweep_file import SpecError, dump_sweep, parse_sweep
-from tests.clusters import python
+from tests.clusters import PATIENT, python
 from tests.test_search_cli import SWEEP, refused, tree
 
 TIMED_OUT = "The current node timed out during startup. This could happen because …"
@@ -124,6 +124,7 @@ def test_token_that_ray_leaves_readable_is_made_private(init, monkeypatch, tmp_p
 
 @pytest.mark.slow
 @pytest.mark.ray
+@PATIENT
 def test_ray_starts_where_the_temporary_folder_has_a_long_name(tmp_path):
     long = tmp_path / ("slurm-job-" * 8)
     long.mkdir()

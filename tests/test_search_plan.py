@@ -1,10 +1,12 @@
 import dataclasses
+import io
 from contextlib import nullcontext
 
 import pytest
 from rich.console import Console
 from typer.testing import CliRunner
 
+from analysis.printed.console import SafeConsole
 from search.__main__ import app
 from search.cluster import join, resources
 from search.cluster.resources import TrialResources
@@ -185,6 +187,15 @@ def test_plan_without_gpus_does_not_speak_of_them(console: Console):
     text = console.file.getvalue()
     assert "core-hours" in text
     assert "GPU" not in text.replace("0 GPUs", "")
+
+
+def test_plan_in_a_pipe_is_a_line_a_fact():
+    made = estimate(full(), GPU, [node(10.0, memory=26_000.0)])
+    out = SafeConsole(file=io.StringIO())
+    print_plan(dataclasses.replace(made, understood=[("classes", "many " * 200)]), out)
+    first, second, *_ = out.file.getvalue().splitlines()
+    assert first.split() == ["classes", *["many"] * 200]
+    assert second.startswith("studies  ")
 
 
 def test_print_plan_shows_what_to_write(console: Console):

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import ray
 
-from clusters import python
+from clusters import PATIENT, python
 from search.cluster import resources
 from search.cluster.resources import TrialResources, trial_resources
 from spaces.sweep import ResourcesSpec
@@ -57,6 +57,7 @@ def test_trial_resources_that_no_node_has_are_refused(monkeypatch, asked):
 
 @pytest.mark.slow
 @pytest.mark.ray
+@PATIENT
 def test_connect_without_an_address_does_not_join_what_ray_start_left_here():
     """A dead cluster's address lies where Ray looks for one."""
     script = "import ray; from search.cluster.join import connect; connect(num_cpus=3);"

@@ -11,7 +11,7 @@ from search.cluster import RayFailedError, watch
 from search.driver import runner
 from search.driver.shell import python as python_here
 from spaces.sweep_file import load_sweep
-from tests.clusters import python
+from tests.clusters import PATIENT, python
 from tests.test_search_cli import SWEEP
 from trainable.folder.storage import Folder
 
@@ -84,6 +84,7 @@ def test_last_resort_is_silent_where_all_is_well():
 
 @pytest.mark.ray
 @pytest.mark.faults
+@PATIENT
 @pytest.mark.usefixtures("ray_session")
 @pytest.mark.parametrize("kind", ["raylet", "gcs_server"])
 def test_sweep_whose_ray_dies_says_how_to_go_on_and_does(tmp_path, console, kind):

@@ -25,13 +25,17 @@ Blocks = tuple[tuple[str, tuple[Line, ...]], ...]
 
 @dataclass(frozen=True)
 class Grid:
-    """One table of a sweep: ``header`` across, lines down in ``blocks``, ``notes`` below."""
+    """One table of a sweep: ``header`` across, lines down in ``blocks``, ``notes`` below.
+
+    ``caption``: the title as a sentence, for a document.
+    """
 
     sweep: str
     title: str
     header: tuple[str, ...]
     blocks: Blocks
     notes: tuple[str, ...]
+    caption: str = ""
 
     @staticmethod
     def filled(blocks: Mapping[str, tuple[Line, ...]]) -> Blocks:
@@ -116,7 +120,8 @@ def _latex(grid: Grid) -> str:
             body.append(latex_row([escaped(method), *bold]))
     notes = " ".join(note if note.endswith(".") else f"{note}." for note in grid.notes)
     label = f"{grid.sweep} {grid.title}"
-    return latex_float(f"{grid.title}.", label, f"l{'r' * (columns - 1)}", body, notes)
+    caption = grid.caption or f"{grid.title}."
+    return latex_float(caption, label, f"l{'r' * (columns - 1)}", body, notes)
 
 
 def latex_float(caption: str, label: str, columns: str, body: Iterable[str], notes: str) -> str:

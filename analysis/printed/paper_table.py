@@ -63,22 +63,22 @@ def grids(results: Results) -> list[Grid]:
     marked = (*marks(results), *caveats(results))
     groups = table.groupby(["dataset", "model"], sort=True)
     chosen_on = holdout(results)
-    return [
-        _grid(results.name, f"{dataset}, {model}", group, chosen_on, marked)
-        for (dataset, model), group in groups
-    ]
+    return [_grid(results.name, group, chosen_on, marked) for _, group in groups]
 
 
-def _grid(
-    sweep: str, title: str, table: pd.DataFrame, chosen_on: str, marks: tuple[str, ...]
-) -> Grid:
+def _grid(sweep: str, table: pd.DataFrame, chosen_on: str, marks: tuple[str, ...]) -> Grid:
+    dataset, model = table[["dataset", "model"]].iloc[0]
     settings = table[SETTING].drop_duplicates()["noise"].tolist()
     own = table[table["study"].notna()]
     printed = table[table["published"].notna()]
     others = own[own["loss"] != BASELINE].dropna(subset="difference")
     return Grid(
         sweep=sweep,
-        title=f"Test accuracy in %: {title}",
+        title=f"Test accuracy in %: {dataset}, {model}",
+        caption=(
+            f"Each method's test accuracy in % on {dataset} with {model} is given for each noise "
+            "setting."
+        ),
         header=("method", *settings),
         blocks=Grid.filled(
             {

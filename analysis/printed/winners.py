@@ -24,7 +24,9 @@ def format_winners(results: Results, how: str, *, confirmed: bool = False, top: 
         table: list[tuple[str, ...]] = [HEADER, ("---", *["---:"] * 4, "---"), *rows]
         return "".join(f"| {' | '.join(line)} |\n" for line in table) + f"\n{note}\n"
     lines = [latex_row(map(escaped, line)) for line in (HEADER, *rows)]
-    caption = f"Best configuration of each study of {results.name}."
+    caption = (
+        f"The best configuration of each study of {results.name} is given with its accuracies."
+    )
     body = [lines[0], "\\midrule", *lines[1:]]
     return latex_float(caption, f"best {results.name}", COLUMNS, body, note)
 

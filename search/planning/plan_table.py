@@ -31,13 +31,19 @@ def _trials(sketch: Outline) -> str:
 
 
 def print_plan(plan: "Plan", out: Console) -> None:
-    """Print a plan as a table of facts, with its notes below."""
-    table = Table(box=None, show_header=False, pad_edge=False)
-    table.add_column(style="bold", no_wrap=True)
-    table.add_column(overflow="fold")
-    for name, value in (*plan.understood, *_facts(plan)):
-        table.add_row(name, Text(value))
-    out.print(table)
+    """Print a plan as a table of facts, a line each where no terminal folds it; notes below."""
+    facts = (*plan.understood, *_facts(plan))
+    if out.is_terminal:
+        table = Table(box=None, show_header=False, pad_edge=False)
+        table.add_column(style="bold", no_wrap=True)
+        table.add_column(overflow="fold")
+        for name, value in facts:
+            table.add_row(name, Text(value))
+        out.print(table)
+    else:
+        wide = max(len(name) for name, _ in facts)
+        for name, value in facts:
+            out.print(Text(f"{name:{wide}}  {value}"), soft_wrap=True)
     for note in (*plan.notes, *filter(None, [plan.limit, plan.too_long])):
         print_note(f"note: {note}", out, "yellow")
 
