@@ -289,6 +289,21 @@ def labels(
 
 @app.command()
 @clear_errors
+def example(
+    name: Annotated[str | None, typer.Argument(help="which; without: their names")] = None,
+    storage: Annotated[Path, typer.Option(help="folder to copy it to")] = Path("results"),
+) -> None:
+    """Copy the results of a recorded sweep, to try all that is said here without training."""
+    from analysis.examples import copy_example, examples
+
+    if name is None:
+        typer.echo("\n".join(examples()))
+        return
+    typer.echo(copy_example(name, storage))
+
+
+@app.command()
+@clear_errors
 def optuna(
     directory: Directory,
     out: OutFile = None,

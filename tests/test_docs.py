@@ -41,6 +41,7 @@ PACKAGES = ("trainable", "spaces", "analysis", "search")
 PAGES = [
     "README.md",
     "trainable/OWN_DATA.md",
+    "trainable/FINDINGS.md",
     *(f"{p}/README.md" for p in PACKAGES if (ROOT / p / "README.md").exists()),
 ]
 TRAINABLE = "trainable/README.md"

@@ -1,0 +1,47 @@
+"""Recorded sweeps that come with the package: real results to try every table and figure on."""
+
+import shutil
+from functools import cache
+from importlib.resources import files
+from pathlib import Path
+
+from analysis.results import Results, ResultsError, load_results
+from trainable.catalog import unknown
+
+_FOLDER = "recorded"
+
+
+@cache
+def examples() -> tuple[str, ...]:
+    """The names of the recorded sweeps, sorted; trainable/FINDINGS.md says how each was run."""
+    return tuple(sorted(path.name for path in _recorded().iterdir() if path.is_dir()))
+
+
+def load_example(name: str) -> Results:
+    """A recorded sweep, as ``load_results`` loads one. Raises ResultsError for an unknown name."""
+    return load_results(_path(name))
+
+
+def copy_example(name: str, storage: Path) -> Path:
+    """Copy a recorded sweep to ``storage``/``name``, where commands may write; that path.
+
+    Raises ResultsError for an unknown name, and if the path is there already.
+    """
+    source, to = _path(name), storage / name
+    if to.exists():
+        raise ResultsError(f"{to} is there already: move it, or copy elsewhere with --storage")
+    try:
+        shutil.copytree(source, to)
+    except OSError as error:
+        raise ResultsError(f"{to}: {error.strerror}") from None
+    return to
+
+
+def _path(name: str) -> Path:
+    if name not in examples():
+        raise ResultsError(unknown("example", name, examples()))
+    return _recorded() / name
+
+
+def _recorded() -> Path:
+    return Path(str(files("analysis").joinpath(_FOLDER)))

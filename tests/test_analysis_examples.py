@@ -1,0 +1,109 @@
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from analysis.__main__ import app
+from analysis.best import best_configs
+from analysis.examples import copy_example, examples, load_example
+from analysis.frames.claims import ACCURACY, EPOCHS, EVERYWHERE, MEMORIZED, answers
+from analysis.results import ResultsError, load_results
+from trainable.folder import layout
+
+RUNNER = CliRunner()
+ROOT = Path(__file__).parents[1]
+
+
+@pytest.mark.parametrize("name", examples())
+def test_an_example_is_a_whole_sweep_with_confirmed_results(name):
+    results = load_example(name)
+    best = best_configs(results, confirmed=True)
+    assert set(best["study"]) == set(results.trials["study"])
+    assert (best["replicates"] >= 5).all()
+    found = answers(results)
+    assert set(found["question"]) >= {ACCURACY}
+    assert not results.running
+
+
+@pytest.mark.parametrize("name", examples())
+def test_an_example_names_no_machine_and_no_path(name):
+    results = load_example(name)
+    assert set(results.epochs["node"].astype("str")) <= {"", "node"}
+    text = (Path(results.folder.location) / layout.PROVENANCE).read_text()
+    assert "/work" not in text
+    assert "/home" not in text
+
+
+def test_examples_are_small():
+    files = [
+        path
+        for name in examples()
+        for path in Path(load_example(name).folder.location).rglob("*")
+        if path.is_file()
+    ]
+    assert sum(path.stat().st_size for path in files) < 3_000_000
+
+
+@pytest.mark.parametrize("command", [["best"], ["table"], ["claims"], ["report"]])
+def test_every_command_works_on_a_copy(command, tmp_path):
+    folder = copy_example(examples()[0], tmp_path)
+    done = RUNNER.invoke(app, [*command, str(folder)])
+    assert done.exit_code == 0, done.output
+    assert done.stdout
+
+
+def test_an_example_is_copied_once(tmp_path):
+    (name, *_) = examples()
+    done = RUNNER.invoke(app, ["example", name, "--storage", str(tmp_path)])
+    assert done.stdout == f"{tmp_path / name}\n"
+    assert len(load_results(tmp_path / name).trials) == len(load_example(name).trials)
+    again = RUNNER.invoke(app, ["example", name, "--storage", str(tmp_path)])
+    assert again.exit_code == 2
+    assert again.stderr.startswith(f"error: {tmp_path / name} is there already")
+    assert RUNNER.invoke(app, ["example"]).stdout.split() == list(examples())
+
+
+def test_an_unknown_example_is_refused_with_the_nearest_name():
+    (name, *_) = examples()
+    with pytest.raises(ResultsError, match=f"did you mean '{name}'"):
+        load_example(name + "s")
+
+
+@pytest.fixture(scope="module")
+def found():
+    table = answers(load_example("claims-fashion"))
+    return table.set_index(["question", "noise", "loss"]).sort_index()
+
+
+def test_every_number_of_the_findings_is_that_of_the_recorded_sweep(found):
+    page = (ROOT / "trainable" / "FINDINGS.md").read_text()
+    for noise in found.loc[ACCURACY].index.unique("noise"):
+        ce, adam = (found.loc[(ACCURACY, noise, loss)] for loss in ("ce", "adam_elr"))
+        accuracies = (f"{100 * value:.2f}" for value in (ce["value"], adam["elr"], adam["value"]))
+        cells = [*accuracies, interval(adam, 100, 2), f"{adam['seeds_needed']:.0f}"]
+        assert f"| {' | '.join(cells)} |" in page, noise
+    for share, question in EPOCHS.items():
+        row = found.loc[(question, EVERYWHERE, "adam_elr")]
+        line = f"| {share:.0%} | {row['elr']:.1f} | {row['value']:.1f} | {interval(row, 1, 1)} |"
+        assert line in page
+    for noise in set(found.loc[MEMORIZED].index.unique("noise")) - {EVERYWHERE}:
+        ce, adam = (found.loc[(MEMORIZED, noise, loss)] for loss in ("ce", "adam_elr"))
+        shares = (f"{100 * value:.1f}" for value in (ce["value"], adam["elr"], adam["value"]))
+        cells = [*shares, interval(adam, 100, 1), adam["verdict"]]
+        assert f"| {' | '.join(cells)} |" in page, noise
+
+
+def interval(row, factor, digits):
+    numbers = (f"{factor * row[name]:+.{digits}f}" for name in ("difference", "low", "high"))
+    return "{} [{}, {}]".format(*numbers)
+
+
+def test_the_readme_answers_with_numbers_of_the_recorded_sweep(found):
+    page = " ".join((ROOT / "README.md").read_text().split())
+    row = found.loc[(ACCURACY, EVERYWHERE, "adam_elr")]
+    assert row["verdict"] == "not shown"
+    low, high = (f"{100 * row[name]:+.2f}" for name in ("low", "high"))
+    assert f"it ended {100 * row['difference']:.2f} points higher" in page
+    assert f"95% interval of {low} to {high} over five seeds" in page
+    row = found.loc[(MEMORIZED, "symmetric-0.4", "adam_elr")]
+    assert f"({100 * row['value']:.1f}% against {100 * row['elr']:.1f}% at 40%)" in page
