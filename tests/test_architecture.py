@@ -35,7 +35,8 @@ ROOMS = {
         ("sweep",), ("sweep_file",),
     ),
     "analysis": (
-        ("amounts", "schema", "readable"), ("store",), ("rule",), ("results",), ("best",),
+        ("amounts", "schema", "readable"), ("store",), ("rule",), ("results",),
+        ("best", "examples"),
         ("frames",), ("printed",), ("report",), ("paper",), ("__main__",),
     ),
     "search": (
