@@ -1,6 +1,7 @@
 """Figures of where the search looked: beta1 against beta2."""
 
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import optuna
@@ -13,7 +14,7 @@ from analysis.best import records
 from analysis.printed.text import short
 from analysis.report.chart import Chart, axis, figure, points, scatter
 from analysis.report.figures.parallel import accuracy, ended, varying
-from analysis.report.style import INK, MUTED, loss_name
+from analysis.report.style import INK, MUTED, Look, loss_name
 
 ENOUGH_TRIALS = 8
 """Completed trials from which on contours are drawn between them."""
@@ -82,21 +83,11 @@ def _contour(title: str, there: list[FrozenTrial], one: str, two: str) -> Chart:
 
 
 def _looked_at(trials: pd.DataFrame) -> go.Scatter:
-    hover = "beta1 %{x:.3g}, beta2 %{y:.4g}<extra>stopped early</extra>"
     marker = {"symbol": "x-thin-open", "size": 6}
-    return scatter(
-        MUTED,
-        "stopped early",
-        trials["beta1"],
-        trials["beta2"],
-        hover,
-        marker=marker,
-        trials=trials["trial_id"],
-    )
+    return _points(trials, MUTED, "stopped early", "<extra>stopped early</extra>", marker)
 
 
 def _measured(trials: pd.DataFrame) -> go.Scatter:
-    hover = "beta1 %{x:.3g}, beta2 %{y:.4g}: %{marker.color:.2f}%<extra></extra>"
     marker = {
         "color": points(trials["accuracy"]),
         "colorscale": "Viridis",
@@ -104,12 +95,18 @@ def _measured(trials: pd.DataFrame) -> go.Scatter:
         "line": {"color": INK.light, "width": 1},
         "colorbar": {"thickness": 10, "outlinewidth": 0, "ticksuffix": "%", "nticks": 6},
     }
+    return _points(trials, INK, "full budget", ": %{marker.color:.2f}%<extra></extra>", marker)
+
+
+def _points(
+    trials: pd.DataFrame, style: Look, name: str, value: str, marker: dict[str, Any]
+) -> go.Scatter:
     return scatter(
-        INK,
-        "full budget",
+        style,
+        name,
         trials["beta1"],
         trials["beta2"],
-        hover,
+        "beta1 %{x:.3g}, beta2 %{y:.4g}" + value,
         marker=marker,
         trials=trials["trial_id"],
     )
