@@ -52,12 +52,20 @@ def until(condition: Callable[[], object], what: str, seconds: float = PATIENCE)
     return time.monotonic() - begin
 
 
-def python(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    """A Python process of its own, which starts its Ray itself if it needs one."""
-    inherited = {k: v for k, v in os.environ.items() if k != "RAY_ADDRESS"}
+def python(
+    *arguments: str,
+    through: tuple[str, ...] = (),
+    without: tuple[str, ...] = (),
+    **environment: str,
+) -> subprocess.CompletedProcess[str]:
+    """A Python process of its own, which starts its Ray itself if it needs one.
+
+    ``through``: a command that starts it; ``without``: variables that it does not inherit.
+    """
+    inherited = {k: v for k, v in os.environ.items() if k not in ("RAY_ADDRESS", *without)}
     inherited["RAY_raylet_start_wait_time_s"] = f"{PATIENCE:g}"
     return subprocess.run(
-        [sys.executable, *arguments],
+        [*through, sys.executable, *arguments],
         cwd=ROOT,
         env=inherited | environment,
         capture_output=True,

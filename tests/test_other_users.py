@@ -3,34 +3,22 @@
 import os
 import shutil
 import subprocess
-import sys
 import tempfile
 from pathlib import Path
 
 import pytest
 
-from tests.clusters import PATIENCE, PATIENT
+from tests.clusters import PATIENT, python
 from tests.recorded import record_sweep
 from tests.test_search_cli import SWEEP
 
-ROOT = Path(__file__).parents[1]
 NOBODY = "54321"
 """A user id that no entry names."""
 
 
 def as_nobody(*arguments: str, **environment: str) -> "subprocess.CompletedProcess[str]":
-    inherited = {k: v for k, v in os.environ.items() if k not in ("HOME", "USER", "LOGNAME")}
-    inherited.pop("RAY_ADDRESS", None)
-    identity = ["--reuid", NOBODY, "--regid", NOBODY, "--clear-groups"]
-    return subprocess.run(
-        ["setpriv", *identity, sys.executable, *arguments],
-        cwd=ROOT,
-        env=inherited | environment,
-        capture_output=True,
-        text=True,
-        timeout=PATIENCE,
-        check=False,
-    )
+    identity = ("setpriv", "--reuid", NOBODY, "--regid", NOBODY, "--clear-groups")
+    return python(*arguments, through=identity, without=("HOME", "USER", "LOGNAME"), **environment)
 
 
 def _possible() -> bool:
