@@ -14,8 +14,8 @@ from trainable.targets import TARGETS, build_target
 from trainable.targets.moments import Target, clamped
 
 N, C = 7, 4
-WARMED_BY_M = ("ema", "adam", "amsgrad", "nadam", "adabelief", "ademamix")
-ELR_AT_CONSTANT = ("ema", "adam", "amsgrad", "nadam", "ademamix")
+ELR_AT_CONSTANT = ("ema", "adam", "amsgrad", "nadam", "ademamix", "schedule_free", "cautious")
+WARMED_BY_M = (*ELR_AT_CONSTANT, "adabelief")
 
 
 def built(name: str, classes: int = C, **hyperparameters: float) -> Target:
@@ -160,6 +160,19 @@ def test_target_of_a_constant_prediction_is_elr_s(name: str) -> None:
                 0.75 * (0.525625 / 0.19**0.5) / (0.81 / 0.24**0.5 + 0.525625 / 0.19**0.5),
             ],
         ),
+        # power 1: x = p, then (p_1 + 2 p_2) / 3 = (.5333, .4667); w = .75
+        ("schedule_free", {"beta1": 0.5, "power": 1.0}, [0.4, 0.35]),
+        ("schedule_free", {"beta1": 0.5, "power": 0.0}, [0.75 * 0.6, 0.75 * 0.4]),
+        # m^ = (.8, .2); a = .44 / sqrt(.68 .52); m^ moves by a .5 / .75 of (-.4, .4)
+        ("cautious", {"beta1": 0.5, "caution": 0.0}, [0.4, 0.35]),
+        (
+            "cautious",
+            {"beta1": 0.5, "caution": 1.0},
+            [
+                0.75 * 0.8 - 0.2 * 0.44 / (0.68 * 0.52) ** 0.5,
+                0.75 * 0.2 + 0.2 * 0.44 / (0.68 * 0.52) ** 0.5,
+            ],
+        ),
         # m = (.08, .02); c = .5 m + .5 (.4, .6) = (.24, .31): all .55 on the second class
         ("lion", {"beta1": 0.5, "beta2": 0.9}, [0.55e-4, 0.55 * (1 - 1e-4)]),
     ],
@@ -254,6 +267,25 @@ def test_nadam_without_look_ahead_is_elr() -> None:
     for n in range(20):
         p = STREAMS["rare spikes"](n)
         assert torch.allclose(visit(ours, p), visit(elr, p))
+
+
+def test_schedule_free_looks_back_further_the_more_it_has_seen() -> None:
+    turned = [one_hot(1)] * 2
+    for before, follows in ((2, True), (20, False)):
+        t = visit(built("schedule_free"), *[one_hot(0)] * before, *turned)
+        assert (t.argmax().item() == 1) is follows
+
+
+def test_cautious_lets_a_class_named_once_more_often_pass_than_a_sure_one_that_turns() -> None:
+    unsure, sure = [0.3, 0.3, 0.2, 0.2], [0.97, 0.01, 0.01, 0.01]
+    for before, follows in ((unsure, True), (sure, False)):
+        t = visit(built("cautious", caution=2.0), *[before] * 10, *[one_hot(1)] * 2)
+        assert (t.argmax().item() == 1) is follows
+
+
+def test_cautious_follows_what_is_said_again_and_again() -> None:
+    t = visit(built("cautious", caution=1.0), *[one_hot(0)] * 10, *[one_hot(1)] * 400)
+    assert t.argmax().item() == 1
 
 
 def test_lion_shares_a_tie() -> None:

@@ -126,6 +126,38 @@ REFINED: dict[str, TargetEntry] = {
         build="trainable.targets.ungated:Lion",
         lam_share=1 / 2,
     ),
+    "schedule_free": TargetEntry(
+        "a mean over all visits so far, so that its memory grows; ELR's warm-up kept",
+        "after Defazio et al. 2024, arXiv 2405.15682",
+        {
+            "beta1": decay(
+                0.7, "decay of the warm-up 1 - beta1^n, that of ELR's mean", _BETA1.search
+            ),
+            "power": Parameter(
+                2.0,
+                "visit k weighs as k^power; 0 is the plain mean",
+                low=0.0,
+                high=100.0,
+                search={"low": 0.0, "high": 6.0},
+            ),
+        },
+        build="trainable.targets.ungated:ScheduleFree",
+    ),
+    "cautious": TargetEntry(
+        "ELR's mean, moved less by predictions that contradict it",
+        "after Liang et al. 2024, arXiv 2411.16085",
+        {
+            "beta1": _BETA1,
+            "caution": Parameter(
+                1.0,
+                "power of the agreement of prediction and mean; 0 is ELR",
+                low=0.0,
+                high=10.0,
+                search={"low": 0.3, "high": 4.0, "log": True},
+            ),
+        },
+        build="trainable.targets.ungated:Cautious",
+    ),
 }
 """The targets that adam_elr may have. A first decay is called ``beta1``: it takes ELR's beta."""
 

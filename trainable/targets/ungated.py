@@ -1,4 +1,4 @@
-"""Targets without a gate: a mean of the predictions, scaled or ahead, or its likeliest class.
+"""Targets without a gate: a mean of the predictions, however it forgets, or its likeliest class.
 
 Symbols as in :mod:`trainable.targets.moments`. All but ELR's own are our readings.
 """
@@ -132,3 +132,68 @@ class Lion(Target):
         likeliest = (c == c.amax(1, keepdim=True)).to(c.dtype)
         vertex = clamped(likeliest / likeliest.sum(1, keepdim=True))
         return vertex * c.sum(1, keepdim=True)
+
+
+class ScheduleFree(Target):
+    """A mean whose memory grows: t = w x, x_n = x_(n-1) + (power + 1) / (power + n) (p - x_(n-1)).
+
+    After Defazio et al. 2024, arXiv 2405.15682, who put a mean over all steps so far, which grows
+    with the training, in the place of one whose length somebody has to set. x weighs visit k of n
+    as k^power (exactly so for power 0, a plain mean, and 1), and so looks back over about
+    n / (power + 1) visits: short while predictions improve, long once the network fits the wrong
+    labels. ELR's beta can have one or the other. ``beta1`` is left with the warm-up,
+    w = 1 - beta1^n. A constant p gives ELR's target.
+    """
+
+    moments = 1
+    scalars = 2
+
+    def __init__(self, num_examples: int, num_classes: int, *, beta1: float, power: float) -> None:
+        super().__init__(num_examples, num_classes)
+        self.step = 1 - beta1  # how far a visit moves the warm-up w to 1
+        self.power = power  # how much later visits weigh more than earlier ones
+
+    def _advance(self, p: Tensor, groups: Sequence[Tensor]) -> None:
+        x, w, visits = groups
+        visits.add_(1)
+        x.lerp_(p, (self.power + 1) / (self.power + visits))
+        w.add_(1 - w, alpha=self.step)
+
+    def _read(self, groups: Sequence[Tensor]) -> Tensor:
+        x, w, _ = groups
+        return x * w
+
+
+class Cautious(Target):
+    """ELR's mean, moved less by predictions that contradict it: t = w m^.
+
+    m^_n = m^_(n-1) + a (1 - beta1) / w_n (p - m^_(n-1)), w_n = 1 - beta1^n, where a is the cosine
+    of the angle between p and m^_(n-1), to the power ``caution``. After Liang et al. 2024, arXiv
+    2411.16085, who take no step along coordinates in which momentum and gradient disagree in sign.
+    Probabilities have one sign, so an example disagrees as a whole, and by degrees: the network
+    that suddenly names another class, as it does when it memorises, has to repeat itself before
+    the target follows. ``caution`` 0, and a constant p, give ELR's target.
+    """
+
+    moments = 1
+    scalars = 1
+
+    def __init__(
+        self, num_examples: int, num_classes: int, *, beta1: float, caution: float
+    ) -> None:
+        super().__init__(num_examples, num_classes)
+        self.step = 1 - beta1  # how far a visit moves the warm-up w to 1, and m^ to p
+        self.caution = caution  # how much less of a step disagreement leaves
+
+    def _advance(self, p: Tensor, groups: Sequence[Tensor]) -> None:
+        mean, w = groups
+        lengths = torch.linalg.vector_norm(p, dim=1) * torch.linalg.vector_norm(mean, dim=1)
+        agreement = ((p * mean).sum(1) / lengths).clamp(max=1)
+        # an example's first prediction has nothing to agree with
+        agreement = agreement.where(lengths > 0, 1.0).pow(self.caution)[:, None]
+        w.add_(1 - w, alpha=self.step)
+        mean.lerp_(p, agreement * (self.step / w))
+
+    def _read(self, groups: Sequence[Tensor]) -> Tensor:
+        mean, w = groups
+        return mean * w
