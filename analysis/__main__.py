@@ -141,12 +141,14 @@ def table(
 @clear_errors
 def claims(
     directory: Directory,
+    against: Annotated[str | None, typer.Option(help="another sweep, whose elr is meant")] = None,
     format_: Annotated[TableFormat, typer.Option("--format")] = TableFormat.TEXT,
 ) -> None:
     """Whether each loss beats elr on fresh seeds: accuracy, epochs to it, labels memorised."""
     from analysis.printed.answers import format_answers
 
-    typer.echo(format_answers(load_results(directory), format_, width()), nl=False)
+    results, elr_of = load_results(directory), load_results(against) if against else None
+    typer.echo(format_answers(results, format_, width(), against=elr_of), nl=False)
 
 
 @app.command()

@@ -60,7 +60,7 @@ class ResultsWarning(UserWarning):
     """Something is not in the results because its file is damaged or missing."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Results:
     """One sweep's results.
 

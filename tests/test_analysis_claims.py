@@ -252,3 +252,31 @@ def test_nothing_to_answer_says_what_is_missing(tmp_path):
     results = written(tmp_path, study("ce", 0.2, {1: [0.8], 2: [0.8]}))
     with pytest.raises(ResultsError, match="need replicates of elr and of another loss"):
         format_answers(results, "text")
+
+
+def test_answers_against_the_elr_of_another_sweep(tmp_path):
+    elr = {1: [0.5, 0.80], 2: [0.5, 0.82], 3: [0.5, 0.84]}
+    own = {1: [0.5, 0.83], 2: [0.5, 0.84], 3: [0.5, 0.85]}
+    theirs = written(tmp_path / "elr", study("elr", 0.2, elr), study("elr", 0.6, elr))
+    ours = written(
+        tmp_path / "ours",
+        study("adam_elr", 0.2, own, param_target="cautious"),
+        study("elr", 0.2, {1: [0.1, 0.1]}),  # not the one that is meant
+    )
+    found = answers(ours, theirs).set_index(["question", "loss"])
+    assert found.loc[(ACCURACY, "adam_elr"), "difference"] == pytest.approx(0.02)
+    assert found.loc[(ACCURACY, "adam_elr"), "pairs"] == 3
+    assert found.loc[(EPOCHS[0.95], "adam_elr"), "elr"] == 2  # of .82, not of .1
+    assert targets(ours, theirs)["confirmed"].tolist() == pytest.approx([0.02])
+    text = format_answers(ours, "text", against=theirs)
+    assert f"against ELR of {theirs.name}" in text
+
+
+def test_answers_against_replicates_of_other_labels_or_seeds_are_none(tmp_path):
+    trials, epochs = study("elr", 0.2, {1: [0.8], 2: [0.8]})
+    other = [row | {"labels_fingerprint": "of other labels"} for row in trials]
+    theirs = written(tmp_path / "elr", (other, epochs))
+    ours = written(tmp_path / "ours", study("adam_elr", 0.2, {1: [0.8], 2: [0.8]}))
+    with pytest.raises(ResultsError, match=r"elr in .*elr, with the same seeds and labels"):
+        format_answers(ours, "text", against=theirs)
+    assert not answers(ours, written(tmp_path / "same", (trials, epochs))).empty

@@ -11,6 +11,8 @@ from analysis.results import Results, once
 
 SETTING = ["dataset", "model", "noise_kind", "noise_rate", "noise"]
 """Columns that studies must share to be compared."""
+DRAW = ["seed", "labels_fingerprint"]
+"""What two replicates share that were trained on the same given labels and split."""
 BASELINE = "elr"
 CONFIDENCE = 0.95
 DIFFERENCE = ["difference", "difference_low", "difference_high", "pairs", "verdict"]

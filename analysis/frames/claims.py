@@ -16,6 +16,7 @@ from analysis.best import best_configs, chosen_configs, final_trials, full_budge
 from analysis.frames.accuracy import (
     BASELINE,
     BETTER,
+    DRAW,
     SETTING,
     UNSTABLE,
     WORSE,
@@ -43,8 +44,11 @@ MOST_SEEDS = 10_000
 
 
 @once
-def answers(results: Results) -> pd.DataFrame:
+def answers(results: Results, against: Results | None = None) -> pd.DataFrame:
     """Every loss against elr, question by question and noise setting by noise setting.
+
+    ``against``: another sweep, whose elr is meant instead of this one's. Its replicates count
+    where they had the same seed and the same given labels.
 
     A row for each question (:data:`QUESTIONS`), loss and noise setting in which both have
     replicates of common seeds, and for each question and loss one over :data:`EVERYWHERE`, whose
@@ -64,10 +68,15 @@ def answers(results: Results) -> pd.DataFrame:
     are counted up to the first that was tested and reached the share of elr's mean final test
     accuracy in the setting; a trial that never does counts with one epoch more than it had.
     """
-    measured = _measured(results)
-    unstable = _unstable(results)
+    elr_of = results if against is None else against
+    reference = _at_end(elr_of)
+    reference = reference[reference["loss"] == BASELINE]
+    goals = reference.groupby(SETTING)["test_accuracy"].mean()
+    measured = _measured(results, goals)
+    baseline = measured if against is None else _measured(against, goals)
+    unstable = _unstable(results, elr_of)
     rows = []
-    for _, of_question in _pairs(measured).groupby("question", sort=False):
+    for _, of_question in _pairs(measured, baseline).groupby("question", sort=False):
         parts = list(_parts(of_question))
         for keys, part in parts:
             found = _found(part, len(parts), str(keys["question"]))
@@ -95,35 +104,47 @@ def _key(row: Mapping[str, object]) -> tuple[object, ...]:
     return row["dataset"], row["model"], row["noise"], row["loss"]
 
 
-def _unstable(results: Results) -> set[tuple[object, ...]]:
+def _unstable(results: Results, elr_of: Results) -> set[tuple[object, ...]]:
     """Settings and losses of which a replicate diverged, elr's or the loss's own.
 
     A loss that is unstable in one setting is so over all of them.
     """
-    chosen = chosen_configs(results)
+    chosen, elr = chosen_configs(results), chosen_configs(elr_of)
     lost = chosen[chosen["replicates_diverged"] > 0]
-    elr = lost[lost["loss"] == BASELINE]
+    elr = elr[(elr["loss"] == BASELINE) & (elr["replicates_diverged"] > 0)]
     beside = chosen.merge(elr[SETTING], on=SETTING)
     found = [row for table in (lost, beside) for row in records(table)]
     return {_key(row | noise) for row in found for noise in ({}, {"noise": EVERYWHERE})}
 
 
-def _measured(results: Results) -> pd.DataFrame:
-    """What each replicate of a chosen configuration came to: a row a trial and question."""
+def _curves(results: Results) -> pd.DataFrame:
+    """The epochs of the replicates of chosen configurations, with the labels they had."""
     finals = final_trials(results)
-    finals = finals[finals["phase"] == REPLICATE]
-    keys = [*SETTING, "loss", "seed"]
-    curves = final_curves(results)
-    curves = curves[curves["trial_id"].isin(finals["trial_id"])]
-    at_end = curves[curves["epoch"] == curves["max_epochs"]]
+    finals = finals[finals["phase"] == REPLICATE][["trial_id", "labels_fingerprint"]]
+    return final_curves(results).merge(finals.astype("str"), on="trial_id")
+
+
+def _at_end(results: Results) -> pd.DataFrame:
+    curves = _curves(results)
+    return curves[curves["epoch"] == curves["max_epochs"]]
+
+
+def _measured(results: Results, goals: "pd.Series[float]") -> pd.DataFrame:
+    """What each replicate of a chosen configuration came to: a row a trial and question.
+
+    ``goals``: elr's mean final test accuracy by setting, which epochs are counted up to.
+    """
+    curves, at_end = _curves(results), _at_end(results)
     answered = {ACCURACY: at_end.assign(value=at_end["test_accuracy"])}
     answered[AVERAGED] = at_end.assign(value=at_end["averaged_test_accuracy"])
     answered[MEMORIZED] = at_end.assign(value=at_end["wrong_memorized"])
-    reference = at_end[at_end["loss"] == BASELINE].groupby(SETTING)["test_accuracy"].mean()
     for share, question in EPOCHS.items():
-        goals = (share * reference).rename("goal").reset_index()
-        answered[question] = _first_epochs(at_end, curves.merge(goals, on=SETTING))
-    parts = [table[[*keys, "value"]].assign(question=name) for name, table in answered.items()]
+        reach = (share * goals).rename("goal").reset_index()
+        answered[question] = _first_epochs(at_end, curves.merge(reach, on=SETTING))
+    parts = [
+        table[[*SETTING, "loss", *DRAW, "value"]].assign(question=name)
+        for name, table in answered.items()
+    ]
     return pd.concat(parts).dropna(subset="value")
 
 
@@ -135,17 +156,17 @@ def _first_epochs(trials: pd.DataFrame, curves: pd.DataFrame) -> pd.DataFrame:
     return known.assign(value=known["trial_id"].map(first).fillna(known["max_epochs"] + 1))
 
 
-def _pairs(measured: pd.DataFrame) -> pd.DataFrame:
-    """Each measurement beside that of elr on the same seed: columns ``value`` and ``elr``.
+def _pairs(measured: pd.DataFrame, baseline: pd.DataFrame) -> pd.DataFrame:
+    """Each measurement beside that of elr on the same draw: columns ``value`` and ``elr``.
 
     Elr's own averaged weights are a measurement of their own.
     """
-    elr = measured[measured["loss"] == BASELINE]
+    elr = baseline[baseline["loss"] == BASELINE]
     elr = elr.drop(columns="loss").rename(columns={"value": BASELINE})
     raw = elr[elr["question"] == ACCURACY].assign(question=AVERAGED)
     elr = pd.concat([elr[elr["question"] != AVERAGED], raw])
     others = measured[(measured["loss"] != BASELINE) | (measured["question"] == AVERAGED)]
-    return others.merge(elr, on=[*SETTING, "seed", "question"])
+    return others.merge(elr, on=[*SETTING, *DRAW, "question"])
 
 
 def _parts(pairs: pd.DataFrame) -> Iterator[tuple[Mapping[str, object], pd.DataFrame]]:
@@ -199,7 +220,7 @@ def _seeds_needed(spread: float, comparisons: int) -> float:
 
 
 @once
-def targets(results: Results) -> pd.DataFrame:
+def targets(results: Results, against: Results | None = None) -> pd.DataFrame:
     """What the search found with each target that refines ELR's: a row a loss and target.
 
     Columns: ``loss``, ``target``; ``trials``, of the search, and ``completed``, on their full
@@ -207,16 +228,18 @@ def targets(results: Results) -> pd.DataFrame:
     the best selection value with this target minus elr's best (fractions, the mean over
     ``settings``); ``won``, settings whose best trial of the loss has this target; ``confirmed``,
     over the settings that it won, the mean difference on fresh seeds (:func:`answers`; NaN
-    without). Best first. A target with more trials had more draws to be the best of.
+    without). Best first. ``against`` as for :func:`answers`. A target with more trials had more
+    draws to be the best of.
     """
     trials = _with_target(results.trials[results.trials["phase"] == SEARCH])
     full = full_budget(trials)
     setting = [*SETTING, "loss"]
     best = full.groupby([*setting, "target"])["selection_value"].max().rename("best").reset_index()
     chosen = best_configs(results).dropna(subset="trial_id")
-    elr = chosen[chosen["loss"] == BASELINE][[*SETTING, "selection_value"]]
+    elr = best_configs(against or results).dropna(subset="trial_id")
+    elr = elr[elr["loss"] == BASELINE][[*SETTING, "selection_value"]]
     winners = _with_target(chosen)[[*setting, "target"]].assign(won=True)
-    found = answers(results)
+    found = answers(results, against)
     again = found[found["question"] == ACCURACY][[*setting, "difference"]]
     best = best.merge(elr, on=SETTING).merge(winners, "left", [*setting, "target"])
     best = best.merge(again.rename(columns={"difference": "confirmed"}), "left", setting)

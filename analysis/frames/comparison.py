@@ -11,6 +11,7 @@ import pandas as pd
 from analysis.best import final_trials, records
 from analysis.frames.accuracy import (
     CONFIDENCE,
+    DRAW,
     ENOUGH_PAIRS,
     SETTING,
     UNSTABLE,
@@ -20,9 +21,6 @@ from analysis.frames.accuracy import (
 )
 from analysis.results import Results, ResultsError
 from analysis.schema import REPLICATE
-
-DRAW = ["seed", "labels_fingerprint"]
-"""What two replicates share that were trained on the same given labels and split."""
 
 
 @dataclass(frozen=True)

@@ -45,20 +45,24 @@ NOTES = (
 TARGET_COLUMNS = ("target", "trials", "completed", "settings", "difference", "won", "confirmed")
 
 
-def format_answers(results: Results, how: str, width: int = 0) -> str:
+def format_answers(
+    results: Results, how: str, width: int = 0, *, against: Results | None = None
+) -> str:
     """The answers as ``text``, ``markdown``, ``latex``, or ``csv`` (one row an answer).
 
-    ``width``: of the terminal that a text is for; 0: as wide as it is.
+    ``width``: of the terminal that a text is for; 0: as wide as it is. ``against``: the sweep
+    whose elr is meant, if not this one's.
 
     Raises ResultsError where no loss has replicates of seeds that elr has too, ValueError for an
     unknown format.
     """
-    found = answers(results)
+    found = answers(results, against)
     if found.empty:
+        other = "" if against is None else f" in {against.folder}, with the same seeds and labels"
         raise ResultsError(
-            f"{results.folder}: nothing to compare: the claims need replicates of elr and of "
-            "another loss in one noise setting: [confirm] in the sweep file, or python -m search "
-            "replicate"
+            f"{results.folder}: nothing to compare: the claims need replicates of elr{other} and "
+            "of another loss in one noise setting: [confirm] in the sweep file, or python -m "
+            "search replicate"
         )
     if how == "csv":
         buffer = io.StringIO()
@@ -66,16 +70,19 @@ def format_answers(results: Results, how: str, width: int = 0) -> str:
         return buffer.getvalue()
     if how not in FORMATS:
         raise ValueError(unknown("format", how, [*FORMATS, "csv"]))
-    return written([*_answered(results, found), *_targets(results)], how, width)
+    grids = [*_answered(results, found, against), *_targets(results, against)]
+    return written(grids, how, width)
 
 
-def _answered(results: Results, found: pd.DataFrame) -> list[Grid]:
+def _answered(results: Results, found: pd.DataFrame, against: Results | None) -> list[Grid]:
     """A table for each data set, network and loss; what holds for all is said below the last."""
     names = methods()
+    whose = "ELR" if against is None else f"ELR of {against.name}"
+    said = (*(() if against is None else marks(against)), *caveats(results), *NOTES)
     grids = [
         Grid(
             sweep=results.name,
-            title=f"{names[str(loss)]} against ELR: {dataset}, {model}",
+            title=f"{names[str(loss)]} against {whose}: {dataset}, {model}",
             header=COLUMNS,
             blocks=Grid.filled(
                 {HEADINGS[question]: _lines(table, question) for question in QUESTIONS}
@@ -85,7 +92,7 @@ def _answered(results: Results, found: pd.DataFrame) -> list[Grid]:
         for (dataset, model, loss), table in found.groupby(["dataset", "model", "loss"], sort=True)
     ]
     last = grids[-1]
-    return [*grids[:-1], replace(last, notes=(*last.notes, *caveats(results), *NOTES))]
+    return [*grids[:-1], replace(last, notes=(*last.notes, *said))]
 
 
 def _lines(table: pd.DataFrame, question: str) -> tuple[Line, ...]:
@@ -119,9 +126,9 @@ def _signed(value: float, question: str) -> str:
     return signed(value, 1) if question in EPOCHS.values() else signed_points(value)
 
 
-def _targets(results: Results) -> list[Grid]:
+def _targets(results: Results, against: Results | None) -> list[Grid]:
     """What became of each target, a table a loss, where the sweep had more than one of them."""
-    found, names = targets(results), methods()
+    found, names = targets(results, against), methods()
     return [
         Grid(
             sweep=results.name,
