@@ -4,11 +4,16 @@ import base64
 import json
 import time
 import tomllib
+from io import BytesIO
 from itertools import pairwise
 from pathlib import Path
+from xml.etree import ElementTree
 
+import numpy as np
 import pytest
+from PIL import Image, ImageColor
 
+from analysis.frames.evidence import LEAK
 from analysis.report.style import looks
 from analysis.report.write import write_report
 from tests.browser import CHROMIUM, PATIENCE, chromium
@@ -293,6 +298,51 @@ def test_a_chart_is_saved_under_its_name_on_white(page, report, tmp_path, format
         assert b'width="336"' in saved
     else:
         assert int.from_bytes(saved[16:20]) == 696 * 4
+    assert page.complaints() == []
+
+
+@pytest.fixture(scope="module")
+def leaky_report(tmp_path_factory):
+    rows = [trial_row(number=k, param_lam=1.0 + k, selected_by="test_accuracy") for k in range(2)]
+    epochs = [epoch_row(row["trial_id"], 1, test_accuracy=0.5, train_loss=1.0) for row in rows]
+    spec = "name = 'leaky'\n[search]\nallow_test_selection = true\n"
+    folder = write_results(tmp_path_factory.mktemp("leaky"), rows, epochs, spec=spec)
+    return Path(write_report(folder))
+
+
+def save(page, folder, chart, format_, columns):
+    """Save a chart as a reader does; returns what the file has."""
+    folder.mkdir()
+    page.call("Page.setDownloadBehavior", behavior="allow", downloadPath=str(folder))
+    button = f'[data-chart={chart}][data-format={format_}][data-columns="{columns}"]'
+    page.evaluate(f"document.querySelector('{button}').click()")
+    wait_for(lambda: [file for file in folder.iterdir() if file.suffix == f".{format_}"])
+    (file,) = folder.iterdir()
+    return file.read_bytes()
+
+
+MARK = "#a01722"
+
+
+def red_pixels(png):
+    """The number of pixels in the colour of marks, row by row."""
+    pixels = np.asarray(Image.open(BytesIO(png)).convert("RGB")).astype(int)
+    return (abs(pixels - ImageColor.getrgb(MARK)).sum(axis=2) < 20).sum(axis=1)
+
+
+@pytest.mark.parametrize("columns", [1, 2])
+def test_a_saved_chart_says_that_its_results_leak(page, leaky_report, tmp_path, columns):
+    page.open(leaky_report)
+    svg = ElementTree.fromstring(save(page, tmp_path / "svg", "accuracy-0", "svg", columns))
+    bottom = float(svg.get("height"))
+    said = [e for e in svg.iter("{http://www.w3.org/2000/svg}text") if e.get("fill") == MARK]
+    assert " ".join(e.text for e in said) == LEAK
+    assert max(float(e.get("y")) for e in said) < bottom - 5
+    rows = red_pixels(save(page, tmp_path / "png", "accuracy-0", "png", columns))
+    assert len(rows) == 4 * bottom
+    assert rows[: -4 * 13 * (len(said) + 1)].sum() == 0
+    assert rows[-4 * 13 * (len(said) + 1) :].sum() > 500
+    assert rows[-5:].sum() == 0
     assert page.complaints() == []
 
 

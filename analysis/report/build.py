@@ -1,7 +1,7 @@
 """The report as one HTML page that needs nothing but itself."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import quote, unquote
@@ -9,6 +9,7 @@ from urllib.parse import quote, unquote
 import plotly.offline
 from markupsafe import Markup
 
+from analysis.frames.evidence import marks
 from analysis.frames.overview import overview
 from analysis.printed.paper_table import grids
 from analysis.report import cards, origin
@@ -54,7 +55,7 @@ def build_report(results: Results, now: datetime | None = None, *, in_folder: bo
             sweep_file=origin.sweep_file(results),
             now=now or datetime.now(UTC),
             trials=trials,
-            figures=stored(sections, trials.opened),
+            figures=stored(sections, trials.opened, marks(results)),
             plotly=Markup(plotly.offline.get_plotlyjs()),
         )
     )
@@ -86,10 +87,12 @@ def _id(section: Section, number: int) -> str:
     return f"{section.name}-{number}"
 
 
-def stored(sections: list[Section], trials: list[dict[str, Any]]) -> Markup:
+def stored(
+    sections: list[Section], trials: list[dict[str, Any]], against: Sequence[str]
+) -> Markup:
     """The figures for the page's script, as JSON that no text in it can end.
 
-    ``trials``: ``trial_table.Trials.opened``.
+    ``trials``: ``trial_table.Trials.opened``; ``against``: what must stand in every saved file.
     """
     places = {trial["title"]: place for place, trial in enumerate(trials)}
     plots = {
@@ -97,7 +100,7 @@ def stored(sections: list[Section], trials: list[dict[str, Any]]) -> Markup:
         for section in sections
         for i, chart in enumerate(section.charts)
     }
-    stored = {"figures": plots, "dark": dark_colours(), "trials": trials}
+    stored = {"figures": plots, "dark": dark_colours(), "trials": trials, "marks": against}
     text = json.dumps(stored, separators=(",", ":"))
     return Markup(text.replace("<", "\\u003c"))
 

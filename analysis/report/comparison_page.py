@@ -53,11 +53,12 @@ def build_comparison(sweeps: Sweeps, now: datetime | None = None) -> str:
     names = [results.name for results in sweeps.all]
     name = " · ".join(dict.fromkeys(names))
     found = differing_settings(sweeps)
+    against = [sentence(text) for text in warnings(sweeps)]
     template = templates().get_template("comparison.html")
     return template.render(
         name=name,
         headline=f"{counted(len(names), 'sweep')} side by side; differences are to the first.",
-        marks=[sentence(text) for text in warnings(sweeps)],
+        marks=against,
         sweeps=_sweeps(sweeps),
         settings=_settings(found) if found else None,
         settings_note=settings_note(sweeps),
@@ -65,7 +66,7 @@ def build_comparison(sweeps: Sweeps, now: datetime | None = None) -> str:
         numbers=_numbers(table, sweeps),
         notes=notes(table),
         now=now or datetime.now(UTC),
-        figures=stored([section], []),
+        figures=stored([section], [], against),
         plotly=Markup(plotly.offline.get_plotlyjs()),
     )
 

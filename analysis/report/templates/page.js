@@ -2,7 +2,7 @@
 (() => {
   "use strict";
   const read = () => JSON.parse(document.getElementById("figures").textContent);
-  let { figures, dark: darkColours, trials } = read();
+  let { figures, dark: darkColours, trials, marks } = read();
   const scheme = matchMedia("(prefers-color-scheme: dark)");
   const PRINTED_WIDTH = 330;
   let printing = false;
@@ -76,7 +76,7 @@
 
   // A live page has new figures in the elements of before.
   document.addEventListener("report:updated", () => {
-    ({ figures, dark: darkColours, trials } = read());
+    ({ figures, dark: darkColours, trials, marks } = read());
     choose();
     watch();
     if (picked.opened !== null) open(picked.opened, false);
@@ -105,6 +105,44 @@
   const COLUMNS = { 1: 336, 2: 696 };
   const PNG_SCALE = 4;
   const SAVED_BRUSH = "#0067b0";
+  const MARK = { family: "Arial, sans-serif", size: 10, line: 13, inset: 8, colour: "#a01722" };
+  // What stands against the numbers goes below every saved chart: a picture travels without its page.
+  function wrapped(text, width) {
+    const pen = document.createElement("canvas").getContext("2d");
+    pen.font = `${MARK.size}px ${MARK.family}`;
+    const lines = [""];
+    for (const word of text.split(" ")) {
+      const longer = `${lines.at(-1)} ${word}`.trim();
+      if (pen.measureText(longer).width <= width) lines.splice(-1, 1, longer);
+      else lines.push(word);
+    }
+    return lines;
+  }
+  function marked(svg, { width, height }) {
+    const picture = new DOMParser().parseFromString(svg, "image/svg+xml").documentElement;
+    const put = (name, attributes, text = "") => {
+      const element = document.createElementNS("http://www.w3.org/2000/svg", name);
+      for (const [key, value] of Object.entries(attributes)) element.setAttribute(key, value);
+      element.textContent = text;
+      picture.append(element);
+    };
+    const lines = marks.flatMap((mark) => wrapped(mark, width - 2 * MARK.inset));
+    const whole = height + (lines.length ? MARK.line * lines.length + MARK.inset : 0);
+    picture.setAttribute("height", whole);
+    picture.setAttribute("viewBox", `0 0 ${width} ${whole}`);
+    put("rect", { y: height, width, height: whole - height, fill: "#ffffff" });
+    const style = { "font-family": MARK.family, "font-size": MARK.size, fill: MARK.colour };
+    lines.forEach((line, i) => put("text", { x: MARK.inset, y: height + MARK.line * (i + 0.8), ...style }, line));
+    return { url: `data:image/svg+xml,${encodeURIComponent(new XMLSerializer().serializeToString(picture))}`, width, height: whole };
+  }
+  async function pixels({ url, width, height }) {
+    const image = new Image();
+    image.src = url;
+    await image.decode();
+    const canvas = Object.assign(document.createElement("canvas"), { width: PNG_SCALE * width, height: PNG_SCALE * height });
+    canvas.getContext("2d").drawImage(image, 0, 0, canvas.width, canvas.height);
+    return canvas.toDataURL();
+  }
   async function save({ chart, file, format, columns }) {
     const { data: every, layout } = structuredClone(figures[chart]);
     const data = picked.emphasised(every, chosen);
@@ -114,9 +152,10 @@
       margin: { ...layout.margin, t: 36 }, showlegend: layout.showlegend ?? true,
     };
     const size = { width: COLUMNS[columns], height: document.getElementById(chart).clientHeight + 24 };
-    const image = await Plotly.toImage({ data, layout: { ...layout, ...paper, ...size } }, { format, ...size, scale: format === "png" ? PNG_SCALE : 1 });
+    const svg = await Plotly.toImage({ data, layout: { ...layout, ...paper, ...size } }, { format: "svg", ...size, imageDataOnly: true });
+    const picture = marked(svg, size);
     const link = document.createElement("a");
-    link.href = image;
+    link.href = format === "svg" ? picture.url : await pixels(picture);
     link.download = `${file}-${columns}col.${format}`;
     link.click();
   }
