@@ -1,5 +1,7 @@
 """Sweeps side by side: which numbers, which difference, which settings; and what is refused."""
 
+import math
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -10,6 +12,7 @@ from analysis.__main__ import app
 from analysis.frames.accuracy import BETTER, UNCLEAR, UNSTABLE
 from analysis.frames.comparison import (
     differing_settings,
+    over_seeds,
     side_by_side,
     sweeps_of,
     unpaired_difference,
@@ -19,7 +22,7 @@ from analysis.results import ResultsError, load_results
 from tests.recorded import SWEEP, record_sweep, trial_row, write_results
 
 
-def replicated(location, tests, *, seeds=None, name="test", **fields):
+def replicated(location, tests, *, seeds=None, name="test", spec="", **fields):
     """A study of one search trial and its replicates with these test accuracies."""
     seeds = seeds or range(1, len(tests) + 1)
     search = trial_row(test_accuracy=0.5, **fields)
@@ -36,7 +39,7 @@ def replicated(location, tests, *, seeds=None, name="test", **fields):
         )
         for number, (seed, test) in enumerate(zip(seeds, tests, strict=True), start=1)
     ]
-    return load_results(write_results(location, [search, *again], spec=f'name = "{name}"\n'))
+    return load_results(write_results(location, [search, *again], spec=f'name = "{name}"\n{spec}'))
 
 
 FIRST, SECOND = [0.90, 0.91, 0.92, 0.93], [0.92, 0.92, 0.94, 0.94]
@@ -63,6 +66,29 @@ def test_replicates_with_other_seeds_are_compared_by_welch(tmp_path):
     low, high = ttest_ind(SECOND, FIRST, equal_var=False).confidence_interval(0.95)
     assert (second["difference_low"], second["difference_high"]) == pytest.approx((low, high))
     assert (second["pairs"], second["verdict"]) == (0, UNCLEAR)
+
+
+def test_sweeps_that_differ_in_their_seed_alone_say_how_much_that_is(tmp_path):
+    tests = ([0.90, 0.92], [0.93, 0.95], [0.96, 0.96])
+    sweeps = sweeps_of(
+        [replicated(tmp_path / str(s), each, spec=f"seed = {s}\n") for s, each in enumerate(tests)]
+    )
+    (row,) = over_seeds(sweeps).to_dict("records")
+    assert (row["sweeps"], row["loss"]) == (3, "elr")
+    # means .91, .94, .96: .9367, their squared distances .000711, .000011, .000544 over 2
+    assert row["test"] == pytest.approx(0.93667, abs=1e-5)
+    assert row["between"] == pytest.approx(0.02517, abs=1e-5)
+    assert row["within"] == pytest.approx(math.sqrt((0.0002 + 0.0002 + 0) / 3))
+    told = run(*(tmp_path / str(s) for s in range(3))).stdout
+    (line,) = (line for line in told.splitlines() if "93.67" in line)
+    assert line.split()[1:] == ["elr", "3", "93.67", "2.52", "1.15"]
+    assert "93.67" in build_comparison(sweeps)
+
+
+@pytest.mark.parametrize("other", ["seed = 0\n", "seed = 1\n[budget]\ntrials = 3\n"])
+def test_what_seeds_vary_is_not_said_where_more_or_less_than_the_seed_differs(tmp_path, other):
+    first = replicated(tmp_path / "a", FIRST, spec="seed = 0\n")
+    assert over_seeds(sweeps_of([first, replicated(tmp_path / "b", SECOND, spec=other)])).empty
 
 
 def test_the_same_seed_with_other_labels_is_no_pair(tmp_path):

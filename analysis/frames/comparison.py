@@ -167,6 +167,37 @@ def differing_settings(sweeps: Sweeps) -> dict[str, tuple[str, ...]]:
     return {k: v for k, v in values.items() if k != "name" and len(set(v)) > 1}
 
 
+def over_seeds(sweeps: Sweeps) -> pd.DataFrame:
+    """How much a whole sweep's numbers vary with its own seed; empty where more than that differs.
+
+    A row for each study that all sweeps have replicates of, in the order of ``side_by_side``.
+    Columns: those of ``by``; ``sweeps``; ``test``, the mean over the sweeps; ``between``, the
+    standard deviation of their means; ``within``, that of the replicates of one sweep (root of the
+    mean variance). Each sweep draws labels, hold-out and suggestions anew and so may choose
+    another configuration; had all chosen the same, ``between`` would be about ``within`` over the
+    root of the number of replicates.
+    """
+    if set(differing_settings(sweeps)) != {"seed"}:
+        return pd.DataFrame(columns=[*sweeps.by, *_OVER_SEEDS])
+    table = side_by_side(sweeps)
+    confirmed = table[table["from_replicates"] & table["test_std"].notna()]
+    rows = [
+        {
+            **dict(zip(sweeps.by, key, strict=True)),
+            "sweeps": len(of_study),
+            "test": of_study["test"].mean(),
+            "between": of_study["test"].std(),
+            "within": np.sqrt((of_study["test_std"] ** 2).mean()),
+        }
+        for key, of_study in confirmed.groupby(list(sweeps.by), sort=False)
+        if len(of_study) == len(sweeps.all)
+    ]
+    return pd.DataFrame(rows, columns=[*sweeps.by, *_OVER_SEEDS])
+
+
+_OVER_SEEDS = ["sweeps", "test", "between", "within"]
+
+
 def _flat(table: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
     """Dotted keys and their values as text; of a list of tables, each with its number from 1."""
     for key, value in table.items():

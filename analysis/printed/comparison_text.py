@@ -1,6 +1,6 @@
 """Several sweeps side by side, as a terminal shows them."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import pandas as pd
@@ -8,10 +8,10 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from analysis.amounts import signed_points
+from analysis.amounts import percent, signed_points
 from analysis.best import records
 from analysis.frames.accuracy import BETTER, ENOUGH_PAIRS, UNSTABLE, WORSE
-from analysis.frames.comparison import Sweeps, differing_settings, side_by_side
+from analysis.frames.comparison import Sweeps, differing_settings, over_seeds, side_by_side
 from analysis.frames.evidence import caveats, marks
 from analysis.printed.text import mean_std, print_note, print_table
 from trainable.folder import layout
@@ -24,6 +24,11 @@ CLEAR = (
     f"*: the 95% interval excludes zero, on {ENOUGH_PAIRS} seeds or more, and none diverged; not "
     "corrected for several comparisons."
 )
+SEEDS = (
+    "The sweeps differ in their seed alone, so in labels, hold-out, suggestions and what was "
+    "chosen. Between: standard deviation of their means; within: of the replicates of one sweep."
+)
+SEED_COLUMNS = ("setting", "loss", "sweeps", "test %", "between", "within")
 CONFIRMED = "Mean ± std (n) over fresh seeds; n = 1 is the search's own winner, not confirmed."
 
 
@@ -45,7 +50,11 @@ def print_comparison(sweeps: Sweeps, out: Console) -> None:
             shown.add_row(*(Text(cell) for cell in ("" if again else line[0], *line[1:])))
         out.print(shown)
         out.print()
-    for note in notes(table):
+    if len(varied := over_seeds(sweeps)):
+        lines = [list(line) for line in seed_lines(varied, sweeps)]
+        print_table(SEED_COLUMNS, lines, out)
+        out.print()
+    for note in notes(table, varied):
         print_note(note, out)
     for text in warnings(sweeps):
         print_note(text, out, "bold red")
@@ -111,9 +120,18 @@ def how(row: Mapping[str, Any]) -> str:
     return f"{kind}, seeds diverged" if row["verdict"] == UNSTABLE else kind
 
 
-def notes(table: pd.DataFrame) -> list[str]:
-    """How to read the numbers."""
+def seed_lines(varied: pd.DataFrame, sweeps: Sweeps) -> Iterator[tuple[str, ...]]:
+    """The rows of ``over_seeds`` under :data:`SEED_COLUMNS`, in percent."""
+    for setting, rows in noise_settings(varied, sweeps):
+        for row in records(rows):
+            shares = (percent(row[name]) for name in ("test", "between", "within"))
+            yield setting, row["loss"], str(row["sweeps"]), *shares
+
+
+def notes(table: pd.DataFrame, varied: pd.DataFrame) -> list[str]:
+    """How to read the numbers of ``side_by_side``, and of ``over_seeds`` if there are any."""
     said = [CONFIRMED]
+    said += [SEEDS] if len(varied) else []
     said += [PAIRED] if table["difference"].notna().any() else []
     said += [CLEAR] if table["verdict"].isin([BETTER, WORSE]).any() else []
     return said

@@ -10,13 +10,15 @@ from markupsafe import Markup
 
 from analysis.amounts import counted, signed_points
 from analysis.best import records
-from analysis.frames.comparison import Sweeps, differing_settings, side_by_side
+from analysis.frames.comparison import Sweeps, differing_settings, over_seeds, side_by_side
 from analysis.printed.comparison_text import (
+    SEED_COLUMNS,
     accuracy,
     difference,
     how,
     noise_settings,
     notes,
+    seed_lines,
     settings_note,
     warnings,
 )
@@ -52,7 +54,7 @@ def build_comparison(sweeps: Sweeps, now: datetime | None = None) -> str:
     )
     names = [results.name for results in sweeps.all]
     name = " · ".join(dict.fromkeys(names))
-    found = differing_settings(sweeps)
+    found, varied = differing_settings(sweeps), over_seeds(sweeps)
     against = [sentence(text) for text in warnings(sweeps)]
     template = templates().get_template("comparison.html")
     return template.render(
@@ -64,7 +66,8 @@ def build_comparison(sweeps: Sweeps, now: datetime | None = None) -> str:
         settings_note=settings_note(sweeps),
         section=with_ids(section, name),
         numbers=_numbers(table, sweeps),
-        notes=notes(table),
+        varied=_over_seeds(varied, sweeps) if len(varied) else None,
+        notes=notes(table, varied),
         now=now or datetime.now(UTC),
         figures=stored([section], [], against),
         plotly=Markup(plotly.offline.get_plotlyjs()),
@@ -105,6 +108,15 @@ def _numbers(table: pd.DataFrame, sweeps: Sweeps) -> Sheet:
         for row in records(group)
     ]
     return Sheet(pd.DataFrame(rows), "Test accuracy at the last epoch")
+
+
+def _over_seeds(varied: pd.DataFrame, sweeps: Sweeps) -> Sheet:
+    rows = [
+        (_in_words(setting, sweeps), loss_name(loss), *numbers)
+        for setting, loss, *numbers in seed_lines(varied, sweeps)
+    ]
+    frame = pd.DataFrame(rows, columns=list(SEED_COLUMNS))
+    return Sheet(frame, "Over the seeds of the sweep: test accuracy, and how much it varies")
 
 
 def _in_words(setting: str, sweeps: Sweeps) -> str:
