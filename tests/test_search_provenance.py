@@ -2,6 +2,7 @@
 
 import re
 import subprocess
+from pathlib import Path
 
 import pytest
 
@@ -15,7 +16,8 @@ DIGEST = re.compile(r"files-[0-9a-f]{12}")
 @pytest.fixture
 def installed(tmp_path, monkeypatch):
     """The module as a file in somebody's repository, which has a commit and ignores it."""
-    file = tmp_path / ".venv" / "search" / "provenance.py"
+    root = Path(provenance.__file__).parents[2]
+    file = tmp_path / ".venv" / Path(provenance.__file__).relative_to(root)
     file.parent.mkdir(parents=True)
     file.write_text("# the code\n")
     (tmp_path / ".gitignore").write_text(".venv\n")
@@ -39,6 +41,22 @@ def git(folder, *arguments):
 
 def test_git_sha_of_code_inside_a_foreign_repository_is_a_digest(installed):
     assert DIGEST.fullmatch(provenance.git_sha())
+
+
+def test_digest_is_that_of_every_package_s_code_and_no_other(installed):
+    found = set()
+    for change in (
+        "search/driver/provenance.py",
+        "trainable/config.py",
+        "spaces/new.py",
+        "README.md",
+    ):
+        file = installed.parents[2] / change
+        file.parent.mkdir(exist_ok=True)
+        file.write_text("# changed\n")
+        provenance.code_digest.cache_clear()
+        found.add(provenance.code_digest())
+    assert len(found) == 3  # README.md is no code
 
 
 def test_git_sha_of_tracked_code_is_its_commit_and_tells_changes(installed):

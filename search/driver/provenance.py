@@ -53,7 +53,7 @@ def git_sha() -> str:
 @cache
 def code_digest() -> str:
     """A short SHA-256 of the packages' Python files: the same code has the same, anywhere."""
-    root = Path(__file__).parents[1]
+    root = Path(__file__).parents[2]
     digest = sha256()
     for package in ("trainable", "spaces", "analysis", "search"):
         for path in sorted((root / package).rglob("*.py")):
