@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any, TypeAlias
 
@@ -21,7 +21,9 @@ Encoded: TypeAlias = bool | int | float | str | None
 NONE = "none"
 """How a sweep file writes that an optional parameter has no value: TOML has no word for it."""
 
-RANGE_KEYS = ("low", "high", "log", "step")
+PRIOR = "prior"
+RANGE_KEYS = ("low", "high", "log", "step", PRIOR)
+CHOICE_KEYS = ("choice", PRIOR)
 DOMAIN_KEYS = (*RANGE_KEYS, "choice")
 
 MAX_STEPS = 1_000_000
@@ -34,8 +36,10 @@ class Range:
     """Numbers from ``low`` to ``high``, both inclusive.
 
     ``log``: uniform in the logarithm. ``step``: only ``low`` plus multiples of it, ``high`` among
-    them. ``whole``: integers only. Raises ValueError for a range upside down, a logarithm of
-    something not positive, or a step that misses ``high``.
+    them. ``whole``: integers only. ``prior``: where the user believes that the best lies; ranges
+    that differ in nothing else are equal, as they have the same values. Raises ValueError for a
+    range upside down, a logarithm of something not positive, a step that misses ``high``, or a
+    prior outside.
     """
 
     low: float
@@ -43,6 +47,7 @@ class Range:
     log: bool = False
     step: float | None = None
     whole: bool = False
+    prior: float | None = field(default=None, compare=False)
 
     def __post_init__(self) -> None:
         if not self.low <= self.high:
@@ -51,6 +56,11 @@ class Range:
             raise ValueError(f"low = {self.low:g} is not above 0, as log = true needs")
         if self.step is not None:
             self._check_step(self.step)
+        if self.prior is not None and not self.low <= self.prior <= self.high:
+            raise ValueError(
+                f"prior = {self.prior:g} is not between low = {self.low:g} and "
+                f"high = {self.high:g}"
+            )
 
     def _check_step(self, step: float) -> None:
         if self.log:
@@ -123,6 +133,11 @@ class Range:
         return tuple(self._step(i) for i in range(self._steps + 1))
 
     @property
+    def believed(self) -> Value:
+        """The value that the prior names, None without one; of a stepped range the nearest."""
+        return None if self.prior is None else self.nearest(self.prior)
+
+    @property
     def _steps(self) -> int:
         """Steps from low to high."""
         return int((self._exact(self.high) - self._exact(self.low)) // self._exact(self.step or 1))
@@ -140,9 +155,14 @@ class Range:
 
 @dataclass(frozen=True)
 class Choice:
-    """One of ``options``, none nearer to another. Raises ValueError if there are none or twins."""
+    """One of ``options``, none nearer to another.
+
+    ``prior``: the index of the one that the user believes to be the best; choices that differ in
+    nothing else are equal. Raises ValueError if there are no options, or twins.
+    """
 
     options: tuple[Value, ...]
+    prior: int | None = field(default=None, compare=False)
 
     def __post_init__(self) -> None:
         if not self.options:
@@ -185,6 +205,11 @@ class Choice:
         """All values, for a grid."""
         return self.options
 
+    @property
+    def believed(self) -> Value:
+        """The option that the prior names, None without one."""
+        return None if self.prior is None else self.options[self.prior]
+
 
 @dataclass(frozen=True)
 class Fixed:
@@ -200,15 +225,18 @@ Pick: TypeAlias = Callable[[str, str, "Range | Choice"], Value]
 
 
 def parse_domain(name: str, value: Any, parameter: Parameter) -> Domain:
-    """One entry: a fixed value, ``{ low, high, log, step }`` or ``{ choice = […] }``."""
+    """One entry: a fixed value, ``{ low, high, log, step }`` or ``{ choice = […] }``.
+
+    Either table may have a ``prior``. Raises ValueError.
+    """
     if not isinstance(value, Mapping):
         return Fixed(_value(name, value, parameter))
     if "choice" in value:
-        _only(name, value, ("choice",))
+        _only(name, value, CHOICE_KEYS)
         if not isinstance(value["choice"], list | tuple):
             raise ValueError(f"{name}: choice = {shown(value['choice'])} is not a list")
         choices = tuple(_value(name, option, parameter) for option in value["choice"])
-        return _single(_named(name, Choice, choices))
+        return _single(_named(name, Choice, choices, _option(name, value, choices, parameter)))
     _only(name, value, RANGE_KEYS)
     if not {"low", "high"} <= set(value):
         raise ValueError(f"{name}: a range needs low and high, or write {{ choice = […] }}")
@@ -220,7 +248,21 @@ def parse_domain(name: str, value: Any, parameter: Parameter) -> Domain:
         raise ValueError(f"{name}: log = {shown(log)} is not true or false")
     if step is not None:
         step = Parameter(None, "", low=0.0, open_low=True).check(f"{name}: step", step)
-    return _single(_named(name, Range, low, high, log, step, parameter.kind is int))
+    prior = parameter.check(f"{name}: {PRIOR}", value[PRIOR]) if PRIOR in value else None
+    return _single(_named(name, Range, low, high, log, step, parameter.kind is int, prior))
+
+
+def _option(
+    name: str, value: Mapping[str, Any], choices: Sequence[Value], parameter: Parameter
+) -> int | None:
+    """Which of the ``choices`` the prior names."""
+    if PRIOR not in value:
+        return None
+    prior = repr(_value(f"{name}: {PRIOR}", value[PRIOR], parameter))
+    written = [repr(option) for option in choices]
+    if prior not in written:
+        raise ValueError(f"{name}: prior = {shown(value[PRIOR])} is not one of its choices")
+    return written.index(prior)
 
 
 def _value(name: str, value: Any, parameter: Parameter) -> Value:

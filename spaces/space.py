@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 
 import optuna
 from optuna.distributions import BaseDistribution, CategoricalDistribution, IntDistribution
@@ -54,11 +55,18 @@ class Space:
                     values[name] = pick(name, group.qualified(name), domain)
         return values
 
-    def suggest(self, trial: optuna.Trial) -> dict[str, Value]:
-        """A point suggested by Optuna, as {plain name: value}."""
+    def suggest(
+        self, trial: optuna.Trial, given: Mapping[str, Value] = MappingProxyType({})
+    ) -> dict[str, Value]:
+        """A point suggested by Optuna, as {plain name: value}.
+
+        ``given``: values by qualified name, for which it is not asked.
+        """
         return self.walk(
-            lambda _, qualified, domain: domain.decode(
-                _suggest(trial, qualified, domain.distribution)
+            lambda _, qualified, domain: (
+                given[qualified]
+                if qualified in given
+                else domain.decode(_suggest(trial, qualified, domain.distribution))
             )
         )
 
@@ -99,6 +107,11 @@ class Space:
             if number == MAX_GRID:
                 raise ValueError(f"the grid has more than {MAX_GRID:,} points")
             yield point
+
+    @property
+    def priors(self) -> list[str]:
+        """The parameters with a prior, by qualified name."""
+        return [name for name, domain in self.varies.items() if domain.prior is not None]
 
     @property
     def varies(self) -> dict[str, Range | Choice]:

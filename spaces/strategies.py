@@ -33,6 +33,9 @@ class Sampler(Entry):
     needs_history: bool = True
     across: bool = False
     common: str = ""
+    priors: bool = False
+    """Whether it takes priors: what ``build`` gives from a history does, but for the state that it
+    may keep in between."""
     finite: bool = False
     """Whether it deals each point of a space of choices once: no more trials than points, and the
     reference setting is one of them."""
@@ -76,6 +79,7 @@ SAMPLERS: dict[str, Sampler] = {
             "n_ei_candidates": Parameter(24, "candidates a suggestion", kind=int, low=1),
         },
         build="search.studies.samplers:tpe",
+        priors=True,
         pruned_are_worst=True,
     ),
     "multitask": Sampler(
@@ -92,12 +96,14 @@ SAMPLERS: dict[str, Sampler] = {
         },
         build="search.studies.multitask:Surrogate",
         across=True,
+        priors=True,
     ),
     "random": Sampler(
         "independent and uniform",
         "Optuna's RandomSampler",
         {"common": _COMMON},
         build="search.studies.samplers:uniform",
+        priors=True,
         common="search.studies.samplers:common_uniform",
     ),
     "gp": Sampler(
@@ -113,6 +119,7 @@ SAMPLERS: dict[str, Sampler] = {
             ),
         },
         build="search.studies.samplers:gp",
+        priors=True,
     ),
     "cmaes": Sampler(
         "covariance matrix adaptation; categorical and conditional parameters at random",

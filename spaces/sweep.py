@@ -135,6 +135,7 @@ class SweepSpec(SweepTable):
         if "truncate_from" in LOSSES[cell.loss].parameters:
             _check_truncation(cell)
         _check_milestones(cell)
+        _check_priors(cell.space, self.search)
         if SAMPLERS[self.search.sampler].finite:
             _check_finite(cell.space, self.search.sampler)
         cell.trial(cell.reference, self.seed)
@@ -235,6 +236,19 @@ def _check_milestones(cell: Cell) -> None:
                     f"space: milestones = {list(value)} all come after the last of max_epochs = "
                     f"{cell.max_epochs}: lr would stay constant"
                 )
+
+
+def _check_priors(space: Space, search: SearchSpec) -> None:
+    """Points that follow from the seed alone know nothing of a prior, and nothing would say so."""
+    common = search.sampler_options.get("common", False)
+    if not space.priors or (SAMPLERS[search.sampler].priors and not common):
+        return
+    sampler = f"{search.sampler!r} with common draws" if common else repr(search.sampler)
+    takers = ", ".join(name for name, entry in SAMPLERS.items() if entry.priors)
+    raise ValueError(
+        f"space: {space.priors[0]} has a prior, which sampler {sampler} does not take; "
+        f"these do: {takers}"
+    )
 
 
 def _check_finite(space: Space, sampler: str) -> None:

@@ -286,6 +286,7 @@ def test_summarise_counts_all_that_was_spent_where_a_study_never_got_there():
     assert summary.epochs.mean == (300 + 900) / 2
     assert 300 <= summary.epochs.low <= 600 <= summary.epochs.high <= 900
     assert (summary.there, summary.studies_there) == (0.5, 0.75)
+    assert summary.success == 300 + 900  # in one run of the two
     assert (summary.lost.mean, summary.lost_all) == (0.5, 0.5)
     assert [estimate.mean for estimate in summary.regret] == pytest.approx([0.1] * 5)
     assert [estimate.mean for estimate in summary.test_regret] == pytest.approx([0.2] * 5)
@@ -293,7 +294,7 @@ def test_summarise_counts_all_that_was_spent_where_a_study_never_got_there():
 
 def test_summarise_of_one_seed_has_no_interval():
     (summary,) = summarise([run_of("a", 0, 100)])
-    assert summary.epochs.mean == 100
+    assert summary.epochs.mean == summary.success == 100
     assert math.isnan(summary.epochs.low)
 
 
@@ -401,6 +402,12 @@ def test_overridden_changes_the_search_but_not_the_trials():
     assert (changed.spec.budget.reduction_factor, changed.spec.budget.grace_epochs) == (4, 2)
     with pytest.raises(SpecError, match=r"recorded already: budget\.max_epochs: 9 there, 12 here"):
         overridden(curves, ["budget.max_epochs=12"])
+    lam = curves.spec.cells()[0].space.domain("lam")
+    within = f"low={lam.low}, high={lam.high}, log=true"
+    believed = overridden(curves, [f"space.lam={{{within}, prior=3.0}}"]).spec.cells()[0].space
+    assert believed.priors == ["lam"]
+    with pytest.raises(SpecError, match=r"recorded already: space\.lam"):
+        overridden(curves, ["space.lam=3.0"])
 
 
 def test_replay_command_prints_a_line_for_each_strategy(tmp_path):

@@ -53,6 +53,35 @@ def test_restore_after_every_row_equals_the_uninterrupted_sweep(sampler, rule):
         assert table(resumed.sweep) == table(whole.sweep), f"interrupted after {steps} rows"
 
 
+PRIORS = (
+    "space.lam={low=0.1, high=100.0, log=true, prior=100}",
+    'space.lr_schedule={choice=["cosine_warm_restarts", "multistep"], prior="multistep"}',
+)
+
+
+@pytest.mark.parametrize("sampler", [name for name in SAMPLERS if SAMPLERS[name].priors])
+def test_prior_rules_at_first_and_fades(sampler):
+    """The best is at lam = 3, in the middle; the prior says 100, the end of the range."""
+    whole = Driver(
+        Sweep.build(spec(f"search.sampler={sampler}", *PRIORS, "budget.trials=50"))
+    ).run()
+    for study in whole.sweep.studies.values():
+        points = [trial.config.parameters for trial in study.searched]
+        assert points[0] == study.cell.reference
+        far = [float(point["lam"]) > 20 for point in points]
+        assert sum(far[1:3]) >= 1
+        assert sum(far[30:]) <= 12  # of 20: of random draws a quarter, of the prior's 15
+
+
+@pytest.mark.parametrize("sampler", [name for name in SAMPLERS if SAMPLERS[name].priors])
+def test_sweep_with_priors_is_restored_exactly(sampler):
+    overrides = (f"search.sampler={sampler}", *PRIORS, "budget.trials=5")
+    whole = Driver(Sweep.build(spec(*overrides))).run()
+    for steps in range(0, len(whole.rows), 13):
+        resumed = crash(Driver(Sweep.build(spec(*overrides))).run(steps)).run()
+        assert table(resumed.sweep) == table(whole.sweep), f"interrupted after {steps} rows"
+
+
 @pytest.mark.parametrize("sampler", ["tpe", "random", "gp", "qmc", "multitask"])
 def test_stepped_range_gives_its_own_values_and_is_restored_exactly(sampler):
     """Optuna's 0.5 + 7 x 0.1 is 1.2000000000000002."""

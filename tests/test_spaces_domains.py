@@ -85,6 +85,7 @@ def test_range_points_are_free_of_binary_noise():
         ({"low": 1, "high": 9, "step": 0.5, "whole": True}, r"step = 0\.5 is not a whole number"),
         ({"low": 0, "high": 1, "step": 1e-9}, "step = 1e-09 makes more than 1,000,000 values"),
         ({"low": 0.5, "high": 0.99, "step": 0.1}, "high = 0.99 is not low plus .* is 0.9$"),
+        ({"low": 1, "high": 9, "prior": 9.5}, r"prior = 9\.5 is not between low = 1 and high = 9"),
     ],
 )
 def test_range_refuses_what_makes_no_range(arguments: dict[str, float], message: str):

@@ -53,6 +53,23 @@ def test_parse_space_reads_every_form_of_a_domain():
     assert domains["multistep"]["milestones"] == Choice(((4, 8), (6, 9)))
 
 
+def test_parse_space_reads_where_the_user_believes_the_best():
+    domains = parse(
+        {
+            "lam": {"low": 1, "high": 9, "log": True, "prior": 3},
+            "batch_size": {"low": 32, "high": 128, "step": 32, "prior": 70},
+            "lr_schedule": {"choice": ["multistep", "cosine"], "prior": "cosine"},
+            "milestones": {"choice": [[4, 8], [6, 9]], "prior": [6, 9]},
+        }
+    )
+    optimiser = domains["optimiser"]
+    assert domains["elr"]["lam"].believed == 3
+    assert optimiser["batch_size"].believed == 64  # the nearest of its steps
+    assert optimiser["lr_schedule"].believed == "cosine"
+    assert domains["multistep"]["milestones"].believed == (6, 9)
+    assert optimiser["lr_schedule"] == Choice(("multistep", "cosine"))  # the same values
+
+
 def test_parse_space_takes_what_leaves_no_choice_as_fixed():
     domains = parse({"lr": {"low": 0.1, "high": 0.1}, "momentum": {"choice": [0.5]}})
     assert domains["optimiser"] == {"lr": Fixed(0.1), "momentum": Fixed(0.5)}
@@ -126,6 +143,15 @@ def test_parse_space_knows_what_the_sweep_s_networks_have():
         ({"lam": {"choice": []}}, "lam: choice = [] leaves nothing to choose"),
         ({"lam": {"choice": [1, -1]}}, "lam = -1 is not a number"),
         ({"lam": {"choice": [1], "low": 2}}, "lam: unknown key 'low': valid: choice"),
+        (
+            {"lam": {"low": 1, "high": 9, "prior": 10}},
+            "lam: prior = 10 is not between low = 1 and",
+        ),
+        ({"lam": {"low": 1, "high": 9, "prior": "x"}}, "lam: prior = 'x' is not a number"),
+        (
+            {"lr_schedule": {"choice": ["cosine", "multistep"], "prior": "one_cycle"}},
+            "lr_schedule: prior = 'one_cycle' is not one of its choices",
+        ),
         ({"lr_schedule": {"low": 1, "high": 2}}, "lr_schedule: a range makes no sense for one of"),
         ({"lr_schedule": "cosin"}, "unknown lr_schedule 'cosin': did you mean 'cosine'?"),
         ({"target": "adan"}, "unknown target 'adan': did you mean 'adam'?"),

@@ -108,6 +108,28 @@ def test_planned_trials_are_the_budget_or_all_that_there_are(space, sampler, pla
     assert cell.planned(sampler, 5) == planned
 
 
+@pytest.mark.parametrize(
+    ("sampler", "named"),
+    [
+        (["search.sampler=qmc"], "'qmc'"),
+        (["search.sampler=cmaes"], "'cmaes'"),
+        (
+            ["search.sampler=random", "search.sampler_options={common=true}"],
+            "'random' with common draws",
+        ),
+    ],
+)
+def test_sampler_that_takes_no_priors_is_refused_with_those_that_do(sampler, named):
+    lam = "space.lam={low=1, high=10, log=true, prior=3}"
+    assert parse_sweep(DIGITS, [lam]).cells()[0].space.priors == ["lam"]
+    with pytest.raises(SpecError) as refused:
+        parse_sweep(DIGITS, [lam, *sampler])
+    assert str(refused.value) == (
+        f"sweep: space: lam has a prior, which sampler {named} does not take; these do: tpe, "
+        "multitask, random, gp"
+    )
+
+
 def test_grid_sampler_needs_a_space_of_points():
     with pytest.raises(SpecError, match="space: sampler 'grid': lam: a grid needs"):
         parse_sweep(DIGITS, ["search.sampler=grid", "losses=elr"])

@@ -105,13 +105,17 @@ def save_curves(curves: Curves, path: str) -> None:
 
 
 def overridden(curves: Curves, overrides: Sequence[str]) -> Curves:
-    """The curves with ``key=value`` put over ``[search]`` and ``[budget]`` of their sweep.
+    """The curves with ``key=value`` put over ``[search]``, ``[budget]`` and priors of their sweep.
 
     Raises SpecError for what would change the trials themselves.
     """
     spec = parse_sweep(dump_sweep(curves.spec), overrides)
+    free = ["search.", "budget.grace_epochs", "budget.reduction_factor"]
+    spaces = zip(curves.spec.cells(), spec.cells(), strict=False)
+    if all(old.space == new.space for old, new in spaces):  # but for their priors
+        free.append("space.")
     for line in differences(curves.spec, spec):
-        if not line.startswith(("search.", "budget.grace_epochs", "budget.reduction_factor")):
+        if not line.startswith(tuple(free)):
             raise SpecError(f"--set: the trials are recorded already: {line}")
     return Curves(spec, curves.studies)
 

@@ -16,7 +16,8 @@ from search.replay.summary import Estimate, of, ratio, summarise
 _EXPLANATION = (
     "epochs: of the whole sweep, until the choice of every study is within "
     f"{100 * TOLERANCE:g} points of its pool's best, all that were spent counting where one never "
-    "is; there: runs in which every study was; of {first}: the epochs over those of {first}; "
+    "is; there: runs in which every study was; a success: the epochs of all runs over the number "
+    "of those; of {first}: the epochs over those of {first}; "
     f"stopped: share of the best {BEST} trials of every pool that were stopped early; regret: "
     "points from the pool's best to the choice after so many full budgets a study. In brackets "
     "and behind ±: 95% intervals over seeds"
@@ -41,13 +42,14 @@ def print_replay(curves: Curves, runs: Sequence[Run], out: Console) -> None:
 
 def _costs(runs: Sequence[Run]) -> Table:
     first = runs[0].strategy
-    table = _table("strategy", "epochs", "there", f"of {first}", "stopped")
+    table = _table("strategy", "epochs", "there", "a success", f"of {first}", "stopped")
     for summary in summarise(runs):
         share = ratio(of(runs, summary.strategy), of(runs, first))
         table.add_row(
             summary.strategy,
             _interval(summary.epochs, ",.0f"),
             f"{summary.there:.0%}",
+            "never" if summary.success == math.inf else f"{summary.success:,.0f}",
             "" if summary.strategy == first else _interval(share, ".2f"),
             _points(summary.lost, "%"),
         )

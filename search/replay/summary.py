@@ -36,6 +36,7 @@ class Summary:
 
     strategy: str
     epochs: Estimate
+    success: float
     there: float
     studies_there: float
     lost: Estimate
@@ -64,13 +65,17 @@ def ratio(ours: Sequence[Run], theirs: Sequence[Run]) -> Estimate:
 def _summary(strategy: str, runs: Sequence[Run]) -> Summary:
     studies = [study for run in runs for study in run.studies]
 
+    there = [all(s.to_value < math.inf for s in run.studies) for run in runs]
+    spent = [run.spent for run in runs]
+
     def over_studies(read: Callable[..., float]) -> Estimate:
         return _estimate([float(np.mean([read(s) for s in run.studies])) for run in runs])
 
     return Summary(
         strategy=strategy,
-        epochs=_estimate([run.spent for run in runs]),
-        there=float(np.mean([all(s.to_value < math.inf for s in r.studies) for r in runs])),
+        epochs=_estimate(spent),
+        success=sum(spent) / sum(there) if any(there) else math.inf,
+        there=float(np.mean(there)),
         studies_there=float(np.mean([study.to_value < math.inf for study in studies])),
         lost=over_studies(lambda study: study.lost / BEST),
         lost_all=float(np.mean([study.lost == BEST for study in studies])),

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from search.studies.belief import Belief
 from spaces.domains import Choice
 from spaces.sweep import Cell
 from trainable.catalog import Value
@@ -29,6 +30,7 @@ class Features:
         self.study = cell.study  # its name
         self._space = cell.space  # what its points are points of
         self._domains = cell.space.varies  # the ranges and choices that fractions are of
+        self.belief = Belief(cell.space)  # where the user believes that the best lies
         # Which parameters are not numeric, [parameters].
         self.choices = np.array([isinstance(d, Choice) for d in self._domains.values()], bool)
         # The columns of the model, in this order.
@@ -58,7 +60,7 @@ class Features:
 
     def columns(self, fractions: Floats) -> Floats:
         """What the model sees of ``fractions`` [n, parameters]: columns [n, C]."""
-        there = dict(zip(self._domains, self._present(fractions).T, strict=True))
+        there = dict(zip(self._domains, self.present(fractions).T, strict=True))
         missing = np.full(len(fractions), math.nan)
         numeric = [np.nan_to_num(there.get(n, missing), nan=ABSENT) for n in self._numeric]
         options = []
@@ -72,7 +74,7 @@ class Features:
         coordinates = np.tile(self._coordinates, (len(fractions), 1))
         return np.column_stack([*numeric, *options, coordinates]).astype(np.float64)
 
-    def _present(self, fractions: Floats) -> Floats:
+    def present(self, fractions: Floats) -> Floats:
         """``fractions`` with NaN for the parameters whose condition does not hold."""
         present = fractions.copy()
         place = {name: i for i, name in enumerate(self._domains)}

@@ -31,8 +31,11 @@ from trainable.seeds import derive_seed
 Floats = NDArray[np.float64]
 
 TREES = 30
-UNIFORM, NEAR = 512, 256
-"""Candidates a suggestion: drawn from the whole space, and near the best points so far."""
+UNIFORM, NEAR, BELIEVED = 512, 256, 128
+"""Candidates a suggestion: drawn from the whole space, near the best points so far, and around the
+priors, if there are any."""
+TRUST = 0.25
+"""Weight of a belief's log density beside the trees, over the number of the trial."""
 STEP = 0.1
 """Standard deviation of a step to a near candidate, of a parameter's range."""
 FIRST_FIT, GROWTH = 4, 1.1
@@ -167,17 +170,35 @@ class Surrogate:
         rng = np.random.default_rng(derive_seed(self._seed, f"{cell.study}/trial/{number}"))
         self._fit()
         random = rng.random() < self._explore or self._forest is None
+        places = self._candidates(cell, features, rng, random=random)
+        lean = features.belief.log_density(features.present(places)) * TRUST / max(number, 1)
+        if not random:
+            order = np.argsort(-(self._promise(features, places) + lean), kind="stable")
+        elif features.belief:
+            # The largest of these is a draw in proportion to e^lean.
+            order = np.argsort(-(rng.gumbel(size=len(places)) + lean), kind="stable")
+        else:  # any order; candidates are drawn in one
+            order = np.arange(len(places)) if cell.points is None else rng.permutation(len(places))
         if cell.points is not None:
-            places = np.array([features.place(point) for point in cell.points])
-            order = rng.permutation(len(places)) if random else self._ranked(features, places)
             return dict(cell.points[order[0]])
-        drawn = features.uniform(rng, UNIFORM)
-        if not random and self._known[cell.study]:
-            drawn = np.concatenate([drawn, self._near(features, rng)])
-        order = np.arange(len(drawn)) if random else self._ranked(features, drawn)
         # Run again, a point on the same seed would give the same curve.
-        points = (features.at(drawn[index]) for index in order)
-        return next((p for p in points if p not in self._dealt[cell.study]), features.at(drawn[0]))
+        points = (features.at(places[index]) for index in order)
+        return next(
+            (p for p in points if p not in self._dealt[cell.study]), features.at(places[0])
+        )
+
+    def _candidates(
+        self, cell: Cell, features: Features, rng: np.random.Generator, *, random: bool
+    ) -> Floats:
+        """The points [n, parameters] to choose from: those of the cell, if only they are left."""
+        if cell.points is not None:
+            return np.array([features.place(point) for point in cell.points])
+        drawn = [features.uniform(rng, UNIFORM)]
+        if not random and self._known[cell.study]:
+            drawn.append(self._near(features, rng))
+        if not random and features.belief:
+            drawn.append(features.belief.drawn_into(features.uniform(rng, BELIEVED), rng))
+        return np.concatenate(drawn)
 
     def _near(self, features: Features, rng: np.random.Generator) -> Floats:
         """Steps in about half of the parameters from the best points of the study."""
@@ -191,12 +212,12 @@ class Surrogate:
         moved = np.clip(there + steps * ~features.choices, 0, np.nextafter(1, 0))
         return np.where(other, fresh, moved)
 
-    def _ranked(self, features: Features, places: Floats) -> NDArray[np.intp]:
-        """Indices of ``places`` [n, parameters], the most promising first."""
+    def _promise(self, features: Features, places: Floats) -> Floats:
+        """How good the forest expects ``places`` [n, parameters] to be, with its optimism: [n]."""
         columns = features.columns(places).astype(np.float32)
         trees = [tree.predict(columns, check_input=False) for tree in self._forest.estimators_]
         promise = np.mean(trees, axis=0) + self._optimism * np.std(trees, axis=0)
-        return np.argsort(-promise, kind="stable")
+        return np.asarray(promise, dtype=np.float64)
 
     def _fit(self) -> None:
         """Fit the forest to the first epochs recorded, as many as the schedule says."""

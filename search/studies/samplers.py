@@ -23,6 +23,7 @@ from optuna.trial import TrialState, create_trial
 
 from analysis.schema import COMPLETED, DIVERGED, FAILED, STOPPED
 from search import compat
+from search.studies.belief import Belief
 from search.studies.trial import Trial
 from spaces.space import Space
 from spaces.strategies import SAMPLERS
@@ -32,6 +33,8 @@ from trainable.seeds import derive_seed
 
 Options = Mapping[str, Any]
 
+BELIEVED = 2.0
+"""Over the number of a trial, the probability that its point is drawn around the priors."""
 
 _STATES = {
     COMPLETED: TrialState.COMPLETE,
@@ -66,6 +69,7 @@ class OptunaHistory:
         """``seed`` is the study's own, ``trials`` its budget."""
         self._search = search  # names the sampler, and the metric
         self._space = space  # what is searched
+        self._belief = Belief(space)  # where the user believes that the best lies
         self._seed = seed  # that of each suggestion is derived from it
         self._budget = trials  # of the study
         self._storage = optuna.storages.InMemoryStorage()  # where Optuna keeps the study
@@ -75,17 +79,21 @@ class OptunaHistory:
 
     def suggest(self, number: int) -> dict[str, Value]:
         """The point for trial ``number``, which is to be entered next."""
+        seed = derive_seed(self._seed, f"trial/{number}")
         self.study.sampler = build_sampler(
-            self._search.sampler,
-            self._search.sampler_options,
-            seed=derive_seed(self._seed, f"trial/{number}"),
-            trials=self._budget,
+            self._search.sampler, self._search.sampler_options, seed=seed, trials=self._budget
         )
         with warnings.catch_warnings():
             # The Gaussian process takes -inf for the worst value seen, and says so.
             warnings.filterwarnings("ignore", message="Clip non-finite values")
             self._asked = self.study.ask()
-            return self._space.suggest(self._asked)
+            return self._space.suggest(self._asked, self._believed(number, seed))
+
+    def _believed(self, number: int, seed: int) -> dict[str, Value]:
+        """What the user's belief says of trial ``number``, by qualified name; seldom anything."""
+        rng = np.random.default_rng(derive_seed(seed, "belief"))
+        trusted = bool(self._belief) and rng.random() < BELIEVED / max(number, 1)
+        return self._belief.draw(rng) if trusted else {}
 
     def enter(self, trial: Trial) -> None:
         """Take in a trial that is dealt: the one suggested last, or one from elsewhere.
