@@ -38,7 +38,7 @@ class Witness(TrialTrainable):
         result = super().step()
         line = {
             "trial_id": self._assignment.trial_id,
-            "epoch": result["epoch"],
+            "epoch": result["metrics"].epoch,
             "node": ray.get_runtime_context().get_node_id(),
             "gpu": os.environ.get("CUDA_VISIBLE_DEVICES"),
             "device": result["device"],

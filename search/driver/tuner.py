@@ -8,6 +8,7 @@ from its checkpoint: one way for promotion, retry and resume.
 import os
 import pickle
 import time
+from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -32,7 +33,10 @@ from spaces.sweep import SweepSpec
 from trainable.folder import layout
 from trainable.folder.storage import Folder, RefusedError
 from trainable.metrics import TEST_METRICS
-from trainable.trial.ray_trainable import Assignment, TrialTrainable, metrics_of
+from trainable.trial.ray_trainable import Assignment, TrialTrainable
+
+TUNE_SECONDS = 60
+"""How often Tune writes and copies its logs: each time those of all trials there have been."""
 
 
 class _NotPickled:
@@ -60,7 +64,8 @@ class StudiesSearcher(_NotPickled, Searcher):
         trial = self._sweep.deal()
         if trial is not None:
             trial.waiting = True
-            return asdict(self._assign(trial))
+            # In one piece, as Tune copies, flattens and writes each value of a config by itself.
+            return {"assignment": self._assign(trial)}
         # Not before the last trial has ended: one that fails may have to start again.
         return str(Searcher.FINISHED) if self._sweep.finished else None
 
@@ -83,12 +88,23 @@ class LadderScheduler(_NotPickled, FIFOScheduler):
         super().__init__()
         self._sweep = sweep  # what judges the epochs
         self._find = find  # our trial of one of Tune's
+        self._added: deque[TuneTrial] = deque()  # the trials that may wait for an actor, in order
+
+    def on_trial_add(self, tune_controller: Any, trial: TuneTrial) -> None:
+        """A trial that waits for an actor."""
+        self._added.append(trial)
+
+    def choose_trial_to_run(self, tune_controller: Any) -> TuneTrial | None:
+        """The first that waits. Tune asks at every event: who has run is not looked at again."""
+        while self._added and self._added[0].status != TuneTrial.PENDING:
+            self._added.popleft()
+        return self._added[0] if self._added else None
 
     def on_trial_result(
         self, tune_controller: Any, trial: TuneTrial, result: dict[str, Any]
     ) -> str:
         """CONTINUE while the trial runs; STOP when it has ended or pauses."""
-        outcome = self._sweep.report(self._find(trial), metrics_of(result))
+        outcome = self._sweep.report(self._find(trial), result["metrics"])
         return str(self.CONTINUE if outcome.status == RUNNING else self.STOP)
 
 
@@ -131,7 +147,7 @@ class RecorderCallback(_NotPickled, Callback):
     ) -> None:
         """An epoch came in, and the scheduler has judged it."""
         ours = self._find(trial)
-        self._recorder.epoch(ours, metrics_of(result), result["device"], result["hostname"])
+        self._recorder.epoch(ours, result["metrics"], result["device"], result["hostname"])
         for note in result["notes"]:
             self._progress.note(f"{ours.trial_id}: {note}")
 
@@ -164,6 +180,19 @@ class RecorderCallback(_NotPickled, Callback):
         self._progress.tick()
 
 
+class TensorBoardCallback(TBXLoggerCallback):
+    """Tells TensorBoard the columns and settings that results and configs have in one piece."""
+
+    def log_trial_result(self, iteration: int, trial: TuneTrial, result: dict[str, Any]) -> None:
+        """An epoch came in."""
+        super().log_trial_result(iteration, trial, result | vars(result["metrics"]))
+
+    def log_trial_end(self, trial: TuneTrial, failed: bool = False) -> None:
+        """The trial has ended."""
+        trial.evaluated_params = asdict(_assigned(trial))
+        super().log_trial_end(trial, failed)
+
+
 def build_tuner(
     sweep: Sweep,
     *,
@@ -188,7 +217,8 @@ def build_tuner(
         return _assignment(trial, rungs, every, folder, slots.trial)
 
     def find(trial: TuneTrial) -> Trial:
-        return sweep.studies[trial.config["study"]].trials[trial.config["trial_id"]]
+        assigned = _assigned(trial)
+        return sweep.studies[assigned.study].trials[assigned.trial_id]
 
     return tune.Tuner(
         tune.with_resources(trainable, {"cpu": slots.trial.cpus, "gpu": slots.trial.gpus}),
@@ -197,8 +227,8 @@ def build_tuner(
             scheduler=LadderScheduler(sweep, find),
             num_samples=-1,
             reuse_actors=True,
-            trial_name_creator=lambda trial: str(trial.config["trial_id"]),
-            trial_dirname_creator=lambda trial: str(trial.config["trial_id"]),
+            trial_name_creator=lambda trial: _assigned(trial).trial_id,
+            trial_dirname_creator=lambda trial: _assigned(trial).trial_id,
         ),
         run_config=tune.RunConfig(
             name=time.strftime("%Y-%m-%d_%H-%M-%S"),
@@ -207,7 +237,7 @@ def build_tuner(
             failure_config=tune.FailureConfig(max_failures=0),
             callbacks=[
                 RecorderCallback(sweep, recorder, progress, find, checks),
-                TBXLoggerCallback(),
+                TensorBoardCallback(),
             ],
             verbose=0,
         ),
@@ -220,6 +250,7 @@ def _configure_tune() -> None:
     os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = "100000"
     os.environ["TUNE_DISABLE_AUTO_CALLBACK_LOGGERS"] = "1"
     os.environ["TUNE_DISABLE_SIGINT_HANDLER"] = "1"
+    os.environ["TUNE_GLOBAL_CHECKPOINT_S"] = str(TUNE_SECONDS)
     os.environ["RAY_AIR_NEW_OUTPUT"] = "0"  # the old output engine is silent when told to be
 
 
@@ -228,6 +259,11 @@ def _test_every(trial: Trial, spec: SweepSpec) -> int | None:
     given = spec.training.test_every
     drawn = trial.phase == REPLICATE and given is None
     return 1 if drawn or spec.search.metric in TEST_METRICS else given
+
+
+def _assigned(trial: TuneTrial) -> Assignment:
+    assigned: Assignment = trial.config["assignment"]
+    return assigned
 
 
 def _assignment(

@@ -1,6 +1,6 @@
-"""What the driver pays as a sweep grows: memory a trial and time an epoch, up to 2,000 trials.
+"""What the driver pays as a sweep grows: memory a trial and time an epoch, up to 5,000 trials.
 
-    python tests/benchmarks/driver_scale.py [--trials 200 1000 2000] [--sampler tpe] [--quick]
+    python tests/benchmarks/driver_scale.py [--trials 200 2000 5000] [--sampler tpe] [--quick]
 
 Trials whose epochs take no time, on eight slots of pretended cores, eight studies, asha: all that
 is left is the driver's own work and Ray's. Costs are those of the stretch between two rows.
@@ -23,7 +23,7 @@ from spaces.sweep_file import parse_sweep
 from trainable.config import TrialConfig
 from trainable.metrics import EpochMetrics
 from trainable.network.device import peak_memory_mb
-from trainable.trial.ray_trainable import Assignment, TrialTrainable
+from trainable.trial.ray_trainable import TrialTrainable
 
 STUDIES = 8
 SLOTS = 8
@@ -37,6 +37,8 @@ rates = [0.2, 0.4, 0.6, 0.8]
 [budget]
 max_epochs = 9
 grace_epochs = 1
+[search]
+early_stopping = "asha"
 [space]
 preset = "default"
 lr_schedule = "multistep"
@@ -47,15 +49,18 @@ class InstantTrainable(TrialTrainable):
     """A trial that trains nothing: its accuracy is a formula of its learning rate."""
 
     def _start(self, config: dict[str, Any]) -> None:
-        self._config = TrialConfig.from_dict(Assignment(**config).config)
+        self._config = TrialConfig.from_dict(config["assignment"].config)
+        self._trainer: Any = None  # dropped before the actor's next trial
         self._epoch = 0
 
     def step(self) -> dict[str, Any]:
         """One epoch, at once."""
         self._epoch += 1
         accuracy = 1 / (1 + abs(self._config.lr - 0.03)) * (1 - 0.5**self._epoch)
-        metrics = EpochMetrics(self._epoch, train_loss=1.0, val_accuracy=accuracy)
-        return {**vars(metrics), "device": "none", "notes": []}
+        metrics = EpochMetrics(
+            self._epoch, train_loss=1.0, val_accuracy=accuracy, epoch_seconds=0.001
+        )
+        return {"metrics": metrics, "device": "none", "notes": []}
 
 
 @dataclass(frozen=True)
@@ -135,7 +140,7 @@ def stretch(begin: Sample, end: Sample) -> list[str]:
 def main() -> None:
     """Run one sweep and cut it where the sizes asked for were reached."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--trials", type=int, nargs="+", default=[200, 1000, 2000])
+    parser.add_argument("--trials", type=int, nargs="+", default=[200, 2000, 5000])
     parser.add_argument("--sampler", default="random", help="tpe adds its own growth")
     parser.add_argument("--quick", action="store_true", help="40 trials")
     arguments = parser.parse_args()

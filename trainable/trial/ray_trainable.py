@@ -7,7 +7,7 @@ import platform
 import time
 from collections import deque
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -16,7 +16,7 @@ from ray import tune
 from trainable.config import TrialConfig
 from trainable.data import Dataset, Ints, TrialData
 from trainable.folder.storage import Folder
-from trainable.metrics import METRIC_COLUMNS, EpochMetrics
+from trainable.metrics import EpochMetrics
 from trainable.network.device import device_name
 from trainable.trial.checkpoints import Checkpoint, CheckpointStore
 from trainable.trial.final_targets import write_targets
@@ -31,7 +31,7 @@ CHECKPOINT_SHARE = 0.02
 
 @dataclass(frozen=True)
 class Assignment:
-    """What the driver asks an actor to do: plain values, so it travels in Tune's config.
+    """What the driver asks an actor to do; it travels in Tune's config, as ``assignment``.
 
     ``labels``: key of the given labels. ``results``: location of the results folder.
     ``recorded_epochs``: epochs the driver has; a checkpoint's epochs beyond it are reported again.
@@ -50,6 +50,10 @@ class Assignment:
     test_every: int | None
     threads: int
     gpus: float
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> "Assignment":
+        """Itself: nobody changes it, and Tune copies its configs again and again."""
+        return self
 
 
 class TrialTrainable(tune.Trainable):
@@ -97,7 +101,7 @@ class TrialTrainable(tune.Trainable):
         self._restore()
 
     def _start(self, config: dict[str, Any]) -> None:
-        self._assignment = Assignment(**config)
+        self._assignment: Assignment = config["assignment"]
         self._config = TrialConfig.from_dict(self._assignment.config)
         torch.set_num_threads(self._assignment.threads)
         self._tested = epochs_with_test(
@@ -167,9 +171,5 @@ class TrialTrainable(tune.Trainable):
         device = device_name(self._trainer.device)
         # The step in TensorBoard, which would count from 1 again after every interruption.
         step = {"timesteps_total": metrics.epoch}
-        return {**asdict(metrics), **step, "device": device, "notes": notes}
-
-
-def metrics_of(result: Mapping[str, Any]) -> EpochMetrics:
-    """The epoch in a result that Tune hands on."""
-    return EpochMetrics(**{name: result[name] for name in METRIC_COLUMNS})
+        # In one piece: of every number of its own in a result Tune keeps means, maxima and more.
+        return {"metrics": metrics, **step, "device": device, "notes": notes}
