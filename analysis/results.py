@@ -62,21 +62,22 @@ class ResultsWarning(UserWarning):
 
 @dataclass(frozen=True, eq=False)
 class Results:
-    """One sweep's results.
+    """One sweep's results."""
 
-    ``trials`` has a row a trial (``schema.TRIAL_COLUMNS`` and ``param_*``), sorted by study,
-    phase and number; ``epochs`` a row for each trial and epoch (``schema.EPOCH_COLUMNS``), sorted
-    like the trials and by epoch. ``spec`` is the sweep file and ``provenance`` what it ran on;
-    both are empty where the folder has none. ``computed`` keeps what functions marked with
-    :func:`once` have made of them: the tables are not to be changed.
-    """
-
-    folder: Folder
+    folder: Folder  # where they lie
     trials: pd.DataFrame
+    """A row a trial (``schema.TRIAL_COLUMNS`` and ``param_*``), sorted by study, phase and number.
+    """
     epochs: pd.DataFrame
+    """A row for each trial and epoch (``schema.EPOCH_COLUMNS``), sorted like the trials and by
+    epoch."""
     spec: dict[str, Any] = field(default_factory=dict)
+    """The sweep file; empty where the folder has none."""
     provenance: dict[str, Any] = field(default_factory=dict)
+    """What it ran on; empty where the folder does not say."""
     computed: dict[Any, Any] = field(default_factory=dict, init=False, repr=False, compare=False)
+    """What functions marked with :func:`once` have made of the tables, which are not to be
+    changed."""
 
     @property
     def name(self) -> str:

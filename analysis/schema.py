@@ -39,12 +39,12 @@ value may be undefined), float64, bool, datetime64[us, UTC]."""
 
 @dataclass(frozen=True)
 class Column:
-    """One column: ``dtype`` is a key of :data:`ARROW_TYPES`, ``unit`` is empty for none."""
+    """One column of a table on disk."""
 
-    name: str
-    dtype: str
-    meaning: str
-    unit: str = ""
+    name: str  # as readers know it
+    dtype: str  # a key of :data:`ARROW_TYPES`
+    meaning: str  # what it holds, for the docs
+    unit: str = ""  # empty: none
 
 
 TRIAL_COLUMNS: tuple[Column, ...] = (

@@ -37,12 +37,13 @@ _OPTIMISER = {OPTIMISER_OWNER: OPTIMISER}
 class Preset:
     """What varies over the reference settings."""
 
-    summary: str
+    summary: str  # what it is for
     searched: tuple[Mapping[str, Entry], ...] = ()
     """The tables whose entries are searched, over what each says is worth it."""
     all_options: tuple[str, ...] = ()
     """Parameters that may be any of their options."""
     fixed: Mapping[str, Value] = field(default_factory=dict)
+    """Values that stand over the reference settings, by parameter."""
 
     def domain(self, owner: str, name: str, parameter: Parameter) -> Domain | None:
         """What a parameter varies over; None: it stays at its reference value."""

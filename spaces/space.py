@@ -13,15 +13,13 @@ from trainable.catalog import Value
 
 @dataclass(frozen=True)
 class Group:
-    """The parameters of one owner: the loss, the optimiser, a target or a schedule.
+    """The parameters of one owner: the loss, the optimiser, a target or a schedule."""
 
-    ``condition`` (name, value) says when they exist: a schedule's own parameters only while
-    ``lr_schedule`` is that schedule. None: always.
-    """
-
-    owner: str
-    domains: Mapping[str, Domain]
+    owner: str  # its name
+    domains: Mapping[str, Domain]  # what each parameter varies over
     condition: tuple[str, str] | None = None
+    """(name, value): they exist only while that parameter has that value, a schedule's own only
+    under this schedule; None: always."""
 
     def qualified(self, name: str) -> str:
         """The parameter's name in Optuna: ``lam``, but ``cosine_warm_restarts.t_0``.
@@ -36,7 +34,7 @@ class Group:
 class Space:
     """A conditional search space; a group may only depend on parameters of groups before it."""
 
-    groups: tuple[Group, ...]
+    groups: tuple[Group, ...]  # in the order in which they are chosen
 
     def domain(self, name: str) -> Domain:
         """What a parameter that every trial has varies over. Raises KeyError if there is none."""

@@ -28,15 +28,15 @@ def from_json(values: Mapping[str, Any]) -> dict[str, Value]:
 class Parameter:
     """One hyperparameter: its default, what values make sense, and which are worth searching."""
 
-    default: Value
-    meaning: str
+    default: Value  # its value where nobody says otherwise
+    meaning: str  # for the docs and messages
     kind: type = float
     """The Python type; ``tuple`` stands for increasing whole numbers."""
     low: float | None = None
     """Smallest valid number, itself valid unless ``open_low``; None: no bound."""
-    high: float | None = None
-    open_low: bool = False
-    open_high: bool = False
+    high: float | None = None  # largest valid number, itself valid unless ``open_high``
+    open_low: bool = False  # whether ``low`` itself is invalid
+    open_high: bool = False  # whether ``high`` itself is invalid
     options: Collection[Value] | None = None
     """The values of a categorical one: a table of entries stands for the names in it."""
     optional: bool = False
@@ -115,13 +115,13 @@ class Reference:
 
     source: str
     """Who says so; where another source says otherwise, that too."""
-    values: Mapping[str, Value]
+    values: Mapping[str, Value]  # what it sets, by parameter
     dataset: str | None = None
     """The data set it is set for; None: any."""
     classes: int | None = None
     """The number of classes it is set for: what was set for CIFAR-100 serves every data set of
     about as many; None: any."""
-    noise_kind: str | None = None
+    noise_kind: str | None = None  # the kind of noise it is set for; None: any
     epochs: int | None = None
     """The budget that values ``in_epochs`` are epochs of."""
 
@@ -135,9 +135,9 @@ class Reference:
 class Entry:
     """One name, and all that is to be said about it: whatever lists names walks the entries."""
 
-    summary: str
-    source: str = ""
-    parameters: Mapping[str, Parameter] = field(default_factory=dict)
+    summary: str  # what it is, in a few words
+    source: str = ""  # the paper; empty: common knowledge
+    parameters: Mapping[str, Parameter] = field(default_factory=dict)  # its own, by name
     references: tuple[Reference, ...] = ()
     """What sources set that is not the default. Of two that hold, the later one counts."""
     build: str = ""

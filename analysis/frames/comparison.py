@@ -25,15 +25,13 @@ from analysis.schema import REPLICATE
 
 @dataclass(frozen=True)
 class Sweeps:
-    """Sweeps that have a noise setting in common.
-
-    ``all`` in the order in which they are compared: differences are to the first. ``by`` are the
-    columns that say which of their studies belong together, the loss last; the network is among
-    them unless each sweep has a single one, so that sweeps over two networks can be compared.
-    """
+    """Sweeps that have a noise setting in common."""
 
     all: tuple[Results, ...]
+    """In the order in which they are compared: differences are to the first."""
     by: tuple[str, ...]
+    """Columns that say which of their studies belong together, the loss last; the network is among
+    them unless each sweep has a single one, so that sweeps over two networks can be compared."""
 
 
 def sweeps_of(all_: Sequence[Results]) -> Sweeps:

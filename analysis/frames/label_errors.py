@@ -57,7 +57,7 @@ _NEEDED = {
 class LabelErrors:
     """What the trials of a study say about its training labels."""
 
-    study: str
+    study: str  # whose labels are judged
     criterion: str
     """One of :data:`CRITERIA`."""
     trial_ids: tuple[str, ...]

@@ -25,7 +25,7 @@ OTHER_METHODS: dict[str, str] = {"bootstrap": "Bootstrap"}
 class Protocol:
     """How a printed row was obtained: ``str`` gives the words."""
 
-    said: str
+    said: str  # in words
     starred: bool = False
     """Cosine warm restarts over 150 epochs (the star); else MultiStepLR."""
     sequential: bool | None = None
@@ -39,10 +39,10 @@ class Protocol:
 
 @dataclass(frozen=True)
 class Deviation:
-    """What was done here, and what the printed row was made with; ``str`` gives the words."""
+    """A point in which a row here and a printed one differ; ``str`` gives the words."""
 
-    ours: str
-    printed: str
+    ours: str  # what was done here
+    printed: str  # what the printed row was made with
 
     def __str__(self) -> str:
         """In words: ``20 epochs instead of 150``."""

@@ -34,22 +34,18 @@ HATCHES = {"/": "////", "\\": "\\\\\\\\", "x": "xxxx", "-": "----", "|": "||||",
 
 @dataclass
 class Panel:
-    """The axes that a trace is drawn on.
+    """The axes that a trace is drawn on."""
 
-    ``figure`` has them; ``x`` and ``y`` say what lies where on ``axes``. ``groups``: the traces
-    that stand side by side, as ``offsetgroup`` tells them apart. ``room``: share of the distance
-    between two places that they fill. ``stacked``: whether bars stand on each other. ``heights``:
-    how high the stacks are by place, below and above zero.
-    """
-
-    figure: Figure
+    figure: Figure  # what has the axes
     axes: Axes
-    x: Scale
-    y: Scale
+    x: Scale  # what lies where across
+    y: Scale  # what lies where upwards
     groups: Sequence[str] = ()
-    room: float = 0.8
-    stacked: bool = False
+    """The traces that stand side by side, as ``offsetgroup`` tells them apart."""
+    room: float = 0.8  # share of the distance between two places that a group fills
+    stacked: bool = False  # whether bars stand on each other
     heights: dict[tuple[float, bool], float] = field(default_factory=lambda: defaultdict(float))
+    """How high the stacks are by place, below and above zero."""
 
     def shift(self, trace: Any) -> float:
         """How far from its place a trace lies that stands beside others."""

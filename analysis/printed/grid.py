@@ -11,10 +11,10 @@ from dataclasses import dataclass, replace
 
 @dataclass(frozen=True)
 class Printed:
-    """One number: ``text`` as in ``92.12 ± 0.35 (5)``; bold where it is what one looks for."""
+    """One cell of a table."""
 
-    text: str = "-"
-    bold: bool = False
+    text: str = "-"  # the number, as in ``92.12 ± 0.35 (5)``
+    bold: bool = False  # whether it is what one looks for
 
 
 Line = tuple[str, tuple[Printed, ...]]
@@ -25,17 +25,14 @@ Blocks = tuple[tuple[str, tuple[Line, ...]], ...]
 
 @dataclass(frozen=True)
 class Grid:
-    """One table of a sweep: ``header`` across, lines down in ``blocks``, ``notes`` below.
+    """One table of a sweep."""
 
-    ``caption``: the title as a sentence, for a document.
-    """
-
-    sweep: str
-    title: str
-    header: tuple[str, ...]
-    blocks: Blocks
-    notes: tuple[str, ...]
-    caption: str = ""
+    sweep: str  # the sweep's name, for the label in LaTeX
+    title: str  # a phrase, above the table
+    header: tuple[str, ...]  # names of the columns, that of the first among them
+    blocks: Blocks  # the lines, in parts with headings
+    notes: tuple[str, ...]  # sentences below the table
+    caption: str = ""  # the title as a sentence, for a document
 
     @staticmethod
     def filled(blocks: Mapping[str, tuple[Line, ...]]) -> Blocks:

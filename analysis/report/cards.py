@@ -103,26 +103,26 @@ def _progress(trials: pd.DataFrame) -> str:
 
 @dataclass(frozen=True)
 class Fact:
-    """What a card says about one comparison: ``verdict`` is a key of ``WORTH``, or empty."""
+    """What a card says about one comparison."""
 
-    text: str
-    note: str = ""
-    verdict: str = ""
+    text: str  # the answer, as in ``+1.20 points, better``; empty: there is only a note
+    note: str = ""  # small, below it
+    verdict: str = ""  # a key of ``WORTH``, or empty
 
 
 @dataclass(frozen=True)
 class Card:
-    """The best configuration of a noise setting; ``sure``: confirmed on seeds enough."""
+    """The best configuration of a noise setting."""
 
-    title: str
-    sure: bool
-    badge: str
-    swatch: Swatch
-    winner: str
-    number: str
-    spread: str
-    facts: dict[str, Fact]
-    settings: list[str]
+    title: str  # the setting in words
+    sure: bool  # whether it is confirmed on seeds enough
+    badge: str  # how well it is confirmed
+    swatch: Swatch  # how figures draw the winner
+    winner: str  # the loss, as papers call it
+    number: str  # test accuracy in percent; empty: there is none
+    spread: str  # its ±, and what it is measured on
+    facts: dict[str, Fact]  # comparisons, by what with
+    settings: list[str]  # what was searched, each with its value
 
 
 def cards(results: Results, best: pd.DataFrame) -> list[Card]:

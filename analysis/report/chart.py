@@ -17,19 +17,16 @@ them with all other points of the same trial."""
 
 @dataclass(frozen=True)
 class Chart:
-    """One figure of the report.
+    """One figure of the report."""
 
-    ``says`` is the figure in words, for those who cannot see it; ``table`` has the same data,
-    ready to be printed. ``height`` is in CSS pixels. ``choice``: the page shows the charts of a
-    section that have the same one, and lets the reader choose which; empty: no such choice.
-    """
-
-    title: str
-    plot: go.Figure
-    says: str
-    table: pd.DataFrame
-    height: int = 320
+    title: str  # what tells it from the other charts of its section
+    plot: go.Figure  # in the colours of a light page
+    says: str  # the figure in words, for those who cannot see it
+    table: pd.DataFrame  # the data that it draws, ready to be printed
+    height: int = 320  # in CSS pixels
     choice: str = ""
+    """The page shows the charts of a section that have the same one, and lets the reader choose
+    which; empty: no such choice."""
 
 
 def plain(text: object) -> str:

@@ -19,16 +19,13 @@ EXTEND = "`python -m search extend DIR --trials N` gives every study more."
 
 @dataclass(frozen=True)
 class Section:
-    """A heading, how to read what is below it, and the figures.
+    """A heading, how to read what is below it, and the figures. Text may have `code` in it."""
 
-    ``missing`` says what would fill a section without figures. Text may have `code` in it.
-    """
-
-    name: str
-    title: str
-    intro: str
-    missing: str
-    charts: list[Chart] = field(default_factory=list)
+    name: str  # its place on the page, and in the names of files
+    title: str  # the heading
+    intro: str  # how to read the figures
+    missing: str  # what would fill it while it has no figures
+    charts: list[Chart] = field(default_factory=list)  # in the order of the page
 
     def file_names(self, sweep: str) -> list[str]:
         """A name for the file of each chart, without its ending; none comes twice.
@@ -50,13 +47,13 @@ def _slug(text: str) -> str:
 
 @dataclass(frozen=True)
 class _Plan:
-    """A section before anything is computed; its intro may name what trials are judged on."""
+    """A section before anything is computed."""
 
-    name: str
-    title: str
-    intro: str
-    missing: str
-    draw: Callable[[Numbers], list[Chart]]
+    name: str  # as of Section
+    title: str  # as of Section
+    intro: str  # may name ``{judged_on}``: what trials are judged on
+    missing: str  # as of Section
+    draw: Callable[[Numbers], list[Chart]]  # what computes and draws its figures
 
 
 def figure_sections(results: Results, only: Collection[str] = ()) -> list[Section]:

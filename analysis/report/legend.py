@@ -43,11 +43,11 @@ PATTERNS: dict[str, str] = {
 
 @dataclass(frozen=True)
 class Swatch:
-    """A picture of 30 by 12 pixels: SVG shapes, and their colour on a light and a dark page."""
+    """A picture of 30 by 12 pixels."""
 
-    shapes: Markup
-    light: str
-    dark: str
+    shapes: Markup  # SVG, in ``currentColor``
+    light: str  # its colour on a light page
+    dark: str  # its colour on a dark page
 
 
 def legend(plot: go.Figure) -> list[tuple[Markup, Swatch]]:

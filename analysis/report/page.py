@@ -14,14 +14,11 @@ from analysis.report.style import sentence
 
 @dataclass(frozen=True)
 class Sheet:
-    """A table of the page. The first column of ``frame`` has the rows' headings.
+    """A table of the page."""
 
-    Columns named in ``words`` hold sentences, the others numbers or single words.
-    """
-
-    frame: pd.DataFrame
-    caption: str
-    words: tuple[str, ...] = ()
+    frame: pd.DataFrame  # what is in it; the first column has the rows' headings
+    caption: str  # a phrase, above it
+    words: tuple[str, ...] = ()  # columns that hold sentences, the others numbers or single words
 
     @property
     def rows(self) -> Iterator[Iterator[tuple[str, Any]]]:

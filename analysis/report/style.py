@@ -21,10 +21,10 @@ class Look:
     Colours are Okabe and Ito's, made darker or lighter until they stand out at 3:1 or more.
     """
 
-    light: str
-    dark: str
-    dash: str = "solid"
-    symbol: str = "circle"
+    light: str  # ``#rrggbb`` on a light page, and what figures are stored in
+    dark: str  # ``#rrggbb`` on a dark page
+    dash: str = "solid"  # of lines, in Plotly's words
+    symbol: str = "circle"  # of markers, in Plotly's words
 
 
 PALETTE = (

@@ -20,15 +20,13 @@ CURVES = {"val_accuracy": "noisy val", "test_accuracy": "clean test"}
 
 @dataclass(frozen=True)
 class Trials:
-    """``header`` and ``rows`` of text, a row a trial, and what opens below the table for each.
+    """The table of all trials, and what opens below it."""
 
-    ``opened``: a mapping for each row: its title, why it ended, the sweep file that runs exactly
-    it again (TOML; empty where its config cannot be read) and its curves, in percent by epoch.
-    """
-
-    header: list[str]
-    rows: list[list[str]]
+    header: list[str]  # names of the columns
+    rows: list[list[str]]  # text, a row a trial
     opened: list[dict[str, Any]]
+    """For each row its title, why it ended, the sweep file that runs exactly it again (TOML; empty
+    where its config cannot be read) and its curves, in percent by epoch."""
 
 
 def trial_table(results: Results) -> Trials:

@@ -16,10 +16,10 @@ from trainable.folder.storage import Folder, StorageError
 
 @dataclass(frozen=True)
 class TrialResources:
-    """What one trial gets: ``cpus`` and ``gpus``, either may be a fraction."""
+    """What one trial gets; either may be a fraction."""
 
-    cpus: float
-    gpus: float
+    cpus: float  # cores
+    gpus: float  # GPUs
 
     @property
     def threads(self) -> int:

@@ -14,14 +14,12 @@ EXPECTED_TRIALS = 4
 
 @dataclass(frozen=True)
 class Forecast:
-    """Epochs and seconds left of a sweep.
+    """Epochs and seconds left of a sweep."""
 
-    ``expected`` are the epochs of a search trial before anything ran, by study
-    (:func:`search.planning.outline.outline`).
-    """
-
-    sweep: Sweep
+    sweep: Sweep  # as it stands
     expected: Mapping[str, float]
+    """Epochs of a search trial before anything ran, by study
+    (:func:`search.planning.outline.outline`)."""
 
     @property
     def epochs_done(self) -> int:

@@ -47,46 +47,38 @@ from trainable.folder.storage import Folder, StorageError
 
 @dataclass(frozen=True)
 class Finished:
-    """How a sweep ended: its folder, and the trials that failed for good."""
+    """How a sweep ended."""
 
-    spec: SweepSpec
-    folder: Folder
-    failed: tuple[Trial, ...]
+    spec: SweepSpec  # what was run
+    folder: Folder  # its results
+    failed: tuple[Trial, ...]  # trials that failed for good
 
 
 @dataclass(frozen=True)
 class Wanted:
-    """What a command wants of a results folder.
+    """What a command wants of a results folder."""
 
-    ``spec`` is the sweep to run, ``there`` what the folder's sweep file says until now, None if
-    the sweep is to begin. ``earlier`` is what it takes from another; ``prepare`` adds trials to
-    what is left to run; ``limited``: the hours of ``[budget]`` count.
-    """
-
-    spec: SweepSpec
+    spec: SweepSpec  # the sweep to run
     there: SweepSpec | None
-    earlier: Earlier = field(default_factory=Earlier)
-    prepare: Callable[[Sweep], None] = lambda sweep: None
-    limited: bool = True
+    """What the folder's sweep file says until now; None: the sweep is to begin."""
+    earlier: Earlier = field(default_factory=Earlier)  # what it takes from another sweep
+    prepare: Callable[[Sweep], None] = lambda sweep: None  # adds trials to what is left to run
+    limited: bool = True  # whether the hours of ``[budget]`` count
 
 
 @dataclass(frozen=True)
 class Start:
-    """One start of a sweep in a folder that is this driver's: all it needs, nothing written.
+    """One start of a sweep in a folder that is this driver's: all it needs, nothing written."""
 
-    ``sweep`` stands where the folder's rows stop, after ``spent`` seconds of wall-clock; ``book``
-    has the given labels, ``recorder`` writes what comes.
-    """
-
-    wanted: Wanted
-    folder: Folder
-    sweep: Sweep
-    spent: float
-    book: LabelBook
-    recorder: Recorder
-    owner: Ownership
-    signals: Signals
-    console: Console
+    wanted: Wanted  # what the command asked for
+    folder: Folder  # the results
+    sweep: Sweep  # stands where the folder's rows stop
+    spent: float  # seconds of wall-clock before this start
+    book: LabelBook  # has the given labels
+    recorder: Recorder  # writes what comes
+    owner: Ownership  # holds the folder against other drivers
+    signals: Signals  # ends the sweep in good order on Ctrl-C and SIGTERM
+    console: Console  # where people are told
 
 
 def run(folder: Folder, console: Console, look: Callable[[], Wanted]) -> Finished:

@@ -13,27 +13,23 @@ from trainable.catalog import Value
 
 @dataclass(frozen=True)
 class StudyState:
-    """One line of the table: counts of trials, the best one, epochs.
+    """One line of the table; fields without a word of their own count trials of that status."""
 
-    ``epochs`` were trained, by trials of any status; ``saved`` are those that stopped trials did
-    not train. ``parameters`` are those of ``best`` that the study varies. ``epochs_of`` are the
-    running trials, as (epochs trained, epochs in full), the first started first.
-    """
-
-    name: str
-    planned: int
+    name: str  # the study's
+    planned: int  # in all, those to come among them
     completed: int
     running: int
-    waiting: int
-    paused: int
+    waiting: int  # dealt, but without resources of the cluster yet
+    paused: int  # at a rung
     stopped: int
     diverged: int
     failed: int
-    epochs: int
-    saved: int
-    best: Trial | None
-    parameters: str
+    epochs: int  # trained, by trials of any status
+    saved: int  # epochs that stopped trials did not train
+    best: Trial | None  # by the selection rule, or so far the leader; None: none yet
+    parameters: str  # of ``best``, those that the study varies
     epochs_of: tuple[tuple[int, int], ...]
+    """Of the running trials (epochs trained, epochs in full), the first started first."""
 
     @property
     def ended(self) -> int:

@@ -24,19 +24,15 @@ _EVALUATED = 512
 
 @dataclass(frozen=True)
 class Cost:
-    """One workload on one device.
+    """One workload on one device."""
 
-    ``epoch_seconds``: a whole epoch, evaluation included (of the test set as often as it is
-    affordable), for a trial that has the device (or its cores) to itself. ``memory_mb``: MiB to
-    plan with for a trial, of GPU memory or, on a CPU, of the process. ``gpu_memory_mb``: what the
-    GPU has; None on a CPU. ``checkpoint_bytes``: size of one checkpoint.
-    """
-
-    device: str
+    device: str  # as torch calls it
     epoch_seconds: float
-    memory_mb: float
-    gpu_memory_mb: float | None
-    checkpoint_bytes: int
+    """A whole epoch, evaluation included (of the test set as often as it is affordable), for a
+    trial that has the device (or its cores) to itself."""
+    memory_mb: float  # MiB to plan with for a trial: of GPU memory or, on a CPU, of the process
+    gpu_memory_mb: float | None  # MiB that the GPU has; None: a CPU
+    checkpoint_bytes: int  # size of one checkpoint
 
 
 def measure(

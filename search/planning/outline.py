@@ -32,22 +32,16 @@ SIMULATED = 200
 
 @dataclass(frozen=True)
 class Outline:
-    """Counts of a whole sweep.
+    """Counts of a whole sweep."""
 
-    ``trials`` are searched, then ``confirmations`` run the best of them again. ``epochs`` of both
-    are expected under ``early_stopping``, by study; ``full_epochs`` if no trial were stopped;
-    ``slots`` are the trials that run at once. ``trial_epochs`` are those to expect of one search
-    trial, by study.
-    """
-
-    name: str
-    early_stopping: str
-    slots: int
-    trials: int
-    confirmations: int
-    full_epochs: int
-    epochs: Mapping[str, int]
-    trial_epochs: Mapping[str, float]
+    name: str  # the sweep's
+    early_stopping: str  # the rule under which ``epochs`` are expected
+    slots: int  # trials that run at once
+    trials: int  # that are searched
+    confirmations: int  # trials that run the best of them again
+    full_epochs: int  # of all these, if none were stopped
+    epochs: Mapping[str, int]  # of all these, to be expected, by study
+    trial_epochs: Mapping[str, float]  # to be expected of one search trial, by study
 
     @property
     def expected_epochs(self) -> int:

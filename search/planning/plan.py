@@ -31,16 +31,13 @@ WAIT_SECONDS = 600.0
 
 @dataclass(frozen=True)
 class NodeType:
-    """Nodes with the same resources: how many, what one has, and how many trials fit it.
+    """Nodes with the same resources."""
 
-    ``costs`` are by study.
-    """
-
-    nodes: int
-    cpus: float
-    gpus: float
-    slots: int
-    costs: Mapping[str, Cost]
+    nodes: int  # how many there are
+    cpus: float  # cores of one
+    gpus: float  # GPUs of one
+    slots: int  # trials that fit one
+    costs: Mapping[str, Cost]  # of a trial on one, by study
 
     @property
     def memory_mb(self) -> float:
@@ -58,23 +55,18 @@ class NodeType:
 
 @dataclass(frozen=True)
 class Plan:
-    """What a sweep will cost on the machines there are.
+    """What a sweep will cost on the machines there are."""
 
-    ``trial_hours``: the time of all epochs, added up. ``hours``: wall-clock. Neither has starts,
-    preparing data and checkpoints in it. ``disk_bytes``: the most at any moment. ``notes``: what
-    else the figures leave out, and warnings. ``limit``: which limit of ``[budget]`` ends the sweep
-    before its last epoch, and when; else "". ``understood``: what was read of a user's own images.
-    """
-
-    outline: Outline
-    trial: TrialResources
-    node_types: Sequence[NodeType]
-    trial_hours: float
-    hours: float
-    disk_bytes: int
-    notes: Sequence[str] = ()
+    outline: Outline  # how many trials and epochs
+    trial: TrialResources  # what each trial gets
+    node_types: Sequence[NodeType]  # the machines
+    trial_hours: float  # the time of all epochs, added up
+    hours: float  # wall-clock; like ``trial_hours`` without starts, preparing data and checkpoints
+    disk_bytes: int  # the most at any moment
+    notes: Sequence[str] = ()  # what else the figures leave out, and warnings
     limit: str = ""
-    understood: Sequence[tuple[str, str]] = ()
+    """Which limit of ``[budget]`` ends the sweep before its last epoch, and when; else empty."""
+    understood: Sequence[tuple[str, str]] = ()  # what was read of a user's own images
 
     @property
     def too_long(self) -> str:

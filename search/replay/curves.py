@@ -43,16 +43,15 @@ _SPEC_KEY = layout.SWEEP.encode()
 
 @dataclass(frozen=True)
 class Curve:
-    """One recorded trial: ``value`` (selected on) and ``test`` after every epoch, fractions [E].
+    """One recorded trial."""
 
-    E is the full budget, or less if it diverged.
-    """
-
-    number: int
-    config: TrialConfig
-    diverged: bool
+    number: int  # the trial's in its study
+    config: TrialConfig  # what it trained
+    diverged: bool  # whether it ended early for that
     value: NDArray[np.float64]
-    test: NDArray[np.float64]
+    """What was selected on after every epoch, fractions [E]; E is the full budget, or less if it
+    diverged."""
+    test: NDArray[np.float64]  # test accuracy likewise
 
     @property
     def final(self) -> float:
@@ -67,10 +66,10 @@ class Curve:
 
 @dataclass(frozen=True)
 class Curves:
-    """The recorded trials of every study of a sweep, by their numbers."""
+    """The recorded trials of a sweep."""
 
-    spec: SweepSpec
-    studies: Mapping[str, Sequence[Curve]]
+    spec: SweepSpec  # the sweep file they were recorded under
+    studies: Mapping[str, Sequence[Curve]]  # by study
 
 
 def load_curves(path: str) -> Curves:

@@ -73,7 +73,7 @@ def _fraction(domain: Range | Choice, value: Value) -> float:
 class PoolCell(Cell):
     """A cell whose trials are those of a pool."""
 
-    pool: Pool
+    pool: Pool  # the recorded trials of the cell's study
 
     def trial(self, values: Mapping[str, Value], seed: int) -> TrialConfig:
         """See :class:`Cell`."""

@@ -48,36 +48,30 @@ STRATEGIES = (
 
 @dataclass
 class StudyRun:
-    """What a run did in ``study``.
+    """What a run did in one study."""
 
-    ``to_value``: epochs that the whole sweep had spent when the best configuration of this study
-    so far, by the selection rule, was within :data:`TOLERANCE` of its pool's best; inf: never.
-    ``regret`` and ``test_regret``: by :data:`BUDGETS`, how far the choice was below the best of
-    the pool (in value; in test accuracy), a fraction. A study with nothing to choose yet has the
-    mean of its pool. ``lost``: how many of the pool's best :data:`BEST` were stopped early.
-    """
-
-    study: str
+    study: str  # its name
     to_value: float = math.inf
+    """Epochs that the whole sweep had spent when the best configuration of this study so far, by
+    the selection rule, was within :data:`TOLERANCE` of its pool's best; inf: never."""
     regret: list[float] = field(default_factory=list)
-    test_regret: list[float] = field(default_factory=list)
-    lost: int = 0
+    """By :data:`BUDGETS`, how far the value of the choice was below the best of the pool, a
+    fraction; a study with nothing to choose yet has the mean of its pool."""
+    test_regret: list[float] = field(default_factory=list)  # the same in test accuracy
+    lost: int = 0  # how many of the pool's best :data:`BEST` were stopped early
 
 
 @dataclass(frozen=True)
 class Run:
-    """One strategy on the whole sweep with one seed.
+    """One strategy on the whole sweep with one seed."""
 
-    ``epochs``: all that it spent. ``budget``: epochs of a full budget in every study. ``path``:
-    the mean regret over studies after 1, 2, … such budgets, as far as it went.
-    """
-
-    strategy: str
-    seed: int
-    epochs: int
-    studies: tuple[StudyRun, ...]
-    budget: int
+    strategy: str  # its name
+    seed: int  # of its sampler
+    epochs: int  # all that it spent
+    studies: tuple[StudyRun, ...]  # what it did in each
+    budget: int  # epochs of a full budget in every study
     path: tuple[float, ...]
+    """The mean regret over studies after 1, 2, … such budgets, as far as it went."""
 
     @property
     def spent(self) -> float:

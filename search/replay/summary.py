@@ -26,7 +26,7 @@ class Estimate:
 class Summary:
     """One strategy, from its runs.
 
-    All but epochs are fractions. ``epochs``: of the whole sweep until every study's choice was
+    All but epochs and ``success`` are fractions. ``epochs``: of the whole sweep until every study's choice was
     within half a point of its pool's best, all that was spent counted where one never was.
     ``there``: runs in which every study got there; ``studies_there``: studies that did, over all
     runs. ``lost``: of the best three trials of every pool, those that were stopped; ``lost_all``:
@@ -34,9 +34,9 @@ class Summary:
     (``search.replay.replay.BUDGETS``).
     """
 
-    strategy: str
+    strategy: str  # its name
     epochs: Estimate
-    success: float
+    success: float  # the epochs of all runs over the number that got there; inf: none did
     there: float
     studies_there: float
     lost: Estimate

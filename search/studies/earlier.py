@@ -11,12 +11,12 @@ from trainable.config import TrialConfig
 
 @dataclass(frozen=True)
 class EarlierTrial:
-    """A trial of an earlier sweep: its study there, and its value after every epoch."""
+    """A trial of an earlier sweep."""
 
-    study: str
-    config: TrialConfig
-    values: tuple[float, ...]
-    diverged: bool
+    study: str  # its name there
+    config: TrialConfig  # what it trained
+    values: tuple[float, ...]  # after every epoch, what it was selected by
+    diverged: bool  # whether it ended for that
 
     @classmethod
     def from_dict(cls, kept: Mapping[str, Any]) -> "EarlierTrial":
@@ -36,13 +36,11 @@ class EarlierTrial:
 
 @dataclass(frozen=True)
 class Earlier:
-    """First points, by study, and trials to learn from; both empty for a sweep that starts cold.
-
-    A point stands in the study's space; ``trials`` are as they were.
-    """
+    """What a sweep takes from earlier ones; empty for one that starts cold."""
 
     points: Mapping[str, Sequence[Mapping[str, Value]]] = field(default_factory=dict)
-    trials: Sequence[EarlierTrial] = ()
+    """First points in the spaces of today's studies, by study."""
+    trials: Sequence[EarlierTrial] = ()  # to learn from, as they were
 
 
 def as_studies(

@@ -71,11 +71,11 @@ class Heard:
 
 @dataclass(frozen=True)
 class Known:
-    """A trial as it stood at some time: its values so far, and whether it had diverged."""
+    """A trial as it stood at some time."""
 
-    trial: Heard
-    values: Floats
-    diverged: bool
+    trial: Heard  # where it lies in its space, and its budget
+    values: Floats  # after every epoch so far
+    diverged: bool  # whether it had, by then
 
     @property
     def share(self) -> float:

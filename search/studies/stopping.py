@@ -19,10 +19,10 @@ from trainable.catalog import Value, unknown
 
 @dataclass(frozen=True)
 class Verdict:
-    """What a trial does next, and for "stop" and "pause" the reason in words."""
+    """What a trial does next."""
 
-    action: Literal["continue", "stop", "pause"] = "continue"
-    reason: str = ""
+    action: Literal["continue", "stop", "pause"] = "continue"  # what
+    reason: str = ""  # in words, of all but "continue"
 
 
 CONTINUE = Verdict()
@@ -30,15 +30,11 @@ CONTINUE = Verdict()
 
 @dataclass(kw_only=True)
 class Rule:
-    """Every trial gets its full budget; the base of the rules that say otherwise.
+    """Every trial gets its full budget; the base of the rules that say otherwise."""
 
-    ``grace``: epochs before which no trial is stopped; ``factor``: of n trials at a rung about
-    ``n / factor`` go on; ``held_out``: how many examples a value is measured on.
-    """
-
-    grace: int = 1
-    factor: int = 3
-    held_out: int = 1
+    grace: int = 1  # epochs before which no trial is stopped
+    factor: int = 3  # of n trials at a rung about n / factor go on
+    held_out: int = 1  # examples that a value is measured on
 
     def report(self, trial_id: str, epoch: int, value: float, rungs: Mapping[int, int]) -> Verdict:
         """The verdict on a trial that reports ``value`` after ``epoch`` epochs.

@@ -21,10 +21,10 @@ def replicate_id(trial_id: str, seed: int) -> str:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a report means for its trial: its ``status`` from now on, and the ``reason``."""
+    """What a report means for its trial."""
 
-    status: Status = RUNNING
-    reason: str = ""
+    status: Status = RUNNING  # the trial's from now on
+    reason: str = ""  # in words, where it ends or waits
 
 
 GOES_ON = Outcome()

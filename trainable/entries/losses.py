@@ -21,7 +21,7 @@ class LossEntry(Entry):
 
     label: str
     """How tables, figures and reports print it: as papers do."""
-    has_state: bool = False
+    has_state: bool = False  # which of the two forms ``build`` has
 
 
 _BETA_SEARCH = {"low": 0.5, "high": 0.99}

@@ -41,19 +41,15 @@ _LOOKS = ("index", "images", "features", "probabilities", "given")
 
 @dataclass(frozen=True)
 class NoisyLabels:
-    """Given labels, and how they differ from the true ones.
+    """Given labels, and how they differ from the true ones."""
 
-    ``labels`` int64 ``[N]``; ``is_wrong`` bool ``[N]``: the given label is not the true one;
-    ``rate``: realised share of wrong labels in [0, 1]; ``transition`` float64 ``[C, C]``: realised
-    share of given class j among examples of true class i (rows sum to 1; a class without
-    examples keeps its own); ``fingerprint``: 16 hex digits of the labels' SHA-256.
-    """
-
-    labels: Ints
-    is_wrong: NDArray[np.bool_]
-    rate: float
+    labels: Ints  # the given ones, int64 ``[N]``
+    is_wrong: NDArray[np.bool_]  # ``[N]``: whether the given label is not the true one
+    rate: float  # realised share of wrong labels, in [0, 1]
     transition: Floats
-    fingerprint: str
+    """Float64 ``[C, C]``: realised share of given class j among examples of true class i (rows sum
+    to 1; a class without examples keeps its own)."""
+    fingerprint: str  # 16 hex digits of the labels' SHA-256
 
     @classmethod
     def of(cls, true: Ints, given: Ints, num_classes: int) -> "NoisyLabels":

@@ -33,10 +33,10 @@ class CheckpointError(ValueError):
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """State of a trainer after ``len(curve)`` epochs, and every epoch so far."""
+    """A trainer between two epochs."""
 
-    state: Mapping[str, Any]
-    curve: Sequence[EpochMetrics]
+    state: Mapping[str, Any]  # ``Trainer.state_dict`` after ``len(curve)`` epochs
+    curve: Sequence[EpochMetrics]  # every epoch so far
 
 
 class CheckpointStore:

@@ -40,9 +40,9 @@ class Assignment:
     ``gpus``: what Ray gave the trial; without any it trains on the CPU, whatever torch sees.
     """
 
-    study: str
-    trial_id: str
-    config: Mapping[str, Any]
+    study: str  # name of its study
+    trial_id: str  # unique in the sweep
+    config: Mapping[str, Any]  # a TrialConfig's ``as_dict``
     labels: str
     results: str
     recorded_epochs: int

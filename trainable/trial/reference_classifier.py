@@ -38,14 +38,10 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Predictions:
-    """What the classifier says of each example of the subset, in the subset's order.
+    """What the classifier says of each example of the subset, in the subset's order."""
 
-    ``probabilities`` float32 ``[N, C]``; ``features`` float32 ``[N, F]``: what its last layer
-    reads.
-    """
-
-    probabilities: NDArray[np.float32]
-    features: NDArray[np.float32]
+    probabilities: NDArray[np.float32]  # [N, C], rows sum to 1
+    features: NDArray[np.float32]  # [N, F]: what its last layer reads
 
 
 def reference(

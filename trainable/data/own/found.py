@@ -47,10 +47,10 @@ class OwnPart:
 class OwnImages:
     """A user's own data set; the parts agree in channels, height and width."""
 
-    train: OwnPart
+    train: OwnPart  # the training images
     val: OwnPart | None
     """The split named val, valid or validation."""
-    test: OwnPart | None
+    test: OwnPart | None  # the split named test; None: there is none
     class_names: tuple[str, ...]
     """By label; every class has a training image."""
     notes: tuple[str, ...]

@@ -37,8 +37,8 @@ class Reading(Protocol):
 class Shape:
     """What an image is, or shall be."""
 
-    height: int
-    width: int
+    height: int  # in pixels
+    width: int  # in pixels
     channels: int
     """1 for grey, 3 for colour."""
 
