@@ -44,14 +44,14 @@ class Cell:
     """One cell of the grid: what one study searches."""
 
     study: str  # the study's name, unique in the sweep
-    data: DataConfig
-    noise: Noise
-    loss: str
-    network: str
+    data: DataConfig  # as in the sweep file
+    noise: Noise  # one rate of one kind
+    loss: str  # its name
+    network: str  # its name
     max_epochs: int  # full budget of a trial
     space: Space  # what the study searches
     reference: Mapping[str, Value]  # the point in it that is nearest to the reference setting
-    training: TrainingSpec
+    training: TrainingSpec  # what all trials have in common
 
     def trial(self, values: Mapping[str, Value], seed: int) -> TrialConfig:
         """The trial at one point of the space. Raises ValueError for a value out of range."""

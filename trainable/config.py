@@ -48,33 +48,29 @@ _LATER: Mapping[str, Any] = {"network_parameters": {}, "nesterov": False}
 
 @dataclass(frozen=True)
 class TrialConfig:
-    """Everything one trial is: the same config gives the same trial, bit for bit on a CPU.
+    """Everything one trial is: the same config gives the same trial, bit for bit on a CPU."""
 
-    ``loss_parameters`` are complete: those of the loss, and of the target it names;
-    ``schedule_parameters`` those of ``lr_schedule``. ``network_parameters`` may leave out what has
-    its default. ``max_epochs`` is the full budget. ``seed`` is the one number that noise, split,
-    initialisation, order and augmentation derive from (``trainable.seeds``). ``precision`` "auto"
-    is bfloat16 autocast where the device has it.
-    """
-
-    data: DataConfig
-    noise: Noise
-    loss: str
-    loss_parameters: Mapping[str, Value]
-    network: str
-    lr: float
-    lr_schedule: str
-    schedule_parameters: Mapping[str, Value]
-    momentum: float
-    weight_decay: float
-    batch_size: int
-    averaging: float
-    max_epochs: int
+    data: DataConfig  # which images it sees
+    noise: Noise  # how their given labels differ from the true ones
+    loss: str  # its name
+    loss_parameters: Mapping[str, Value]  # complete: those of the loss, and of the target it names
+    network: str  # its name
+    lr: float  # peak learning rate
+    lr_schedule: str  # its name
+    schedule_parameters: Mapping[str, Value]  # complete
+    momentum: float  # of SGD, in [0, 1)
+    weight_decay: float  # of SGD
+    batch_size: int  # examples a step
+    averaging: float  # decay a step of the averaged weights; 0: there are none
+    max_epochs: int  # the full budget
     seed: int
-    precision: str = "auto"
-    compile: bool = False
+    """The one number that noise, split, initialisation, order and augmentation derive from
+    (``trainable.seeds``)."""
+    precision: str = "auto"  # "auto" is bfloat16 autocast where the device has it
+    compile: bool = False  # whether the network goes through torch.compile
     network_parameters: Mapping[str, Value] = field(default_factory=dict)
-    nesterov: bool = False
+    """May leave out what has its default."""
+    nesterov: bool = False  # whether the momentum is Nesterov's
 
     def __post_init__(self) -> None:
         _network(self.network).complete(self.network, self.network_parameters)

@@ -37,7 +37,7 @@ class Panel:
     """The axes that a trace is drawn on."""
 
     figure: Figure  # what has the axes
-    axes: Axes
+    axes: Axes  # where it is drawn
     x: Scale  # what lies where across
     y: Scale  # what lies where upwards
     groups: Sequence[str] = ()

@@ -13,17 +13,17 @@ from trainable.catalog import Value
 
 @dataclass(frozen=True)
 class StudyState:
-    """One line of the table; fields without a word of their own count trials of that status."""
+    """One line of the table."""
 
     name: str  # the study's
     planned: int  # in all, those to come among them
-    completed: int
-    running: int
+    completed: int  # trials of that status
+    running: int  # trials that have their resources
     waiting: int  # dealt, but without resources of the cluster yet
     paused: int  # at a rung
-    stopped: int
-    diverged: int
-    failed: int
+    stopped: int  # trials of that status
+    diverged: int  # trials of that status
+    failed: int  # trials of that status
     epochs: int  # trained, by trials of any status
     saved: int  # epochs that stopped trials did not train
     best: Trial | None  # by the selection rule, or so far the leader; None: none yet

@@ -84,39 +84,31 @@ class Dataset:
 class TrialData:
     """Everything one trial reads.
 
-    ``images`` are all training images of the data set, uint8 ``[N, channels, height, width]``:
-    one array shared by the trials of a node, never copied here, possibly read-only. A trial's own
-    part is two lists of positions in it, with the labels in the same order:
-
-    * ``train_index [n]``: the examples trained on. ``train_given [n]`` are the (noisy) labels the
-      loss sees, ``train_true [n]`` the true ones, read only to measure memorisation. A loss that
-      keeps state per example counts them ``0 … n - 1`` in this order.
-    * ``val_index [v]``: the hold-out. ``val_given [v]`` carry the same noise, and selection reads
-      these only; ``val_true [v]`` are kept for analysis and must never be selected on. A user's
-      own hold-out may be stated to have right labels: then both are these.
-
-    Where the truth is not known (``truth_known``), true labels are the given ones, and nothing
-    may be measured by them.
-
-    ``test_images [M, …]`` and ``test_labels [M]`` are the test set; without one, the hold-out
-    again. ``transition [C, C]``
-    (float64, row = true class, rows sum to 1) is the realised share of each given class over
-    training part and hold-out together. ``info`` is what is known about the data set. Positions
-    are ascending; all integers are int64.
+    A trial's own part of the images is two lists of positions, ascending, with the labels in the
+    same order. All integers are int64. Where the truth is not known, true labels are the given
+    ones, and nothing may be measured by them.
     """
 
-    info: DatasetInfo
+    info: DatasetInfo  # what is known about the data set
     images: Images
+    """All training images of the data set, uint8 ``[N, channels, height, width]``: one array
+    shared by the trials of a node, never copied here, possibly read-only."""
     train_index: Ints
-    train_given: Ints
-    train_true: Ints
-    val_index: Ints
+    """``[n]``: the examples trained on. A loss that keeps state per example counts them ``0 … n -
+    1`` in this order."""
+    train_given: Ints  # ``[n]``: the (noisy) labels that the loss sees
+    train_true: Ints  # ``[n]``: the true ones, read only to measure memorisation
+    val_index: Ints  # ``[v]``: the hold-out
     val_given: Ints
-    val_true: Ints
-    test_images: Images
-    test_labels: Ints
+    """``[v]``: labels with the same noise, or a user's own that are stated to be right; selection
+    reads these only."""
+    val_true: Ints  # ``[v]``: kept for analysis, never to be selected on
+    test_images: Images  # ``[M, …]``: the test set; without one, the hold-out again
+    test_labels: Ints  # ``[M]``, in the order of ``test_images``
     transition: NDArray[np.float64]
-    truth_known: bool = True
+    """``[C, C]``, row = true class, rows sum to 1: the realised share of each given class over
+    training part and hold-out together."""
+    truth_known: bool = True  # whether the true labels are true
 
     @property
     def num_classes(self) -> int:

@@ -33,8 +33,9 @@ class DatasetInfo:
         class_names: in the order of the labels.
         train_examples: of the training set, as published.
         test_examples: likewise.
-        mean, std: per channel, of the training images scaled to [0, 1], over all pixels of all
-            images: ``x = images / 255; x.mean((0, 2, 3)), x.std((0, 2, 3))``, to four decimals.
+        mean: per channel, of the training images scaled to [0, 1], over all pixels of all images:
+            ``x = images / 255; x.mean((0, 2, 3))``, to four decimals.
+        std: likewise, ``x.std((0, 2, 3))``.
         crop_pad: random crops after zero-padding by that many pixels; 0: none.
         flip: whether one image in two is mirrored, left to right.
         mistaken_for: class -> the class that asymmetric noise moves it to; classes left out stay.
@@ -210,7 +211,7 @@ so a rate within the moving classes makes half that rate overall."""
 
 @checked_dataclass(frozen=True, config=STRICT)
 class DataConfig:
-    """``[data]``: which images a trial sees.
+    """``[data]``: which images a trial sees, of the data set ``name``.
 
     ``root`` is the folder of the data set's files (None: ``~/.cache/elr-tune``'s), ``holdout`` the
     share in (0, 1) of the training set held out for validation, ``train_examples`` the size of a
