@@ -90,6 +90,27 @@ def test_every_chart_is_drawn_fits_and_leaves_the_console_empty(page, report, wi
     assert asked == [report.as_uri()]
 
 
+COVERED = """
+[...document.querySelectorAll("figure:not([hidden]) > .chart")].flatMap((chart) => (
+  ["x", "y"].flatMap((axis) => {
+    const title = chart.querySelector(`.${axis}title`)?.getBoundingClientRect();
+    const ticks = [...chart.querySelectorAll(`.${axis}tick text`)]
+      .map((text) => text.getBoundingClientRect());
+    const covered = title && ticks.some((tick) => (
+      Math.min(title.right, tick.right) - Math.max(title.left, tick.left) > 1
+      && Math.min(title.bottom, tick.bottom) - Math.max(title.top, tick.top) > 1));
+    return covered ? [`${chart.id} ${axis}`] : [];
+  })))
+"""
+
+
+@pytest.mark.parametrize("width", [390, 1000])
+def test_no_axis_runs_its_title_through_its_labels(page, report, width):
+    open_whole(page, report, width)
+    assert page.evaluate("document.querySelectorAll('.ytitle').length") > 10
+    assert page.evaluate(COVERED) == []
+
+
 def test_charts_are_drawn_only_as_they_come_into_view(page, report):
     page.open(report)
     page.wait("document.querySelector('#accuracy-0').dataset.drawn")

@@ -455,7 +455,13 @@ SPACE = {
     "lion.beta1": FloatDistribution(0.5, 0.9),
     "lion.beta2": FloatDistribution(0.5, 0.999),
     "nadam.beta1": FloatDistribution(0.5, 0.9),
+    "amsgrad.beta1": FloatDistribution(0.5, 0.9),
+    "amsgrad.beta2": FloatDistribution(0.5, 0.999),
     "lr_schedule": CategoricalDistribution(["a", "b", "c"]),
+    "adam.eps": FloatDistribution(1e-8, 1e-3, log=True),
+    "amsgrad.eps": FloatDistribution(1e-8, 1e-3, log=True),
+    "adabelief.eps": FloatDistribution(1e-3, 0.1, log=True),
+    "target": CategoricalDistribution(["adam", "amsgrad", "adabelief", "adam_literal"]),
 }
 
 
@@ -484,9 +490,9 @@ def best_row(trial_id="t0"):
 def at_axes(line):
     """Where a line crosses each axis: it runs straight through a band around it."""
     points = [(x, y) for x, y in zip(line.x, line.y, strict=True) if y is not None]
-    pairs = list(zip(points[::2], points[1::2], strict=True))
-    assert all(above[0] == below[0] for above, below in pairs)
-    return {round((above[1] + below[1]) / 2): above[0] for above, below in pairs}
+    bands = list(zip(points[::3], points[1::3], points[2::3], strict=True))
+    assert all(above[0] == at[0] == below[0] for above, at, below in bands)
+    return {at[1]: at[0] for _, at, _ in bands}
 
 
 def test_parallel_compares_a_stopped_trial_with_others_of_its_age():
@@ -528,6 +534,42 @@ def test_parallel_writes_a_long_choice_in_two_lines():
     assert (label["text"], label["yanchor"]) == ("cosine_warm_<br>restarts", "middle")
     assert parallel._label(0.0, 2, "<_a_b_c_d_e_f_g>")["text"] == "&lt;_a_b_c_d_e_f_<br>g&gt;"
     assert parallel._label(0.0, 2, "multistep")["text"] == "multistep"
+
+
+def of_target(target, eps, value):
+    return {"target": target, f"{target}.eps": eps}, value, TrialState.COMPLETE
+
+
+def test_parallel_has_one_axis_for_what_targets_have_in_common():
+    trials = (of_target("adam", 1e-8, 0.8), of_target("amsgrad", 1e-3, 0.7))
+    trials += (of_target("adabelief", 0.1, 0.6),)
+    (chart,) = parallel.parallel_charts(optuna_study(*trials), best_row())
+    names = [text.partition("<br>")[0] for text in chart.plot.layout.yaxis.ticktext]
+    assert names == ["target", "eps (adabelief)", "eps", "after epoch 9"]
+    target, belief, eps, last = chart.plot.layout.yaxis.tickvals
+    assert at_axes(trace(chart, "chosen")) == {target: 0.0, eps: 0.0, last: 1.0}
+    expected = {target: 0.25, belief: 1.0, eps: 1.0, last: 0.5}  # the second trial's comes last
+    assert at_axes(trace(chart, "full budget")) == pytest.approx(expected)
+    assert list(chart.table["eps"]) == ["1e-08", "0.001", "0.1"]
+
+
+def test_parallel_stands_names_upright_that_have_no_room_beside_each_other():
+    trials = (of_target("adam", 1e-8, 0.8), of_target("amsgrad", 1e-3, 0.7))
+    (chart,) = parallel.parallel_charts(optuna_study(*trials), best_row())
+    labels = chart.plot.layout.annotations
+    assert {label.textangle for label in labels} == {-90}
+    target, eps, _ = chart.plot.layout.yaxis.tickvals
+    assert (target, eps) == (1, 3)  # room of three axes
+    letters = parallel.LETTER * len("adam_literal")
+    assert letters < parallel.UPRIGHT * (parallel.ROOM + parallel.BAND)
+    few = parallel.parallel_charts(
+        optuna_study(
+            ({"lr_schedule": "a"}, 0.8, TrialState.COMPLETE),
+            ({"lr_schedule": "b"}, 0.7, TrialState.COMPLETE),
+        ),
+        best_row(),
+    )
+    assert {label.textangle for label in few[0].plot.layout.annotations} == {None}
 
 
 def test_parallel_skips_what_a_trial_does_not_have():
@@ -597,12 +639,13 @@ def test_contour_is_for_studies_in_which_both_betas_vary():
 
 def test_contour_is_a_chart_for_each_target_with_the_trials_that_took_it():
     trials = betas([(0.5, 0.9), (0.6, 0.99)])
-    trials += [({"lion.beta1": 0.7, "lion.beta2": 0.8}, 0.5, TrialState.COMPLETE)]
+    trials += [({"lion.beta1": 0.7, "lion.beta2": 0.8}, 0.5, TrialState.COMPLETE)] * 2
+    trials += [({"amsgrad.beta1": 0.7, "amsgrad.beta2": 0.8}, 0.5, TrialState.COMPLETE)]
     trials += [({"nadam.beta1": 0.7}, 0.5, TrialState.COMPLETE)]
     adam, lion = hyperparameters.contour_charts(optuna_study(*trials), best_row())
     assert (adam.title[-6:], lion.title[-6:]) == (", adam", ", lion")
     assert list(trace(adam, "full budget").x) == [0.5, 0.6]
-    assert list(trace(lion, "full budget").x) == [0.7]
+    assert list(trace(lion, "full budget").x) == [0.7, 0.7]
 
 
 def test_sections_of_a_sweep_that_chooses_among_targets_have_charts(tmp_path):

@@ -219,6 +219,7 @@ def _note(panel: Panel, note: Any) -> None:
         textcoords="offset points",
         ha=aside.get(note.xanchor, "center"),
         va=raised.get(note.yanchor, "center"),
+        rotation=-(note.textangle or 0),  # Plotly turns clockwise
         color=colour(note.font.color or INK.light),
         bbox=behind and {"facecolor": colour(behind), "edgecolor": "none", "pad": 0.5},
         zorder=1000,

@@ -36,7 +36,9 @@ def plain(text: object) -> str:
 
 def axis(title: str = "", **settings: Any) -> dict[str, Any]:
     """An axis that keeps still under a finger and makes room for its labels."""
-    return {"title": {"text": title}, "fixedrange": True, "automargin": True, **settings}
+    # Without a standoff Plotly puts the title where it runs through long labels.
+    named = {"text": title, "standoff": 8}
+    return {"title": named, "fixedrange": True, "automargin": True, **settings}
 
 
 def epochs(last: int) -> dict[str, Any]:

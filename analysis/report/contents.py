@@ -131,7 +131,8 @@ PLANS: tuple[_Plan, ...] = (
         "configuration thought of them while it learned. "
         "`python -m analysis labels DIR --study S` lists them, the most doubtful first, and "
         "shows the images. Those of the hold-out are not judged.",
-        "Filled by the first trial that uses its full budget.",
+        "Filled by the first trial that uses its full budget, while what it thought of its labels "
+        "lies in the results folder (`targets/`).",
         Numbers.doubts,
     ),
     _Plan(

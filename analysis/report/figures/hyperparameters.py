@@ -40,11 +40,12 @@ def contour_charts(studies: Mapping[str, optuna.Study], best: pd.DataFrame) -> l
 
 
 def _pairs(trials: list[FrozenTrial]) -> dict[str, list[FrozenTrial]]:
-    """By target that has a beta1 and a beta2 which vary, the trials that have them."""
+    """By target that has a beta1 and a beta2 which vary, its trials, if there are several."""
     varied = varying(trials)
     names = [name.removesuffix(".beta1") for name in varied if name.endswith(".beta1")]
     both = [target for target in names if f"{target}.beta2" in varied]
-    return {name: [t for t in trials if f"{name}.beta1" in t.params] for name in both}
+    found = {name: [t for t in trials if f"{name}.beta1" in t.params] for name in both}
+    return {name: there for name, there in found.items() if len(there) > 1}
 
 
 def _contour(title: str, there: list[FrozenTrial], one: str, two: str) -> Chart:

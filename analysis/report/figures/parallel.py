@@ -29,26 +29,35 @@ RUNGS = 3
 TABLE_ROWS = 10
 """Trials that the table behind a figure lists at most, the best ones."""
 LABEL = 12
-"""Characters above which the name of a choice takes two lines: a phone has room for two such."""
+"""Characters above which the name of a choice takes two lines."""
+WIDTH = 28
+"""Characters along an axis on a phone: names of choices that need more stand upright."""
 ROOM, BAND = 34, 18
 """Height between two axes, and of the band around one in which lines run straight down, so that
 they leave room for the names of choices; in pixels."""
 LINE = 14
 """What a second line of such a name adds to both."""
+LETTER = 7
+"""Height of a letter of a name that stands upright."""
+UPRIGHT = 3
+"""Axes whose room one with upright names takes."""
 
 
 @dataclass(frozen=True)
 class Row:
-    """An axis: what is written beside it, and below that; where on it trials lie, by number.
+    """An axis, and the trials on it by their numbers."""
 
-    ``places`` are in [0, 1], ``texts`` say them in words, ``choices`` stand on the axis itself.
-    """
+    name: str  # written beside it
+    scale: str  # written below the name: the range
+    places: dict[int, float]  # where on it a trial lies, in [0, 1]
+    texts: dict[int, str]  # that place in words
+    choices: dict[float, str]  # names that stand on the axis itself, by their places
 
-    name: str
-    scale: str
-    places: dict[int, float]
-    texts: dict[int, str]
-    choices: dict[float, str]
+    @property
+    def upright(self) -> bool:
+        """Whether the names of choices have no room beside each other."""
+        longest = max((len(line) for c in self.choices.values() for line in _split(c)), default=0)
+        return longest * len(self.choices) > WIDTH
 
 
 def parallel_charts(studies: Mapping[str, optuna.Study], best: pd.DataFrame) -> list[Chart]:
@@ -88,46 +97,79 @@ def accuracy(trial: FrozenTrial) -> float:
 
 
 def _parallel(title: str, trials: list[FrozenTrial], best: object, colour: str) -> Chart:
-    rows = [_parameter(name, domain, trials) for name, domain in varying(trials).items()]
+    rows = _parameters(trials)
     rows += [row for epoch in _epochs(trials) if (row := _accuracies(epoch, trials)).places]
-    two = any(len(text) > LABEL for row in rows for text in row.choices.values())
+    flat = [text for row in rows if not row.upright for text in row.choices.values()]
+    two = any(len(_split(text)) > 1 for text in flat)
     between, band = ROOM + BAND + 2 * LINE * two, BAND + LINE * two
+    bands = [_height(row) if row.upright else band for row in rows]
+    downs = _downs(rows)
     groups: dict[str, list[FrozenTrial]] = {"stopped early": [], "full budget": [], "chosen": []}
     for trial in trials:
         full = "full budget" if trial.state == TrialState.COMPLETE else "stopped early"
         groups["chosen" if trial.user_attrs["trial_id"] == best else full].append(trial)
+    placed = [
+        (row, down, height / between) for row, down, height in zip(rows, downs, bands, strict=True)
+    ]
     looks = [(STOPPED_EARLY.light, 1.0), (INK.light, 1.2), (colour, 3.5)]
     traces = [
-        _lines(name, group, rows, band / between, {"color": shade, "width": width})
+        _lines(name, group, placed, {"color": shade, "width": width})
         for (name, group), (shade, width) in zip(groups.items(), looks, strict=True)
         if group
     ]
     yaxis = axis(
-        tickvals=list(range(len(rows))),
+        tickvals=downs,
         ticktext=[_beside(row) for row in rows],
-        range=[len(rows) - 0.5, -0.5],
+        range=[downs[-1] + 0.5, downs[0] - 0.5],
         gridcolor=FAINT.light,
     )
-    labels = [_label(x, y, text) for y, row in enumerate(rows) for x, text in row.choices.items()]
+    labels = [
+        _label(x, down, text, upright=row.upright)
+        for row, down in zip(rows, downs, strict=True)
+        for x, text in row.choices.items()
+    ]
     xaxis = axis(visible=False, range=[-0.02, 1.02])
     plot = figure(traces, xaxis, yaxis, annotations=labels, meta=BRUSHED)
     says = f"{len(trials)} trials."
     for trial in groups["chosen"]:
         chosen = ", ".join(f"{parameter_name(k)} {short(v)}" for k, v in trial.params.items())
         says += f" The chosen one has {chosen}: {percent(accuracy(trial))}%."
-    return Chart(title, plot, says, _behind(trials), 40 + between * len(rows))
+    return Chart(title, plot, says, _behind(trials), 40 + between * (downs[-1] + 1))
 
 
-def _parameter(name: str, domain: BaseDistribution, trials: list[FrozenTrial]) -> Row:
-    having = [trial for trial in trials if name in trial.params]
-    places = {t.number: _position(t.params[name], domain) for t in having}
-    texts = {t.number: f"{parameter_name(name)} {short(t.params[name])}" for t in having}
+def _parameters(trials: list[FrozenTrial]) -> list[Row]:
+    """An axis a parameter; those of several branches share one where name and domain agree.
+
+    ``adam.eps`` and ``amsgrad.eps`` are the same to a reader, and no trial has both.
+    """
+    shared: dict[tuple[str, BaseDistribution], list[str]] = {}
+    for name, domain in varying(trials).items():
+        shared.setdefault((parameter_name(name), domain), []).append(name)
+    times = Counter(name for name, _ in shared)
+    return [
+        _parameter(_called(name, branches, times[name]), branches, domain, trials)
+        for (name, domain), branches in shared.items()
+    ]
+
+
+def _called(name: str, branches: list[str], axes: int) -> str:
+    """A name, and its branch where another axis has the same name."""
+    alone = axes > 1 and len(branches) == 1
+    return f"{name} ({branches[0].rpartition('.')[0]})" if alone else name
+
+
+def _parameter(
+    name: str, branches: list[str], domain: BaseDistribution, trials: list[FrozenTrial]
+) -> Row:
+    values = {t.number: t.params[b] for t in trials for b in branches if b in t.params}
+    places = {number: _position(value, domain) for number, value in values.items()}
+    texts = {number: f"{name} {short(value)}" for number, value in values.items()}
     if isinstance(domain, CategoricalDistribution):
         choices = {_position(choice, domain): short(choice) for choice in domain.choices}
-        return Row(parameter_name(name), "", places, texts, choices)
+        return Row(name, "", places, texts, choices)
     low, high = domain.low, domain.high  # type: ignore[attr-defined]
     scale = f"{short(low)} to {short(high)}" + (", log" * domain.log)  # type: ignore[attr-defined]
-    return Row(parameter_name(name), scale, places, texts, {})
+    return Row(name, scale, places, texts, {})
 
 
 def _position(value: Any, domain: BaseDistribution) -> float:
@@ -161,23 +203,45 @@ def _accuracies(epoch: int, trials: list[FrozenTrial]) -> Row:
     return Row(f"after epoch {epoch}", f"{percent(low)} to {percent(high)}%", places, texts, {})
 
 
+def _downs(rows: list[Row]) -> list[int]:
+    """Where each axis stands, from above: at whole numbers, as the page's brushes take them."""
+    found, free = list[int](), 0
+    for row in rows:
+        room = UPRIGHT if row.upright else 1
+        found.append(free + room // 2)
+        free += room
+    return found
+
+
+def _height(row: Row) -> int:
+    """Of the band of an axis with upright names, in pixels."""
+    return LETTER * max(len(line) for text in row.choices.values() for line in _split(text))
+
+
 def _lines(
-    name: str, trials: list[FrozenTrial], rows: list[Row], band: float, line: dict[str, Any]
+    name: str,
+    trials: list[FrozenTrial],
+    placed: list[tuple[Row, int, float]],
+    line: dict[str, Any],
 ) -> go.Scatter:
-    """The lines of several trials in one trace, straight through each band, a gap at the end."""
+    """The lines of several trials in one trace, straight through each band, a gap at the end.
+
+    ``placed``: axes, each with its place and the height of its band.
+    """
     points: list[tuple[float | None, float | None, str, object]] = []
     for trial in trials:
         own = trial.user_attrs["trial_id"]
-        for y, row in enumerate(rows):
+        for row, down, band in placed:
             if trial.number in row.places:
                 text = f"trial {trial.number}: {row.texts[trial.number]}"
                 x = row.places[trial.number]
-                points += [(x, y + side * band / 2, text, own) for side in (-1, 1)]
+                # The point between is what the page's brushes look for on the axis.
+                points += [(x, down + side * band / 2, text, own) for side in (-1, 0, 1)]
         points.append((None, None, "", None))
-    across, down, texts, own_trials = zip(*points, strict=True)
+    across, heights, texts, own_trials = zip(*points, strict=True)
     return go.Scatter(
         x=across,
-        y=down,
+        y=heights,
         text=[plain(text) for text in texts],
         customdata=own_trials,
         meta=TRIALS,
@@ -193,21 +257,28 @@ def _beside(row: Row) -> str:
     return plain(row.name) + scale
 
 
-def _label(x: float, row: int, text: str) -> dict[str, Any]:
-    """Small text right of a choice; the last word of a long name goes below the others."""
+def _split(text: str) -> list[str]:
+    """The lines of a choice's name: the last word of a long one has its own."""
     head, underscore, tail = text.rpartition("_") if len(text) > LABEL else ("", "", text)
-    lines = [head + underscore, tail] if head else [tail]
+    return [head + underscore, tail] if head else [tail]
+
+
+def _label(x: float, down: int, text: str, *, upright: bool = False) -> dict[str, Any]:
+    """Small text right of a choice, ``upright`` where it would run into the next."""
+    lines = _split(text)
+    # The axis runs below a single line, or between the lines.
+    flat = {"yanchor": "middle" if len(lines) > 1 else "bottom"}
     return {
         "x": x,
-        "y": row,
+        "y": down,
         "text": "<br>".join(map(plain, lines)),
         "showarrow": False,
         "xanchor": "left",
         "xshift": 4,
-        "yanchor": "middle" if head else "bottom",  # the axis runs below it, or between its lines
         "align": "left",
         "font": {"size": 11, "color": TEXT.light},
         "borderpad": 0,
+        **({"yanchor": "middle", "textangle": -90} if upright else flat),
     }
 
 
@@ -216,7 +287,8 @@ def _behind(trials: list[FrozenTrial]) -> pd.DataFrame:
     rows = [
         {
             "trial": trial.number,
-            **{parameter_name(n): short(trial.params.get(n, "")) for n in varying(trials)},
+            **dict.fromkeys(map(parameter_name, varying(trials)), ""),
+            **{parameter_name(name): short(value) for name, value in trial.params.items()},
             "accuracy (%)": percent(accuracy(trial)),
             "after epochs": trial.user_attrs["epochs"],
             "ended": "full budget" if trial.state == TrialState.COMPLETE else "stopped early",

@@ -120,7 +120,7 @@ def agreement_charts(table: pd.DataFrame, judged_on: str) -> list[Chart]:
 
 
 def _agreement(title: str, rows: pd.DataFrame, judged_on: str) -> Chart:
-    traces, said = [], []
+    traces, said, unknown = [], [], []
     for loss, group in by_loss(rows):
         hover = "%{text}: %{x:.2f}%, test %{y:.2f}%<extra>%{fullData.name}</extra>"
         x, y = points(group["selection_value"]), points(group["test_accuracy"])
@@ -131,8 +131,10 @@ def _agreement(title: str, rows: pd.DataFrame, judged_on: str) -> Chart:
             scatter(look(loss), name, x, y, hover, text=labels, marker=marker, trials=own)
         )
         rank = group["rank_correlation"].iloc[0]
-        known = "too few trials" if pd.isna(rank) else f"{rank:.2f}".replace("-", "−")
-        said.append(f"{loss_name(loss)} {known}")
+        if pd.isna(rank):
+            unknown.append(name)
+        else:
+            said.append(f"{name} " + f"{rank:.2f}".replace("-", "−"))
     plot = figure(traces, axis(f"Accuracy on the {judged_on} (%)"), axis("Test accuracy (%)"))
     behind = pd.DataFrame(
         {
@@ -142,4 +144,6 @@ def _agreement(title: str, rows: pd.DataFrame, judged_on: str) -> Chart:
             "test (%)": rows["test_accuracy"].map(percent),
         }
     )
-    return Chart(title, plot, f"Rank correlation: {', '.join(said)}.", behind)
+    says = [f"Rank correlation: {', '.join(said)}."] if said else []
+    says += [f"Too few trials for a rank correlation: {', '.join(unknown)}."] if unknown else []
+    return Chart(title, plot, " ".join(says), behind)
