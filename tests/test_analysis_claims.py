@@ -1,4 +1,5 @@
 import math
+import re
 from dataclasses import replace
 
 import pytest
@@ -246,6 +247,9 @@ def test_every_format_has_every_answer(recorded, how):
     text = format_answers(recorded, how)
     assert text.count("symmetric-0.4") >= len(answers(recorded)) // 3
     assert ("\\toprule" in text) == (how == "latex")
+    captions = re.findall(r"\\caption\{(.*)\}", text)
+    assert all(re.fullmatch(r"[A-Z].* (is|are) .*\.", caption) for caption in captions)
+    assert bool(captions) == (how == "latex")
 
 
 def test_nothing_to_answer_says_what_is_missing(tmp_path):

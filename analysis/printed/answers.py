@@ -83,6 +83,10 @@ def _answered(results: Results, found: pd.DataFrame, against: Results | None) ->
         Grid(
             sweep=results.name,
             title=f"{names[str(loss)]} against {whose}: {dataset}, {model}",
+            caption=(
+                f"{names[str(loss)]} is compared with {whose} on {dataset} with {model}, on "
+                "the same fresh seeds."
+            ),
             header=COLUMNS,
             blocks=Grid.filled(
                 {HEADINGS[question]: _lines(table, question) for question in QUESTIONS}
@@ -133,6 +137,10 @@ def _targets(results: Results, against: Results | None) -> list[Grid]:
         Grid(
             sweep=results.name,
             title=f"Targets of {names[str(loss)]} in the search",
+            caption=(
+                f"The targets that the search tried for {names[str(loss)]} are compared with "
+                "ELR on the hold-out."
+            ),
             header=TARGET_COLUMNS,
             blocks=(("best hold-out accuracy against ELR's, in points", _by_target(table)),),
             notes=(

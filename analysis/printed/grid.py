@@ -32,7 +32,7 @@ class Grid:
     header: tuple[str, ...]  # names of the columns, that of the first among them
     blocks: Blocks  # the lines, in parts with headings
     notes: tuple[str, ...]  # sentences below the table
-    caption: str = ""  # the title as a sentence, for a document
+    caption: str  # the title as a sentence, for a document
 
     @staticmethod
     def filled(blocks: Mapping[str, tuple[Line, ...]]) -> Blocks:
@@ -117,8 +117,7 @@ def _latex(grid: Grid) -> str:
             body.append(latex_row([escaped(method), *bold]))
     notes = " ".join(note if note.endswith(".") else f"{note}." for note in grid.notes)
     label = f"{grid.sweep} {grid.title}"
-    caption = grid.caption or f"{grid.title}."
-    return latex_float(caption, label, f"l{'r' * (columns - 1)}", body, notes)
+    return latex_float(grid.caption, label, f"l{'r' * (columns - 1)}", body, notes)
 
 
 def latex_float(caption: str, label: str, columns: str, body: Iterable[str], notes: str) -> str:
