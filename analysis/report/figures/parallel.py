@@ -120,7 +120,7 @@ def _parallel(title: str, trials: list[FrozenTrial], best: object, colour: str) 
     yaxis = axis(
         tickvals=downs,
         ticktext=[_beside(row) for row in rows],
-        range=[downs[-1] + 0.5, downs[0] - 0.5],
+        range=[downs[-1] + 0.5, -0.5],
         gridcolor=FAINT.light,
     )
     labels = [
