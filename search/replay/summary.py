@@ -17,21 +17,21 @@ RESAMPLES = 2000
 class Estimate:
     """A mean and its 95% interval; the interval is NaN with one seed."""
 
-    mean: float
-    low: float
-    high: float
+    mean: float  # over all seeds
+    low: float  # lower end of its 95% interval; NaN with one seed
+    high: float  # upper end alike
 
 
 @dataclass(frozen=True)
 class Summary:
     """One strategy, from its runs.
 
-    All but epochs and ``success`` are fractions. ``epochs``: of the whole sweep until every study's choice was
-    within half a point of its pool's best, all that was spent counted where one never was.
-    ``there``: runs in which every study got there; ``studies_there``: studies that did, over all
-    runs. ``lost``: of the best three trials of every pool, those that were stopped; ``lost_all``:
-    studies that lost all three. ``regret``, ``test_regret``: means over studies, by budget
-    (``search.replay.replay.BUDGETS``).
+    All but ``epochs`` and ``success`` are fractions. ``epochs``: of the whole sweep until every
+    study's choice was within half a point of its pool's best, all that was spent counted where
+    one never was. ``there``: runs in which every study got there; ``studies_there``: studies that
+    did, over all runs. ``lost``: of the best three trials of every pool, those that were stopped;
+    ``lost_all``: studies that lost all three. ``regret``, ``test_regret``: means over studies, by
+    budget (``search.replay.replay.BUDGETS``).
     """
 
     strategy: str  # its name
