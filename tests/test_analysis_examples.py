@@ -7,6 +7,7 @@ from analysis.__main__ import app
 from analysis.best import best_configs
 from analysis.examples import copy_example, examples, load_example
 from analysis.frames.claims import ACCURACY, EPOCHS, EVERYWHERE, MEMORIZED, answers
+from analysis.frames.published import published
 from analysis.results import ResultsError, load_results
 from trainable.folder import layout
 
@@ -100,6 +101,17 @@ def test_accuracies_over_lam_are_those_of_the_recorded_sweep(loss, name):
     tests = trials[trials["loss"] == loss].set_index("param_lam")["test_accuracy"].sort_index()
     assert f"| lam | {' | '.join(f'{lam:g}' for lam in tests.index)} |" in page
     assert f"| {name} | {' | '.join(f'{100 * test:.1f}' for test in tests)} |" in page
+
+
+def test_what_the_paper_reports_is_what_the_package_has_of_it():
+    page = (ROOT / "trainable" / "FINDINGS.md").read_text()
+    for kind, rates in (("symmetric", (0.2, 0.4, 0.6)), ("asymmetric", (0.1, 0.2, 0.3))):
+        for rate in rates:
+            table = published("cifar10", f"{kind}-{rate}").set_index("method")
+            numbers = 100 * table.loc[["elr", "adam_elr"], ["published", "published_std"]]
+            cells = [f"{mean:.2f} ± {std:.2f}" for mean, std in numbers.to_numpy()]
+            difference = f"{numbers['published'].diff().iloc[1]:+.2f}"
+            assert f"| {kind} {rate:.0%} | {' | '.join([*cells, difference])} |" in page
 
 
 def interval(row, factor, digits):
