@@ -31,12 +31,12 @@ import ray
 from search.__main__ import main
 from search.driver import tuner
 
-kind = sys.argv.pop(1)
+kind, end = sys.argv.pop(1).split()
 hear = tuner.RecorderCallback.on_trial_result
 
 def heard(callback, *arguments, **info):
     hear(callback, *arguments, **info)
-    ray._private.worker._global_node.all_processes[kind][0].process.kill()
+    getattr(ray._private.worker._global_node.all_processes[kind][0].process, end)()
 
 tuner.RecorderCallback.on_trial_result = heard
 main()
@@ -77,6 +77,29 @@ def test_last_words_ask_no_storage_which_may_be_away_too(monkeypatch, capfd, tmp
     )
 
 
+ENDS = """
+import os, sys
+from search.cluster.watch import LastWords
+
+with LastWords("it's said:\\n  go on") as words:
+    {}
+"""
+
+
+@pytest.mark.parametrize("end", ["os._exit(3)", "os.kill(os.getpid(), 9)"])
+def test_process_that_is_ended_within_leaves_its_last_words(end):
+    done = python("-c", ENDS.format(end))
+    assert (done.returncode, done.stderr) == (
+        {"os._exit(3)": 3}.get(end, -9),
+        "it's said:\n  go on\n",
+    )
+
+
+@pytest.mark.parametrize("end", ["pass", "sys.exit(3)", "words.withdraw(); os._exit(3)"])
+def test_process_that_leaves_has_no_last_words(end):
+    assert not python("-c", ENDS.format(end)).stderr
+
+
 def test_last_resort_is_silent_where_all_is_well():
     with watch.LastResort(pytest.fail, grace=0.0):
         pass
@@ -86,13 +109,20 @@ def test_last_resort_is_silent_where_all_is_well():
 @pytest.mark.faults
 @PATIENT
 @pytest.mark.usefixtures("ray_session")
-@pytest.mark.parametrize("kind", ["raylet", "gcs_server"])
-def test_sweep_whose_ray_dies_says_how_to_go_on_and_does(tmp_path, console, kind):
+@pytest.mark.parametrize(
+    ("end", "why"),
+    [
+        ("raylet kill", "Ray has died (its raylet)"),
+        ("gcs_server kill", "Ray has died (its gcs_server)"),
+        ("raylet terminate", "killed, or ended by Ray"),
+    ],
+)
+def test_sweep_whose_ray_dies_says_how_to_go_on_and_does(tmp_path, console, end, why):
     spec = tmp_path / "mine.toml"
     spec.write_text(SWEEP.replace("max_epochs = 2", "max_epochs = 40"))
-    done = python("-c", KILLS, kind, "run", str(spec), "--storage", str(tmp_path / "r"))
+    done = python("-c", KILLS, end, "run", str(spec), "--storage", str(tmp_path / "r"))
     assert done.returncode == 1
-    assert f"stopped: Ray has died (its {kind})\nGo on with:\n" in done.stderr
+    assert f"stopped: {why}\nGo on with:\n" in done.stderr
     assert f"-m search resume {tmp_path}/r/mine" in done.stderr
     assert "Traceback" not in done.stderr
     assert not runner.start(load_sweep(str(spec)), tmp_path / "r", console).failed

@@ -1,10 +1,11 @@
-"""The death of a Ray that was started here is noticed at once.
+"""The death of a Ray that was started here is noticed at once, and no end goes without a word.
 
 Left alone, Ray tries for up to a minute to reach what has died, and then ends this process from
 within, without a word of ours.
 """
 
 import os
+import subprocess
 import threading
 import time
 from collections.abc import Callable
@@ -22,6 +23,39 @@ def check_alive() -> None:
     """Raise RayFailedError if a process is dead that a Ray of our own cannot do without."""
     if dead := compat.dead_process_of_ray():
         raise RayFailedError(f"Ray has died (its {dead})")
+
+
+class LastWords:
+    """Says ``text`` on stderr if this process ends within, for whatever reason; a context.
+
+    Ray's native code ends its process within milliseconds where a raylet shuts down in order, as
+    ``ray stop`` makes it do, and nobody is asked before SIGKILL. So a shell says it, which waits
+    for this process to close a pipe or to end.
+    """
+
+    def __init__(self, text: str) -> None:
+        # `read` fails at the end of the pipe, unless a line came before: then all is said
+        script = 'read -r over || printf "%s\\n" "$0" >&2'
+        # in a session of its own, as Ctrl-C goes to all processes of one
+        self._shell = subprocess.Popen(
+            ["sh", "-c", script, text], stdin=subprocess.PIPE, start_new_session=True
+        )
+
+    def __enter__(self) -> "LastWords":
+        return self
+
+    def withdraw(self) -> None:
+        """Leave them unsaid: others were, or there is no need."""
+        if self._shell.stdin is not None and not self._shell.stdin.closed:
+            self._shell.communicate(b"over\n")
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.withdraw()
 
 
 class LastResort:
