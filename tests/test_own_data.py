@@ -296,6 +296,9 @@ def test_plan_tells_what_it_understood(tmp_path):
     assert facts["such as"] == "train[0]: a"
     part = dataclasses.replace(data, train_examples=40)
     assert dict(understood(load_dataset(part), part))["of these"].startswith("40 training images")
+    plain = dataclasses.replace(data, augment=False)
+    assert facts["augmentation"].startswith("flips, crops after padding")
+    assert dict(understood(load_dataset(plain), plain))["augmentation"] == "none: augment = false"
 
 
 @pytest.mark.parametrize(

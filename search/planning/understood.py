@@ -18,7 +18,6 @@ def understood(dataset: Dataset, data: OwnData) -> list[tuple[str, str]]:
     channels, height, width = info.shape
     colour = "grey" if channels == 1 else "colour"
     counts = ", ".join(f"{len(labels):,} {split}" for split, labels in _splits(dataset))
-    flips = "flips" if info.flip else "no flips"
     return [
         ("images", f"{counts}; {width} x {height} pixels, {colour}"),
         ("classes", f"{info.num_classes}: {some(_classes(dataset), CLASSES)}"),
@@ -26,7 +25,7 @@ def understood(dataset: Dataset, data: OwnData) -> list[tuple[str, str]]:
         ("training labels", _training(dataset)),
         ("hold-out", _holdout(dataset, data)),
         ("test set", _TESTED[dataset.tested_on]),
-        ("augmentation", f"{flips}, crops after padding {info.crop_pad}"),
+        ("augmentation", _augmented(dataset) if data.augment else "none: augment = false"),
         *(("such as" if i == 0 else "", line) for i, line in enumerate(_examples(dataset))),
     ]
 
@@ -36,6 +35,11 @@ _TESTED = {
     "given": "its labels are as given, not known to be right: every output says so",
     "holdout": "none: the hold-out stands in for it, and every output says so",
 }
+
+
+def _augmented(dataset: Dataset) -> str:
+    flips = "flips" if dataset.info.flip else "no flips"
+    return f"{flips}, crops after padding {dataset.info.crop_pad}"
 
 
 def _given(dataset: Dataset) -> np.ndarray:
