@@ -146,10 +146,15 @@ def final_trials(results: Results) -> pd.DataFrame:
 
 @once
 def rank_trials(results: Results) -> pd.DataFrame:
-    """All trials that may win, ranked in their study; what selected on test must be allowed."""
+    """All trials that may win, ranked in their study; what selected on test must be allowed.
+
+    Where some of a study have had a larger budget than its search, these alone.
+    """
     selected_on_test(results)
     trials = full_budget(results.trials)
-    trials = trials[trials["phase"] == SEARCH].merge(
+    trials = trials[trials["phase"] != REPLICATE]
+    deepest = trials.groupby("study", observed=True)["max_epochs"].transform("max")
+    trials = trials[trials["max_epochs"] == deepest].merge(
         replicated(results.trials), on="trial_id", how="left"
     )
     trials[REPLICATE_COUNTS] = trials[REPLICATE_COUNTS].fillna(0).astype("int64")

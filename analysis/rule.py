@@ -1,7 +1,8 @@
 """The selection rule, once: for rows of tables, for trials as they run and for recorded curves.
 
 Among trials that used their full budget, the highest value of the sweep's metric at the last
-epoch; ties go to the smaller trial number.
+epoch; ties go to the smaller trial number. Where some of a study had a larger budget than the
+others, these alone are compared.
 """
 
 import math

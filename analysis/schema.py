@@ -17,6 +17,7 @@ from trainable.metrics import EpochMetrics
 
 SEARCH: Final = "search"
 REPLICATE: Final = "replicate"
+DEEPER: Final = "deeper"
 RUNNING: Final = "running"
 PAUSED: Final = "paused"
 COMPLETED: Final = "completed"
@@ -64,7 +65,12 @@ TRIAL_COLUMNS: tuple[Column, ...] = (
     Column("model", "category", "name of the network"),
     Column("trial_id", "category", "name of the trial, unique in the folder"),
     Column("number", "int", "number of the trial in its study, in the order of suggestion"),
-    Column("phase", "category", "search, or replicate: an earlier trial again on a fresh seed"),
+    Column(
+        "phase",
+        "category",
+        "search; replicate: an earlier trial again on a fresh seed; deeper: one of the best with "
+        "a larger budget",
+    ),
     Column("source_trial_id", "category", "what a replicate repeats; empty for search"),
     Column("seed", "int", "noise, split, initialisation and order derive from it"),
     Column("status", "category", "running paused completed stopped diverged failed"),

@@ -24,6 +24,7 @@ from search.cluster.watch import LastResort, LastWords
 from search.driver.shell import python
 from search.driver.signals import Interrupted, Signals
 from spaces.presets import PRESETS
+from spaces.sweep import DeepenSpec
 from spaces.sweep_file import SpecError, load_sweep, shipped
 from trainable.data.files import DataError
 from trainable.folder import layout
@@ -82,12 +83,20 @@ def resume(results: Results) -> None:
 @app.command()
 def extend(
     results: Results,
-    trials: Annotated[int, typer.Option(min=1, help="more trials for every study")],
+    trials: Annotated[int | None, typer.Option(min=1, help="more trials for every study")] = None,
+    max_epochs: Annotated[
+        int | None,
+        typer.Option(min=1, help="a larger budget for the best trials of every study"),
+    ] = None,
+    top: Annotated[int, typer.Option(min=1, help="how many get the larger budget")] = 3,
 ) -> None:
-    """Add trials to every study of a sweep, finished or not, and run them."""
+    """Add trials to every study of a sweep, finished or not, or epochs to its best; run them."""
     with _clear_errors():
+        if not (trials or max_epochs):
+            raise SpecError("extend: say what to add: --trials N, --max-epochs N, or both")
+        deepen = DeepenSpec(max_epochs=max_epochs, top=top) if max_epochs else None
         folder = Folder.open(results)
-        _end(lambda runner: runner.extend(folder, trials, out), folder)
+        _end(lambda runner: runner.extend(folder, trials or 0, out, deepen), folder)
 
 
 @app.command()

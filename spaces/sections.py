@@ -103,6 +103,17 @@ class SearchSpec(SweepTable):
         return self
 
 
+class DeepenSpec(SweepTable):
+    """``[deepen]``: once its search is out, the ``top`` trials of a study get ``max_epochs``.
+
+    They go on from their checkpoints where that gives the trial of ``max_epochs`` itself, and
+    start afresh where not. What is confirmed is the best of them.
+    """
+
+    max_epochs: int = Field(ge=1, le=100_000)  # above the budget of the search
+    top: int = Field(default=3, ge=1)
+
+
 class TrainingSpec(SweepTable):
     """``[training]``: how epochs run. ``compile``: torch.compile the network.
 

@@ -14,6 +14,7 @@ from spaces.presets import PRESETS, Domains, build_space
 from spaces.sections import (
     BudgetSpec,
     ConfirmSpec,
+    DeepenSpec,
     OneOrMore,
     ResourcesSpec,
     SearchSpec,
@@ -32,6 +33,7 @@ __all__ = [
     "BudgetSpec",
     "Cell",
     "ConfirmSpec",
+    "DeepenSpec",
     "ResourcesSpec",
     "SearchSpec",
     "SweepSpec",
@@ -96,6 +98,7 @@ class SweepSpec(SweepTable):
     noise: list[NoiseTable] = Field(min_length=1)
     budget: BudgetSpec = BudgetSpec()
     search: SearchSpec = SearchSpec()
+    deepen: DeepenSpec | None = None
     confirm: ConfirmSpec | None = None
     training: TrainingSpec = TrainingSpec()
     resources: ResourcesSpec = ResourcesSpec()
@@ -125,6 +128,11 @@ class SweepSpec(SweepTable):
         if EARLY_STOPPING[self.search.early_stopping].stops and grace > cell.max_epochs:
             raise ValueError(
                 f"budget: grace_epochs = {grace} is above max_epochs = {cell.max_epochs}"
+            )
+        if self.deepen is not None and self.deepen.max_epochs <= cell.max_epochs:
+            raise ValueError(
+                f"deepen: max_epochs = {self.deepen.max_epochs} is not above the "
+                f"{cell.max_epochs} of the search"
             )
         averaged = self.search.metric.startswith("averaged_")
         if averaged and 0 in _extremes(cell.space.domain("averaging")):

@@ -116,8 +116,8 @@ def differences(old: SweepSpec, new: SweepSpec) -> list[str]:
     """What differs between two sweeps, a line each, but for what may change between starts.
 
     Resources decide how fast a sweep is, and ``data.root`` and ``labels_file`` where this machine
-    has what it reads, not what it finds; ``[confirm]`` adds to what is there, and hours say how
-    much of it is run.
+    has what it reads, not what it finds; ``[deepen]`` and ``[confirm]`` add to what is there, and
+    hours say how much of it is run.
     """
     one, two = (_flat(_lasting(spec)) for spec in (old, new))
     keys = [key for key in {**one, **two} if one.get(key) != two.get(key)]
@@ -126,7 +126,7 @@ def differences(old: SweepSpec, new: SweepSpec) -> list[str]:
 
 def _lasting(spec: SweepSpec) -> dict[str, Any]:
     """The sweep without what may change."""
-    table = spec.model_dump(mode="json", exclude={"resources", "confirm"})
+    table = spec.model_dump(mode="json", exclude={"resources", "confirm", "deepen"})
     for key in LIMITS:
         table["budget"].pop(key, None)
     for place in ("root", "labels"):

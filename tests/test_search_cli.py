@@ -386,7 +386,7 @@ def test_signal_before_the_first_trial_says_how_to_go_on(sweep, tmp_path, number
         (["run"], "Missing argument"),
         (["run", "quickstart", "--stroage", "x"], "No such option"),
         (["extend", "x", "--trials", "0"], "Invalid value for '--trials'"),
-        (["extend", "x"], "Missing option"),
+        (["extend", "x"], "say what to add: --trials N, --max-epochs N"),
         (["replicate", "x", "--seeds", "many"], "Invalid value for '--seeds'"),
     ],
 )

@@ -25,7 +25,7 @@ from analysis.report.chart import look
 from analysis.report.legend import Swatch, line, swatch
 from analysis.report.style import loss_name, sentence, study_titles, titled
 from analysis.results import Results
-from analysis.schema import PAUSED, REPLICATE, RUNNING, SEARCH
+from analysis.schema import DEEPER, PAUSED, REPLICATE, RUNNING, SEARCH
 
 FEW_SEEDS = 5
 """Seeds below which a standard deviation is itself a guess."""
@@ -36,15 +36,16 @@ def headline(results: Results) -> str:
     trials = results.trials
     if trials.empty:
         return "No trial has started yet."
-    search = int((trials["phase"] == SEARCH).sum())
-    again = len(trials) - search
+    count = trials["phase"].value_counts()
+    deeper, again = (int(count.get(phase, 0)) for phase in (DEEPER, REPLICATE))
     data, models = (", ".join(sorted(set(trials[c].astype("str")))) for c in ("dataset", "model"))
     parts = [
         data,
         models,
         counted(trials["noise"].nunique(), "noise setting"),
         counted(trials["loss"].nunique(), "loss", "losses"),
-        counted(search, "search trial"),
+        counted(int(count.get(SEARCH, 0)), "search trial"),
+        *([counted(deeper, "deeper trial")] if deeper else []),
         *([counted(again, "replicate")] if again else []),
     ]
     return " · ".join(part for part in parts if part)

@@ -6,7 +6,7 @@ from bisect import bisect_left
 from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 
-from analysis.schema import REPLICATE, RUNNING, SEARCH
+from analysis.schema import DEEPER, REPLICATE, RUNNING, SEARCH
 from search.driver.forecast import epoch_seconds
 from search.studies.round_robin import Sweep
 from search.studies.study import Study
@@ -20,9 +20,9 @@ CHECK_SECONDS = 1.0
 class Hours:
     """What is left of a sweep's ``hours`` (wall-clock, over all starts) and ``gpu_hours``.
 
-    The search ends while there is still time to confirm its best: what the replicates to come
-    take, and under ``when_out = "finish"`` the search trials that run, is kept back. It is worked
-    out from the epochs so far. Replicates start until the hours themselves are used up.
+    The search ends while there is still time for what follows it: what that takes, and under
+    ``when_out = "finish"`` the search trials that run, is kept back. It is worked out from the
+    epochs so far. What follows starts until the hours themselves are used up.
 
     ``gpus`` are those of a trial, ``spent`` the seconds of wall-clock before this start, ``clock``
     counts seconds. Raises SpecError for ``gpu_hours`` where trials get no GPU.
@@ -62,6 +62,7 @@ class Hours:
             if used + kept >= limit:
                 self._close(SEARCH, name, limit)
             if used >= limit:
+                self._close(DEEPER, name, limit)
                 self._close(REPLICATE, name, limit)
 
     def left(self) -> float:
@@ -96,9 +97,9 @@ class Hours:
 
     def _kept(self, study: Study) -> float:
         """Seconds of one slot that a study takes if it searches no more."""
-        epochs = study.confirming_to_come * study.cell.max_epochs
+        epochs = sum(study.later)
         for trial in study.trials.values():
-            finishes = trial.phase == REPLICATE or self._finish
+            finishes = trial.phase != SEARCH or self._finish
             if trial.status == RUNNING and finishes:
                 epochs += trial.config.max_epochs - trial.epochs
         return epochs * (epoch_seconds(study.trials.values()) or epoch_seconds(self._sweep.trials))

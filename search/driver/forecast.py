@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from analysis.schema import PAUSED, REPLICATE
+from analysis.schema import PAUSED, SEARCH
 from search.studies.round_robin import Sweep
 from search.studies.study import Study
 from search.studies.trial import Trial
@@ -43,12 +43,12 @@ class Forecast:
         return max(seconds / max(1, slots), self._longest(overall))
 
     def _left(self, study: Study) -> float:
-        """Of one study: its trials that run, those to come, and its confirmations."""
+        """Of one study: its trials that run, those to come, and what follows these."""
         full = study.cell.max_epochs
         ended = [trial.epochs for trial in study.searched if trial.ended]
         expected = self.expected.get(study.name, full)
         mean = (EXPECTED_TRIALS * expected + sum(ended)) / (EXPECTED_TRIALS + len(ended))
-        left = study.to_come * mean + study.confirming_to_come * full
+        left = study.to_come * mean + sum(study.later)
         return left + sum(
             _rest(trial, ended, expected)
             for trial in study.trials.values()
@@ -58,15 +58,14 @@ class Forecast:
     def _longest(self, seconds: float) -> float:
         """What the trial that runs longest still takes, if nothing stops it."""
         left = [t.config.max_epochs - t.epochs for t in self.sweep.trials if not t.ended]
-        certain = any(study.confirming_to_come for study in self.sweep.studies.values())
-        full = max(study.cell.max_epochs for study in self.sweep.studies.values())
-        return seconds * max([*left, full if certain else 0])
+        later = [epochs for study in self.sweep.studies.values() for epochs in study.later]
+        return seconds * max([*left, *later, 0])
 
 
 def _rest(trial: Trial, ended: Iterable[int], expected: float) -> float:
     """Epochs that a running trial still takes: what those took that got as far."""
     full = trial.config.max_epochs
-    if trial.phase == REPLICATE:
+    if trial.phase != SEARCH:
         return full - trial.epochs
     further = [epochs - trial.epochs for epochs in ended if epochs > trial.epochs]
     return sum(further) / len(further) if further else max(expected, full) - trial.epochs

@@ -53,14 +53,17 @@ class Housekeeping:
 
 
 def _kept(rows: Iterable[Mapping[str, Any]]) -> set[str]:
-    """The best trials of each study, and those that were replicated."""
-    best: dict[str, list[Mapping[str, Any]]] = defaultdict(list)
+    """The best trials of each study and budget, and those that were replicated.
+
+    The best of a smaller budget are those that may go on to a larger one.
+    """
+    best: dict[tuple[str, int], list[Mapping[str, Any]]] = defaultdict(list)
     kept = set()
     for row in rows:
         if row["phase"] == REPLICATE:
             kept.add(row["source_trial_id"])
         elif may_win(*(row[name] for name in _JUDGED)):
-            best[row["study"]].append(row)
+            best[row["study"], row["max_epochs"]].append(row)
     for candidates in best.values():
         kept |= {row["trial_id"] for row in sorted(candidates, key=_rank)[:KEPT_MODELS]}
     return kept

@@ -2,6 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import pandas as pd
@@ -86,6 +87,8 @@ def _check_config(folder: Folder, sweep: Sweep, trial: Trial) -> None:
     # Only a replicate has a seed of its own.
     seed = sweep.spec.seed if trial.phase == SEARCH else recorded.seed
     expected = study.cell.trial(recorded.parameters, seed)
+    if trial.phase != SEARCH:  # what follows the search may have a larger budget
+        expected = replace(expected, max_epochs=recorded.max_epochs)
     if expected.fingerprint == recorded.fingerprint:
         return
     one, two = (_flat(config.as_dict()) for config in (recorded, expected))

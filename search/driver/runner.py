@@ -15,7 +15,7 @@ from search.planning.default_network import with_network
 from search.studies.confirm import replicate_seeds
 from search.studies.earlier import Earlier
 from search.studies.round_robin import Sweep
-from spaces.sweep import SweepSpec
+from spaces.sweep import DeepenSpec, SweepSpec
 from spaces.sweep_file import SpecError, check_sweep, differences, parse_sweep
 from trainable.folder import layout
 from trainable.folder.storage import Folder
@@ -51,15 +51,20 @@ def start(
     return run(folder, console, look)
 
 
-def extend(folder: Folder, trials: int, console: Console) -> Finished:
-    """Give every study of a results folder ``trials`` more, and run them.
+def extend(
+    folder: Folder, trials: int, console: Console, deepen: DeepenSpec | None = None
+) -> Finished:
+    """Give every study of a results folder ``trials`` more, or its best a larger budget; run them.
 
     Raises SpecError if there is no results folder or nothing could be added.
     """
 
     def look() -> Wanted:
         there = read_spec(folder)
-        return Wanted(_longer(there, trials, folder), there, read_earlier(folder))
+        wanted = _longer(there, trials, folder) if trials else there
+        if deepen is not None:
+            wanted = _deeper(wanted, deepen, folder)
+        return Wanted(wanted, there, read_earlier(folder))
 
     return run(folder, console, look)
 
@@ -146,10 +151,12 @@ def _with_network(spec: SweepSpec, folder: Folder, console: Console) -> SweepSpe
 
 
 def _as_extended(spec: SweepSpec, folder: Folder, console: Console) -> SweepSpec:
-    """The sweep with the trials that ``extend`` has added to it, if that is all that differs."""
+    """The sweep with what ``extend`` has added to it, if that is all that differs."""
     if not layout.is_there(folder):
         return spec
     there = read_spec(folder)
+    if spec.deepen is None:
+        spec = spec.model_copy(update={"deepen": there.deepen})
     budget = spec.budget.model_copy(update={"trials": there.budget.trials})
     longer = spec.model_copy(update={"budget": budget})
     if there.budget.trials <= spec.budget.trials or differences(there, longer):
@@ -176,3 +183,14 @@ def _longer(spec: SweepSpec, trials: int, folder: Folder) -> SweepSpec:
     if Sweep.build(longer).planned == Sweep.build(spec).planned:
         raise SpecError(f"{folder}: every point of the space is planned already")
     return longer
+
+
+def _deeper(spec: SweepSpec, deepen: DeepenSpec, folder: Folder) -> SweepSpec:
+    """The same sweep with a larger budget for the best of every study."""
+    if spec.deepen is not None and deepen.max_epochs < spec.deepen.max_epochs:
+        raise SpecError(
+            f"--max-epochs {deepen.max_epochs}: {folder} was extended to "
+            f"{spec.deepen.max_epochs} epochs already"
+        )
+    table = spec.model_dump() | {"deepen": deepen.model_dump()}
+    return check_sweep(table, f"--max-epochs {deepen.max_epochs}")

@@ -4,8 +4,9 @@ import math
 from collections import Counter
 from dataclasses import dataclass
 
-from analysis.rule import may_win, selection_key
+from analysis.rule import selection_key
 from analysis.schema import COMPLETED, DIVERGED, FAILED, PAUSED, RUNNING, STOPPED
+from search.studies.confirm import leaders
 from search.studies.study import Study
 from search.studies.trial import Trial
 from trainable.catalog import Value
@@ -45,7 +46,7 @@ def study_state(study: Study) -> StudyState:
     best = _best(study)
     return StudyState(
         name=study.name,
-        planned=len(trials) + study.to_come + study.confirming_to_come,
+        planned=len(trials) + study.to_come + len(study.later),
         completed=count[COMPLETED],
         running=study.running - waiting,
         waiting=waiting,
@@ -73,14 +74,11 @@ def _training(study: Study) -> list[Trial]:
 
 
 def _best(study: Study) -> Trial | None:
+    if full := leaders(study.trials.values(), study.search.metric):
+        return full[0]
     values = {t.trial_id: getattr(t.last, study.search.metric) for t in study.searched if t.last}
     heard = [t for t in study.searched if not math.isnan(values.get(t.trial_id, math.nan))]
-    full = [
-        t for t in heard if may_win(t.status, t.epochs, t.config.max_epochs, values[t.trial_id])
-    ]
-    return min(
-        full or heard, key=lambda t: selection_key(t.number, values[t.trial_id]), default=None
-    )
+    return min(heard, key=lambda t: selection_key(t.number, values[t.trial_id]), default=None)
 
 
 def parameter_text(trial: Trial, study: Study) -> str:

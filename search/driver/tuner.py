@@ -21,12 +21,13 @@ from ray.tune.logger import TBXLoggerCallback
 from ray.tune.schedulers import FIFOScheduler
 from ray.tune.search import Searcher
 
-from analysis.schema import REPLICATE, RUNNING
+from analysis.schema import DEEPER, REPLICATE, RUNNING
 from search import compat
 from search.cluster.resources import Slots, TrialResources
 from search.driver.label_book import LabelBook, labels_name
 from search.driver.progress import Progress
 from search.driver.recorder import Recorder
+from search.studies.afterwards import why_afresh
 from search.studies.round_robin import Sweep
 from search.studies.trial import Trial
 from spaces.sweep import SweepSpec
@@ -214,7 +215,8 @@ def build_tuner(
     def assign(trial: Trial) -> Assignment:
         rungs = tuple(sweep.studies[trial.study].rungs(trial))
         every = _test_every(trial, sweep.spec)
-        return _assignment(trial, rungs, every, folder, slots.trial)
+        source = _source(trial, sweep, progress) if trial.phase == DEEPER else None
+        return _assignment(trial, rungs, every, folder, slots.trial, source)
 
     def find(trial: TuneTrial) -> Trial:
         assigned = _assigned(trial)
@@ -266,12 +268,24 @@ def _assigned(trial: TuneTrial) -> Assignment:
     return assigned
 
 
+def _source(trial: Trial, sweep: Sweep, progress: Progress) -> tuple[str, str] | None:
+    """What a deeper trial goes on from; None, and said why, if it has to start afresh."""
+    source = sweep.studies[trial.study].trials[trial.source_trial_id]
+    reason = why_afresh(source.config, trial.config.max_epochs)
+    if not reason:
+        return source.trial_id, source.config.fingerprint
+    if trial.attempt == 1:
+        progress.note(f"{trial.trial_id}: starts afresh: {reason}")
+    return None
+
+
 def _assignment(
     trial: Trial,
     rungs: tuple[int, ...],
     test_every: int | None,
     folder: Folder,
     resources: TrialResources,
+    source: tuple[str, str] | None = None,
 ) -> Assignment:
     return Assignment(
         study=trial.study,
@@ -284,6 +298,7 @@ def _assignment(
         test_every=test_every,
         threads=resources.threads,
         gpus=resources.gpus,
+        source=source,
     )
 
 

@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
+from search.studies.afterwards import why_afresh
 from search.studies.round_robin import Sweep
 from search.studies.simulate import simulate
 from search.studies.study import Study
@@ -38,6 +39,7 @@ class Outline:
     early_stopping: str  # the rule under which ``epochs`` are expected
     slots: int  # trials that run at once
     trials: int  # that are searched
+    deeper: int  # trials that give the best of them a larger budget
     confirmations: int  # trials that run the best of them again
     full_epochs: int  # of all these, if none were stopped
     epochs: Mapping[str, int]  # of all these, to be expected, by study
@@ -56,7 +58,7 @@ def outline(spec: SweepSpec, slots: int, datasets: Mapping[str, Dataset] = NONE_
     """
     cells = spec.cells()
     share = max(1, round(slots / len(cells)))
-    again = {cell.study: _confirmations(spec, cell) for cell in cells}
+    after = {cell.study: _afterwards(spec, cell) for cell in cells}
     simulated: list[tuple[Cell, int, int]] = []
     for cell in cells:
         # Studies of one space, such as a loss at several rates, are simulated once.
@@ -67,19 +69,36 @@ def outline(spec: SweepSpec, slots: int, datasets: Mapping[str, Dataset] = NONE_
         early_stopping=spec.search.early_stopping,
         slots=slots,
         trials=sum(trials for _, trials, _ in simulated),
-        confirmations=sum(again.values()),
-        full_epochs=sum((n + again[c.study]) * c.max_epochs for c, n, _ in simulated),
-        epochs={c.study: epochs + again[c.study] * c.max_epochs for c, _, epochs in simulated},
+        deeper=sum(deeper for deeper, _, _ in after.values()),
+        confirmations=sum(again for _, again, _ in after.values()),
+        full_epochs=sum(n * c.max_epochs + after[c.study][2] for c, n, _ in simulated),
+        epochs={c.study: epochs + after[c.study][2] for c, _, epochs in simulated},
         trial_epochs={cell.study: epochs / trials for cell, trials, epochs in simulated},
     )
 
 
-def _confirmations(spec: SweepSpec, cell: Cell) -> int:
-    if spec.confirm is None:
-        return 0
-    return min(spec.confirm.top, cell.planned(spec.search.sampler, spec.budget.trials)) * (
-        spec.confirm.seeds
-    )
+def _afterwards(spec: SweepSpec, cell: Cell) -> tuple[int, int, int]:
+    """What follows the search of one study: deeper trials, replicates, and the epochs of both."""
+    planned = cell.planned(spec.search.sampler, spec.budget.trials)
+    deeper = again = epochs = 0
+    budget = cell.max_epochs
+    if spec.deepen is not None:
+        budget = spec.deepen.max_epochs
+        deeper = min(spec.deepen.top, planned)
+        epochs += round(deeper * (budget - _kept_epochs(spec, cell, budget)))
+    if spec.confirm is not None:
+        again = min(spec.confirm.top, planned) * spec.confirm.seeds
+        epochs += again * budget
+    return deeper, again, epochs
+
+
+def _kept_epochs(spec: SweepSpec, cell: Cell, budget: int) -> float:
+    """Epochs that a deeper trial does not train again, in the mean over the schedules."""
+    varied = cell.space.varies.get("lr_schedule")
+    schedules = varied.points() if varied else (cell.reference["lr_schedule"],)
+    points = [cell.space.nearest({**cell.reference, "lr_schedule": name}) for name in schedules]
+    kept = [not why_afresh(cell.trial(point, spec.seed), budget) for point in points]
+    return cell.max_epochs * sum(kept) / len(kept)
 
 
 def _alike(one: Cell, two: Cell) -> bool:

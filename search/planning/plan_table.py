@@ -26,8 +26,9 @@ def one_line(sketch: Outline, hours: float | None = None) -> str:
 
 
 def _trials(sketch: Outline) -> str:
+    deeper = f", {sketch.deeper} that run the best deeper" if sketch.deeper else ""
     again = f" and {sketch.confirmations} that confirm the best" if sketch.confirmations else ""
-    return counted(sketch.trials, "trial") + again
+    return counted(sketch.trials, "trial") + deeper + again
 
 
 def print_plan(plan: "Plan", out: Console) -> None:

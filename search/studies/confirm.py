@@ -3,17 +3,24 @@
 import math
 from collections.abc import Iterable
 
-from analysis.schema import COMPLETED
+from analysis.schema import COMPLETED, REPLICATE
 from search.studies.trial import Trial
 from spaces.sweep import ConfirmSpec
 
 
 def leaders(trials: Iterable[Trial], metric: str) -> list[Trial]:
-    """The search trials that may be chosen, best first, as ``analysis.best`` ranks them.
+    """The trials that may be chosen, best first, as ``analysis.best`` ranks them.
 
-    Those with their full budget and a value; ties go to the smaller number.
+    Of those that are no replicates, with their full budget and a value, the ones of the largest
+    budget; ties go to the smaller number.
     """
-    chosen = [t for t in trials if t.status == COMPLETED and not math.isnan(_value(t, metric))]
+    full = [
+        t
+        for t in trials
+        if t.phase != REPLICATE and t.status == COMPLETED and not math.isnan(_value(t, metric))
+    ]
+    deepest = max((t.config.max_epochs for t in full), default=0)
+    chosen = [t for t in full if t.config.max_epochs == deepest]
     return sorted(chosen, key=lambda trial: (-_value(trial, metric), trial.number))
 
 

@@ -57,6 +57,7 @@ class Sweep:
                 max_failures=spec.resources.max_failures,
                 shared=shared,
                 history=next((m.window(cell) for m in models if cell.study in m.studies), None),
+                deepen=spec.deepen,
                 confirm=spec.confirm,
             )
             for cell in cells

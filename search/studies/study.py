@@ -19,12 +19,12 @@ from analysis.schema import (
     SEARCH,
     STOPPED,
 )
-from search.studies.confirm import confirmations
+from search.studies.afterwards import Afterwards
 from search.studies.points import fixed_points
 from search.studies.samplers import History, OptunaHistory
 from search.studies.stopping import Rule, build_rule, rung_epochs
 from search.studies.trial import ENDED, GOES_ON, Outcome, Phase, Trial, replicate_id
-from spaces.sweep import BudgetSpec, Cell, ConfirmSpec, SearchSpec
+from spaces.sweep import BudgetSpec, Cell, ConfirmSpec, DeepenSpec, SearchSpec
 from trainable.catalog import Value
 from trainable.metrics import EpochMetrics
 from trainable.network.schedules import cycle_ends
@@ -42,7 +42,8 @@ class Study:
     first_points: Sequence[Mapping[str, Value]] = ()  # tried before the sampler is asked
     max_failures: int = 0  # how often in a row a trial that breaks is started again
     shared: Sequence[str] = ()  # parameters that any study varies, for common draws
-    confirm: ConfirmSpec | None = None  # what runs again once the search is out
+    deepen: DeepenSpec | None = None  # what runs deeper once the search is out
+    confirm: ConfirmSpec | None = None  # what runs again once that has ended
     history: History | None = None  # what suggestions come from; None: Optuna
     trials: dict[str, Trial] = field(default_factory=dict, init=False)  # all dealt, by id
     searched: list[Trial] = field(default_factory=list, init=False)  # the search's, by number
@@ -53,8 +54,9 @@ class Study:
         self._interrupted: deque[Trial] = deque()  # dealt before any new one
         self._running: set[str] = set()  # ids of the trials that have a slot
         self._ended = 0  # trials with a final status
-        # (trial_id, seed) of replicates to come; None before the search is out
-        self._unconfirmed: deque[tuple[str, int]] | None = None
+        self._afterwards = Afterwards(  # what follows the search
+            self.search.metric, self.seed, self.deepen, self.confirm
+        )
         self._closed: set[Phase] = set()  # phases that deal no new trial any more
         self._halted: dict[Phase, str] = {}  # phases whose running trials stop, and why
         self._seed = derive_seed(self.seed, f"study/{self.name}")  # its own, for suggestions
@@ -100,13 +102,13 @@ class Study:
     @property
     def has_work(self) -> bool:
         """Whether :meth:`deal` would give a trial now."""
-        return bool(self._interrupted or self._has_new or self._promotable() or self._to_confirm())
+        return bool(self._interrupted or self._has_new or self._promotable() or self._due())
 
     @property
     def finished(self) -> bool:
-        """Whether every planned trial has ended, and every replicate that confirms the best."""
+        """Whether every planned trial has ended, and everything that follows the search."""
         there = self._ended == len(self.trials)
-        return there and not self._has_new and not self._to_confirm()
+        return there and not self._has_new and not self._due()
 
     @property
     def to_come(self) -> int:
@@ -114,13 +116,15 @@ class Study:
         return 0 if SEARCH in self._closed else self.planned - len(self.searched)
 
     @property
-    def confirming_to_come(self) -> int:
-        """Replicates of the best that have not started yet and will, as far as is known."""
-        if self.confirm is None or REPLICATE in self._closed:
-            return 0
-        if self.searched_out:
-            return len(self._to_confirm())
-        return min(self.confirm.top, self.planned) * self.confirm.seeds
+    def later(self) -> Sequence[int]:
+        """The budgets, in epochs, of the trials that will follow the search, as far as is known.
+
+        Those that have not started yet: the best deeper, and replicates of the best.
+        """
+        if REPLICATE in self._closed:
+            return ()
+        self._due()  # what is known now
+        return self._afterwards.to_come(self.planned, self.cell.max_epochs)
 
     @property
     def searched_out(self) -> bool:
@@ -128,16 +132,17 @@ class Study:
         return not self._has_new and all(trial.ended for trial in self.searched)
 
     def deal(self) -> Trial | None:
-        """The next trial to run, if any: interrupted, then promoted, new, and confirming ones."""
+        """The next trial to run, if any: interrupted, promoted, new, then what follows these."""
         if self._interrupted:
             trial = self._interrupted.popleft()
         elif promoted := self._promotable():
             trial = self._promote(promoted)
         elif self._has_new:
             trial = self._suggest()
-        elif to_confirm := self._to_confirm():
+        elif due := self._due():
             self.turns += 1
-            trial = self._replicate(*to_confirm.popleft())
+            trial = due.popleft()
+            self.trials[trial.trial_id] = trial
         else:
             return None
         trial.attempt += 1
@@ -152,7 +157,9 @@ class Study:
         """
         there = self.trials.get(replicate_id(trial_id, seed))
         if there is None:
-            self._interrupted.append(self._replicate(trial_id, seed))
+            replicate = self.trials[trial_id].again(seed)
+            self.trials[replicate.trial_id] = replicate
+            self._interrupted.append(replicate)
         elif there.status == FAILED:
             there.status, there.end_reason = RUNNING, ""
             self._ended -= 1
@@ -272,17 +279,11 @@ class Study:
             config=self.cell.trial(values, self.seed),
         )
 
-    def _replicate(self, trial_id: str, seed: int) -> Trial:
-        replicate = self.trials[trial_id].again(seed)
-        self.trials[replicate.trial_id] = replicate
-        return replicate
-
-    def _to_confirm(self) -> deque[tuple[str, int]]:
-        """The replicates to deal, as (trial_id, seed): none before the search is out."""
-        if self._unconfirmed is None and self.confirm is not None and self.searched_out:
-            wanted = confirmations(self.searched, self.search.metric, self.confirm, self.seed)
-            self._unconfirmed = deque(w for w in wanted if replicate_id(*w) not in self.trials)
-        return deque() if REPLICATE in self._closed else self._unconfirmed or deque()
+    def _due(self) -> deque[Trial]:
+        """The trials to deal that follow the search: none before it is out."""
+        if REPLICATE in self._closed or not self.searched_out:
+            return deque()
+        return self._afterwards.due(self.trials)
 
     def _judge(self, trial: Trial, metrics: EpochMetrics) -> Outcome:
         judged_before = metrics.epoch <= trial.epochs

@@ -5,11 +5,20 @@ import math
 from dataclasses import dataclass
 from typing import Literal
 
-from analysis.schema import COMPLETED, DIVERGED, FAILED, REPLICATE, RUNNING, SEARCH, STOPPED
+from analysis.schema import (
+    COMPLETED,
+    DEEPER,
+    DIVERGED,
+    FAILED,
+    REPLICATE,
+    RUNNING,
+    SEARCH,
+    STOPPED,
+)
 from trainable.config import TrialConfig
 from trainable.metrics import EpochMetrics
 
-Phase = Literal["search", "replicate"]
+Phase = Literal["search", "replicate", "deeper"]
 Status = Literal["running", "paused", "completed", "stopped", "diverged", "failed"]
 ENDED: frozenset[Status] = frozenset({COMPLETED, STOPPED, DIVERGED, FAILED})
 
@@ -17,6 +26,11 @@ ENDED: frozenset[Status] = frozenset({COMPLETED, STOPPED, DIVERGED, FAILED})
 def replicate_id(trial_id: str, seed: int) -> str:
     """The id of the trial that runs ``trial_id`` again on ``seed``."""
     return f"{trial_id}-seed{seed}"
+
+
+def deeper_id(trial_id: str, max_epochs: int) -> str:
+    """The id of the trial that gives ``trial_id`` a budget of ``max_epochs``."""
+    return f"{trial_id}-epochs{max_epochs}"
 
 
 @dataclass(frozen=True)
@@ -35,11 +49,11 @@ class Trial:
     """Where a trial stands."""
 
     study: str  # the name of its study
-    trial_id: str  # of its study and number, a replicate's of its seed as well
-    number: int  # in its study, from 0; a replicate's is that of its source
+    trial_id: str  # of its study and number, then what sets it off from its source
+    number: int  # in its study, from 0; that of its source, if it has one
     config: TrialConfig  # all that decides what it trains
     phase: Phase = SEARCH  # what it is for
-    source_trial_id: str = ""  # the trial that a replicate runs again
+    source_trial_id: str = ""  # the trial that it runs again, or deeper
     status: Status = RUNNING  # running too while it waits for a slot
     end_reason: str = ""  # why its status is what it is, in words
     attempt: int = 0  # starts: first run, after a failure, after a pause, on resume
@@ -67,6 +81,17 @@ class Trial:
             number=self.number,
             config=dataclasses.replace(self.config, seed=seed),
             phase=REPLICATE,
+            source_trial_id=self.trial_id,
+        )
+
+    def deeper(self, max_epochs: int) -> "Trial":
+        """The same trial with a larger budget."""
+        return Trial(
+            study=self.study,
+            trial_id=deeper_id(self.trial_id, max_epochs),
+            number=self.number,
+            config=dataclasses.replace(self.config, max_epochs=max_epochs),
+            phase=DEEPER,
             source_trial_id=self.trial_id,
         )
 

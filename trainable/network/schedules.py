@@ -47,6 +47,20 @@ def cycle_ends(name: str, parameters: Mapping[str, Value], max_epochs: int) -> t
     return ends
 
 
+def same_beginning(
+    name: str, parameters: Mapping[str, Value], *, lr: float, max_epochs: int, longer: int
+) -> bool:
+    """Whether a trial of ``longer`` epochs begins with the rates of one of ``max_epochs``."""
+    short, long = (
+        [
+            learning_rate(name, parameters, lr=lr, epoch=epoch, max_epochs=budget)
+            for epoch in range(1, max_epochs + 1)
+        ]
+        for budget in (max_epochs, longer)
+    )
+    return short == long
+
+
 def constant(lr: float, done: int, max_epochs: int) -> float:
     """Lr all the way."""
     return lr

@@ -6,7 +6,7 @@ The only module of this package that imports Ray.
 import platform
 import time
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -38,6 +38,8 @@ class Assignment:
     ``rungs``: epochs after which a checkpoint is due. ``test_every``: epochs from one evaluation
     on the test set to the next (``tested.epochs_with_test``). ``threads``: CPU threads for torch.
     ``gpus``: what Ray gave the trial; without any it trains on the CPU, whatever torch sees.
+    ``source``: id and config's fingerprint of a trial that this one goes on from the end of, if
+    it has no checkpoint of its own yet.
     """
 
     study: str  # name of its study
@@ -50,6 +52,7 @@ class Assignment:
     test_every: int | None
     threads: int
     gpus: float
+    source: tuple[str, str] | None = None
 
     def __deepcopy__(self, memo: dict[int, Any]) -> "Assignment":
         """Itself: nobody changes it, and Tune copies its configs again and again."""
@@ -132,11 +135,25 @@ class TrialTrainable(tune.Trainable):
         curve = self._store.load(self._resume)
         if curve is None and self._store.notes:  # what could not be used may be half taken in
             self._trainer = self._new_trainer()
+        if curve is None and self._assignment.source is not None:
+            curve = self._from_source(*self._assignment.source)
         self._curve = list(curve or ())
         self._unreported = deque(self._curve[self._assignment.recorded_epochs :])
         # An actor's log holds one trial after another.
         where = f"on {platform.node()}, {device_name(self._trainer.device)}"
         print(f"{self._assignment.trial_id}: from epoch {self._trainer.epoch} {where}", flush=True)
+
+    def _from_source(self, trial_id: str, fingerprint: str) -> Sequence[EpochMetrics] | None:
+        """Where another trial has ended; None, and a note, if its checkpoint is gone."""
+        store = CheckpointStore(self._results, trial_id, fingerprint)
+        curve = store.load(self._resume)
+        self._store.notes += store.notes
+        if curve is None:
+            self._trainer = self._new_trainer()
+            self._store.notes.append(f"{trial_id} has no checkpoint left: starts afresh")
+        else:
+            self._store.notes.append(f"goes on from {trial_id} after epoch {len(curve)}")
+        return curve
 
     def _new_trainer(self) -> Trainer:
         device = None if self._assignment.gpus else "cpu"

@@ -1,0 +1,84 @@
+"""What follows the search of a study: its best trials deeper, then the best on fresh seeds."""
+
+from collections import deque
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from analysis.schema import DEEPER
+from search.studies.confirm import confirmations, leaders
+from search.studies.trial import Trial
+from spaces.sweep import ConfirmSpec, DeepenSpec
+from trainable.config import TrialConfig
+from trainable.network.schedules import same_beginning
+
+
+@dataclass
+class Afterwards:
+    """Which trials follow the search of one study, and which of them are still to come."""
+
+    metric: str  # what the best are chosen by
+    seed: int  # of the sweep
+    deepen: DeepenSpec | None = None  # what runs deeper
+    confirm: ConfirmSpec | None = None  # what runs again
+    # What runs deeper and has not been dealt yet, in its order; None: not known yet.
+    _deeper: deque[Trial] | None = field(default=None, init=False)
+    # The same of what runs again.
+    _again: deque[Trial] | None = field(default=None, init=False)
+
+    def due(self, trials: Mapping[str, Trial]) -> deque[Trial]:
+        """What may be dealt now that the search is out; ``trials`` are all so far, by id."""
+        if self._deeper is None:
+            self._deeper = deque(t for t in self._deepened(trials) if t.trial_id not in trials)
+        deep = [trial for trial in trials.values() if trial.phase == DEEPER]
+        if self._deeper or not all(trial.ended for trial in deep):
+            return self._deeper
+        if self._again is None:
+            self._again = deque(t for t in self._confirming(trials) if t.trial_id not in trials)
+        return self._again
+
+    def to_come(self, planned: int, max_epochs: int) -> list[int]:
+        """The budgets, in epochs, of what has not been dealt yet, as far as is known.
+
+        ``planned``: trials that the search will have had, ``max_epochs``: the budget of each.
+        """
+        deepest = max_epochs if self.deepen is None else self.deepen.max_epochs
+        deeper = again = 0
+        if self._deeper is not None:
+            deeper = len(self._deeper)
+        elif self.deepen is not None:
+            deeper = min(self.deepen.top, planned)
+        if self._again is not None:
+            again = len(self._again)
+        elif self.confirm is not None:
+            again = min(self.confirm.top, planned) * self.confirm.seeds
+        return [deepest] * (deeper + again)
+
+    def _deepened(self, trials: Mapping[str, Trial]) -> list[Trial]:
+        if self.deepen is None:
+            return []
+        budget = self.deepen.max_epochs
+        shallow = (t for t in trials.values() if t.config.max_epochs < budget)
+        return [trial.deeper(budget) for trial in leaders(shallow, self.metric)[: self.deepen.top]]
+
+    def _confirming(self, trials: Mapping[str, Trial]) -> list[Trial]:
+        if self.confirm is None:
+            return []
+        wanted = confirmations(trials.values(), self.metric, self.confirm, self.seed)
+        return [trials[trial_id].again(seed) for trial_id, seed in wanted]
+
+
+def why_afresh(config: TrialConfig, max_epochs: int) -> str:
+    """Why a trial cannot go on to ``max_epochs`` from its end, but has to start afresh; else "".
+
+    It goes on where it has been, up to here, the trial of the larger budget.
+    """
+    if config.loss_parameters.get("transition") == "estimated":
+        return f"{config.loss} estimates its transition matrix over all of max_epochs"
+    same = same_beginning(
+        config.lr_schedule,
+        config.schedule_parameters,
+        lr=config.lr,
+        max_epochs=config.max_epochs,
+        longer=max_epochs,
+    )
+    return "" if same else f"{config.lr_schedule} spreads over all of max_epochs"
