@@ -6,7 +6,7 @@ from typer.testing import CliRunner
 from analysis.__main__ import app
 from analysis.best import best_configs
 from analysis.examples import copy_example, examples, load_example
-from analysis.frames.claims import ACCURACY, EPOCHS, EVERYWHERE, MEMORIZED, answers
+from analysis.frames.claims import ACCURACY, AVERAGED, EPOCHS, EVERYWHERE, MEMORIZED, answers
 from analysis.frames.published import published
 from analysis.results import ResultsError, load_results
 from trainable.folder import layout
@@ -70,13 +70,14 @@ def test_an_unknown_example_is_refused_with_the_nearest_name():
         load_example(name + "s")
 
 
-@pytest.fixture(scope="module")
-def found():
-    table = answers(load_example("claims-fashion"))
+def answered(name, against=None):
+    table = answers(load_example(name), None if against is None else load_example(against))
     return table.set_index(["question", "noise", "loss"]).sort_index()
 
 
-def test_every_number_of_the_findings_is_that_of_the_recorded_sweep(found):
+@pytest.mark.parametrize("name", ["claims-fashion", "claims-cifar"])
+def test_every_number_of_the_findings_is_that_of_the_recorded_sweep(name):
+    found = answered(name)
     page = (ROOT / "trainable" / "FINDINGS.md").read_text()
     for noise in found.loc[ACCURACY].index.unique("noise"):
         ce, adam = (found.loc[(ACCURACY, noise, loss)] for loss in ("ce", "adam_elr"))
@@ -92,6 +93,15 @@ def test_every_number_of_the_findings_is_that_of_the_recorded_sweep(found):
         shares = (f"{100 * value:.1f}" for value in (ce["value"], adam["elr"], adam["value"]))
         cells = [*shares, interval(adam, 100, 1), adam["verdict"]]
         assert f"| {' | '.join(cells)} |" in page, noise
+
+
+def test_what_averaging_gets_is_that_of_the_recorded_sweep():
+    page = " ".join((ROOT / "trainable" / "FINDINGS.md").read_text().split())
+    rows = answered("claims-cifar").loc[AVERAGED].loc[EVERYWHERE]
+    assert set(rows["verdict"]) == {"not shown"}
+    ce = rows.loc["ce"]
+    assert f"{100 * ce['value']:.2f} against {100 * ce['elr']:.2f}, " in page
+    assert {interval(row, 100, 2) in page for _, row in rows.iterrows()} == {True}
 
 
 @pytest.mark.parametrize(("loss", "name"), [("elr", "ELR"), ("adam_elr", "Adam-refined ELR")])
@@ -119,12 +129,23 @@ def interval(row, factor, digits):
     return "{} [{}, {}]".format(*numbers)
 
 
-def test_the_readme_answers_with_numbers_of_the_recorded_sweep(found):
+def test_the_readme_answers_with_numbers_of_the_recorded_sweep():
+    found = answered("claims-fashion")
     page = " ".join((ROOT / "README.md").read_text().split())
     row = found.loc[(ACCURACY, EVERYWHERE, "adam_elr")]
     assert row["verdict"] == "not shown"
     low, high = (f"{100 * row[name]:+.2f}" for name in ("low", "high"))
-    assert f"it ended {100 * row['difference']:.2f} points higher" in page
+    assert f"it ended {100 * row['difference']:.2f} points higher on Fashion-MNIST" in page
     assert f"95% interval of {low} to {high} over five seeds" in page
+    cifar = answered("claims-cifar")
+    row = cifar.loc[(ACCURACY, EVERYWHERE, "adam_elr")]
+    assert row["verdict"] == "not shown"
+    low, high = (f"{100 * row[name]:+.2f}" for name in ("low", "high"))
+    assert f"{-100 * row['difference']:.2f} points lower on CIFAR-10 ({low} to {high})" in page
     row = found.loc[(MEMORIZED, "symmetric-0.4", "adam_elr")]
-    assert f"({100 * row['value']:.1f}% against {100 * row['elr']:.1f}% at 40%)" in page
+    assert (
+        f"on Fashion-MNIST {100 * row['value']:.1f}% against {100 * row['elr']:.1f}% at 40%"
+        in page
+    )
+    row = cifar.loc[(MEMORIZED, "symmetric-0.2", "adam_elr")]
+    assert f"on CIFAR-10 {100 * row['value']:.1f}% against {100 * row['elr']:.1f}% at 20%" in page
