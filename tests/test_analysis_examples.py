@@ -23,6 +23,7 @@ def test_an_example_is_a_whole_sweep_with_all_that_its_file_asks_for(name):
     assert set(best["study"]) == set(results.trials["study"])
     if "confirm" in results.spec:
         assert (best["replicates"] >= 5).all()
+    if "confirm" in results.spec and "elr" in set(results.trials["loss"]):
         assert set(answers(results)["question"]) >= {ACCURACY}
 
 
@@ -93,6 +94,46 @@ def test_every_number_of_the_findings_is_that_of_the_recorded_sweep(name):
         shares = (f"{100 * value:.1f}" for value in (ce["value"], adam["elr"], adam["value"]))
         cells = [*shares, interval(adam, 100, 1), adam["verdict"]]
         assert f"| {' | '.join(cells)} |" in page, noise
+
+
+@pytest.mark.parametrize("target", ["schedule_free", "cautious"])
+def test_what_the_further_readings_gain_is_that_of_their_recorded_sweeps(target):
+    page = (ROOT / "trainable" / "FINDINGS.md").read_text()
+    found = answered(f"claims-cifar-{target}", "claims-cifar")
+    for noise, name in (
+        ("symmetric-0.4", "symmetric 40%"),
+        ("asymmetric-map-0.2", "asymmetric 20%"),
+    ):
+        accuracy, memorized = (found.loc[(q, noise, "adam_elr")] for q in (ACCURACY, MEMORIZED))
+        cells = [
+            *(f"{100 * accuracy[k]:.2f}" for k in ("elr", "value")),
+            interval(accuracy, 100, 2),
+        ]
+        cells += [*(f"{100 * memorized[k]:.1f}" for k in ("elr", "value"))]
+        cells += [interval(memorized, 100, 1)]
+        assert f"| `{target}` | {name} | {' | '.join(cells)} |" in page
+
+
+def test_elr_s_trials_beside_schedule_free_had_a_small_lam_or_a_large_rate():
+    trials = load_example("claims-cifar").trials
+    elr = trials[(trials["study"] == "asymmetric-map-0.2-elr") & (trials["phase"] == "search")]
+    assert ((elr["param_lam"] <= 1) | (elr["param_lr"] > 0.07)).all()
+    chosen = best_configs(load_example("claims-cifar-schedule_free")).set_index("noise_kind")
+    assert chosen.loc["asymmetric", ["param_lam", "param_lr"]].tolist() == pytest.approx(
+        [3.6, 0.017], rel=0.02
+    )
+
+
+def test_targets_of_elr_are_as_right_as_the_network_but_after_the_restart():
+    results = load_example("claims-fashion")
+    trials = results.trials
+    elr = trials[(trials["phase"] == "replicate") & (trials["loss"] == "elr")]
+    epochs = results.epochs.drop(columns="study").merge(elr[["trial_id", "noise"]], on="trial_id")
+    gap = (epochs["target_accuracy"] - epochs["train_true_accuracy"]).groupby(
+        [epochs["epoch"].isin([11, 12, 13]), epochs["noise"].astype("str"), epochs["epoch"]]
+    )
+    assert gap.mean().loc[False].abs().max() < 0.014
+    assert gap.mean().loc[True].min() > 0
 
 
 def test_what_averaging_gets_is_that_of_the_recorded_sweep():
