@@ -114,6 +114,14 @@ def test_what_the_further_readings_gain_is_that_of_their_recorded_sweeps(target)
         assert f"| `{target}` | {name} | {' | '.join(cells)} |" in page
 
 
+def test_the_gain_of_schedule_free_is_that_of_its_lam_and_lr():
+    page = (ROOT / "trainable" / "FINDINGS.md").read_text()
+    found = answered("claims-cifar-schedule_free", "claims-cifar-control")
+    row = found.loc[(ACCURACY, "asymmetric-map-0.2", "adam_elr")]
+    assert row["verdict"] == "not shown"
+    assert f"ends at {100 * row['elr']:.2f}, and `schedule_free` {interval(row, 100, 2)}" in page
+
+
 def test_elr_s_trials_beside_schedule_free_had_a_small_lam_or_a_large_rate():
     trials = load_example("claims-cifar").trials
     elr = trials[(trials["study"] == "asymmetric-map-0.2-elr") & (trials["phase"] == "search")]
