@@ -7,7 +7,7 @@ their arguments are checked.
 import os
 import sys
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -207,11 +207,11 @@ def _end(go: "Callable[[Any], Finished]", folder: Folder) -> None:
 
     def last_words(why: str) -> None:
         _stopped(why, f"{resume}\nor, if {again}")
-        unsaid.withdraw()
+        unsaid.close()
 
     unsaid = LastWords(f"stopped: killed, or ended by Ray\n{resume}\nor, if {again}")
     try:
-        with unsaid, Signals(), LastResort(last_words):
+        with closing(unsaid), Signals(), LastResort(last_words):
             with err.status("loading torch and Ray"):
                 from search.driver import runner
 

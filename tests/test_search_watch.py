@@ -79,9 +79,10 @@ def test_last_words_ask_no_storage_which_may_be_away_too(monkeypatch, capfd, tmp
 
 ENDS = """
 import os, sys
+from contextlib import closing
 from search.cluster.watch import LastWords
 
-with LastWords("it's said:\\n  go on") as words:
+with closing(LastWords("it's said:\\n  go on")) as words:
     {}
 """
 
@@ -95,7 +96,7 @@ def test_process_that_is_ended_within_leaves_its_last_words(end):
     )
 
 
-@pytest.mark.parametrize("end", ["pass", "sys.exit(3)", "words.withdraw(); os._exit(3)"])
+@pytest.mark.parametrize("end", ["pass", "sys.exit(3)", "words.close(); os._exit(3)"])
 def test_process_that_leaves_has_no_last_words(end):
     assert not python("-c", ENDS.format(end)).stderr
 

@@ -26,7 +26,7 @@ def check_alive() -> None:
 
 
 class LastWords:
-    """Says ``text`` on stderr if this process ends within, for whatever reason; a context.
+    """Says ``text`` on stderr if this process ends before it is closed, for whatever reason.
 
     Ray's native code ends its process within milliseconds where a raylet shuts down in order, as
     ``ray stop`` makes it do, and nobody is asked before SIGKILL. So a shell says it, which waits
@@ -41,21 +41,10 @@ class LastWords:
             ["sh", "-c", script, text], stdin=subprocess.PIPE, start_new_session=True
         )
 
-    def __enter__(self) -> "LastWords":
-        return self
-
-    def withdraw(self) -> None:
+    def close(self) -> None:
         """Leave them unsaid: others were, or there is no need."""
         if self._shell.stdin is not None and not self._shell.stdin.closed:
             self._shell.communicate(b"over\n")
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.withdraw()
 
 
 class LastResort:
