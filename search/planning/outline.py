@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
-from search.studies.afterwards import why_afresh
+from search.studies.afterwards import following, why_afresh
 from search.studies.round_robin import Sweep
 from search.studies.simulate import simulate
 from search.studies.study import Study
@@ -80,16 +80,12 @@ def outline(spec: SweepSpec, slots: int, datasets: Mapping[str, Dataset] = NONE_
 def _afterwards(spec: SweepSpec, cell: Cell) -> tuple[int, int, int]:
     """What follows the search of one study: deeper trials, replicates, and the epochs of both."""
     planned = cell.planned(spec.search.sampler, spec.budget.trials)
-    deeper = again = epochs = 0
-    budget = cell.max_epochs
-    if spec.deepen is not None:
-        budget = spec.deepen.max_epochs
-        deeper = min(spec.deepen.top, planned)
-        epochs += round(deeper * (budget - _kept_epochs(spec, cell, budget)))
-    if spec.confirm is not None:
-        again = min(spec.confirm.top, planned) * spec.confirm.seeds
-        epochs += again * budget
-    return deeper, again, epochs
+    deeper, again = following(spec.deepen, spec.confirm, planned)
+    if spec.deepen is None:
+        return deeper, again, again * cell.max_epochs
+    budget = spec.deepen.max_epochs
+    trained = budget - _kept_epochs(spec, cell, budget)
+    return deeper, again, round(deeper * trained) + again * budget
 
 
 def _kept_epochs(spec: SweepSpec, cell: Cell, budget: int) -> float:

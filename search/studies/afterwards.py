@@ -27,13 +27,14 @@ class Afterwards:
 
     def due(self, trials: Mapping[str, Trial]) -> deque[Trial]:
         """What may be dealt now that the search is out; ``trials`` are all so far, by id."""
+        if self._again is not None:
+            return self._again
         if self._deeper is None:
             self._deeper = deque(t for t in self._deepened(trials) if t.trial_id not in trials)
         deep = [trial for trial in trials.values() if trial.phase == DEEPER]
         if self._deeper or not all(trial.ended for trial in deep):
             return self._deeper
-        if self._again is None:
-            self._again = deque(t for t in self._confirming(trials) if t.trial_id not in trials)
+        self._again = deque(t for t in self._confirming(trials) if t.trial_id not in trials)
         return self._again
 
     def to_come(self, planned: int, max_epochs: int) -> list[int]:
@@ -42,15 +43,11 @@ class Afterwards:
         ``planned``: trials that the search will have had, ``max_epochs``: the budget of each.
         """
         deepest = max_epochs if self.deepen is None else self.deepen.max_epochs
-        deeper = again = 0
+        deeper, again = following(self.deepen, self.confirm, planned)
         if self._deeper is not None:
             deeper = len(self._deeper)
-        elif self.deepen is not None:
-            deeper = min(self.deepen.top, planned)
         if self._again is not None:
             again = len(self._again)
-        elif self.confirm is not None:
-            again = min(self.confirm.top, planned) * self.confirm.seeds
         return [deepest] * (deeper + again)
 
     def _deepened(self, trials: Mapping[str, Trial]) -> list[Trial]:
@@ -65,6 +62,15 @@ class Afterwards:
             return []
         wanted = confirmations(trials.values(), self.metric, self.confirm, self.seed)
         return [trials[trial_id].again(seed) for trial_id, seed in wanted]
+
+
+def following(
+    deepen: DeepenSpec | None, confirm: ConfirmSpec | None, planned: int
+) -> tuple[int, int]:
+    """How many trials run deeper, and how many again, after a search of ``planned`` trials."""
+    deeper = min(deepen.top, planned) if deepen else 0
+    again = min(confirm.top, planned) * confirm.seeds if confirm else 0
+    return deeper, again
 
 
 def why_afresh(config: TrialConfig, max_epochs: int) -> str:
