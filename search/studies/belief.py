@@ -32,10 +32,11 @@ class Belief:
     """
 
     def __init__(self, space: Space) -> None:
+        varies, priors = space.varies, space.priors
         # The parameters with a prior: which column of the fractions each is.
-        self._columns = [i for i, n in enumerate(space.varies) if n in space.priors]
+        self._columns = [i for i, name in enumerate(varies) if name in priors]
         # and over what each varies, by qualified name.
-        self._domains = {name: space.varies[name] for name in space.priors}
+        self._domains = {name: varies[name] for name in priors}
 
     def __bool__(self) -> bool:
         """Whether anything is believed."""
