@@ -69,7 +69,7 @@ def answers(results: Results, against: Results | None = None) -> pd.DataFrame:
     accuracy in the setting; a trial that never does counts with one epoch more than it had.
     """
     elr_of = results if against is None else against
-    reference = _at_end(elr_of)
+    reference = _at_end(_replicate_epochs(elr_of))
     reference = reference[reference["loss"] == BASELINE]
     goals = reference.groupby(SETTING)["test_accuracy"].mean()
     measured = _measured(results, goals)
@@ -117,15 +117,15 @@ def _unstable(results: Results, elr_of: Results) -> set[tuple[object, ...]]:
     return {_key(row | noise) for row in found for noise in ({}, {"noise": EVERYWHERE})}
 
 
-def _curves(results: Results) -> pd.DataFrame:
+@once
+def _replicate_epochs(results: Results) -> pd.DataFrame:
     """The epochs of the replicates of chosen configurations, with the labels they had."""
     finals = final_trials(results)
     finals = finals[finals["phase"] == REPLICATE][["trial_id", "labels_fingerprint"]]
     return final_curves(results).merge(finals.astype("str"), on="trial_id")
 
 
-def _at_end(results: Results) -> pd.DataFrame:
-    curves = _curves(results)
+def _at_end(curves: pd.DataFrame) -> pd.DataFrame:
     return curves[curves["epoch"] == curves["max_epochs"]]
 
 
@@ -134,7 +134,8 @@ def _measured(results: Results, goals: "pd.Series[float]") -> pd.DataFrame:
 
     ``goals``: elr's mean final test accuracy by setting, which epochs are counted up to.
     """
-    curves, at_end = _curves(results), _at_end(results)
+    curves = _replicate_epochs(results)
+    at_end = _at_end(curves)
     answered = {ACCURACY: at_end.assign(value=at_end["test_accuracy"])}
     answered[AVERAGED] = at_end.assign(value=at_end["averaged_test_accuracy"])
     answered[MEMORIZED] = at_end.assign(value=at_end["wrong_memorized"])
