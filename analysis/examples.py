@@ -13,19 +13,24 @@ _FOLDER = "recorded"
 
 @cache
 def examples() -> tuple[str, ...]:
-    """The names of the recorded sweeps, sorted; trainable/FINDINGS.md says how each was run."""
+    """The names of the recorded sweeps, sorted; trainable/FINDINGS.md says how each was run.
+
+    Raises ResultsError where the package came without them, as in the upload of a Ray job.
+    """
+    if not _recorded().is_dir():
+        raise ResultsError(f"{_recorded()} is not here: jobs come without recorded sweeps")
     return tuple(sorted(path.name for path in _recorded().iterdir() if path.is_dir()))
 
 
 def load_example(name: str) -> Results:
-    """A recorded sweep, as ``load_results`` loads one. Raises ResultsError for an unknown name."""
+    """A recorded sweep, as ``load_results`` loads one. Raises ResultsError where there is none."""
     return load_results(_path(name))
 
 
 def copy_example(name: str, storage: Path) -> Path:
     """Copy a recorded sweep to ``storage``/``name``, where commands may write; that path.
 
-    Raises ResultsError for an unknown name, and if the path is there already.
+    Raises ResultsError where there is none of this name, and if the path is there already.
     """
     source, to = _path(name), storage / name
     if to.exists():

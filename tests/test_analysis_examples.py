@@ -65,6 +65,15 @@ def test_an_example_is_copied_once(tmp_path):
     assert RUNNER.invoke(app, ["example"]).stdout.split() == list(examples())
 
 
+def test_a_package_without_them_says_so(monkeypatch):
+    """As on a cluster: `.rayignore` keeps them out of a job's upload."""
+    examples.cache_clear()
+    monkeypatch.setattr("analysis.examples._FOLDER", "nowhere")
+    answer = RUNNER.invoke(app, ["example"])
+    assert answer.exit_code == 2
+    assert "nowhere is not here: jobs come without recorded sweeps" in answer.output
+
+
 def test_an_unknown_example_is_refused_with_the_nearest_name():
     (name, *_) = examples()
     with pytest.raises(ResultsError, match=f"did you mean '{name}'"):

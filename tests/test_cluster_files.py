@@ -38,7 +38,8 @@ def test_upload_is_the_packages_and_little_else(tmp_path):
     tops = {name.partition("/")[0] for name in names}
     assert not tops & {".git", ".venv", "tests", "results", ".hypothesis", ".mypy_cache"}
     assert not [name for name in names if "__pycache__" in name]
-    assert package.stat().st_size < 3 * 2**20
+    assert not [name for name in names if "recorded/" in name or name.endswith((".png", ".svg"))]
+    assert package.stat().st_size < 2 * 2**20
 
 
 def test_runtime_env_lets_a_stopped_sweep_save():
