@@ -20,6 +20,7 @@ from ray.tune.experiment import Trial as TuneTrial
 from ray.tune.logger import TBXLoggerCallback
 from ray.tune.schedulers import FIFOScheduler
 from ray.tune.search import Searcher
+from tensorboardX import SummaryWriter
 
 from analysis.schema import DEEPER, REPLICATE, RUNNING
 from search import compat
@@ -181,8 +182,19 @@ class RecorderCallback(_NotPickled, Callback):
         self._progress.tick()
 
 
+class _TensorBoardWriter(SummaryWriter):
+    """Writes to disk every half a minute and at the end, in a thread of its own."""
+
+    def flush(self) -> None:
+        """Nothing. Tune asks for it after each epoch, and the driver would wait for the disk."""
+
+
 class TensorBoardCallback(TBXLoggerCallback):
     """Tells TensorBoard the columns and settings that results and configs have in one piece."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        compat.write_tensorboard_with(self, _TensorBoardWriter)
 
     def log_trial_result(self, iteration: int, trial: TuneTrial, result: dict[str, Any]) -> None:
         """An epoch came in."""
@@ -223,7 +235,7 @@ def build_tuner(
         return sweep.studies[assigned.study].trials[assigned.trial_id]
 
     return tune.Tuner(
-        tune.with_resources(trainable, {"cpu": slots.trial.cpus, "gpu": slots.trial.gpus}),
+        trainable,
         tune_config=tune.TuneConfig(
             search_alg=StudiesSearcher(sweep, assign, slots),
             scheduler=LadderScheduler(sweep, find),
@@ -297,6 +309,7 @@ def _assignment(
         rungs=rungs,
         test_every=test_every,
         threads=resources.threads,
+        cpus=resources.cpus,
         gpus=resources.gpus,
         source=source,
     )

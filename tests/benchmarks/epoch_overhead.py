@@ -5,7 +5,7 @@
 The bare loop has the same network, optimiser and number of steps, plain cross-entropy, and its
 batches ready in memory, augmented and normalised beforehand; it reads the mean loss once, at the
 end. The trainer shuffles, augments, keeps the targets, and measures all its columns. Neither
-evaluates: the trainer has one image to evaluate on.
+evaluates: the trainer's hold-out is one image.
 """
 
 import argparse
@@ -13,12 +13,11 @@ from collections.abc import Callable
 
 import torch
 import torch.nn.functional as F  # noqa: N812
-from side_by_side import in_turns, machine, print_table, random_data
+from epoch_parts import trainer_of
+from side_by_side import in_turns, machine, print_table
 
-from trainable.config import DataConfig, TrialConfig, make_noise
 from trainable.network.networks import build_network
 from trainable.trial.trainer import Trainer
-from trainable.trial.trial_loss import build_trainer
 
 CASES = [
     ("small_cnn", "fashion_mnist", 128, 2560),
@@ -27,21 +26,6 @@ CASES = [
 ]
 """Network, shape of the images, batch size, training images: the last is the quickstart's."""
 TARGETS = {"small_cnn": 1.05, "tiny_cnn": 1.10}
-
-
-def trainer_of(network: str, dataset: str, batch_size: int, examples: int) -> Trainer:
-    """A trainer with all the epochs one may ask for."""
-    config = TrialConfig.build(
-        data=DataConfig(dataset),
-        noise=make_noise("none"),
-        loss="adam_elr",
-        network=network,
-        max_epochs=10_000,
-        seed=0,
-        parameters={"batch_size": batch_size},
-        precision="float32",
-    )
-    return build_trainer(config, random_data(dataset, examples), "cpu")
 
 
 def bare_epoch(trainer: Trainer) -> Callable[[], float]:

@@ -59,24 +59,23 @@ def _processor() -> str:
     return names[0].partition(":")[2].strip() if names else platform.processor()
 
 
-def random_data(dataset: str, examples: int) -> TrialData:
-    """Random images and labels shaped like ``dataset``; one image to evaluate on."""
+def random_data(dataset: str, examples: int, held_out: int = 1, tests: int = 1) -> TrialData:
+    """Random images and labels shaped like ``dataset``: to train, select and test on."""
     info = DATASETS[dataset]
     random = np.random.default_rng(0)
-    shape = (examples + 1, *info.shape)
-    images = random.integers(0, 256, shape, dtype=np.uint8)
-    labels = random.integers(0, info.num_classes, examples + 1)
-    last = slice(examples, None)
+    count = examples + held_out
+    images = random.integers(0, 256, (count, *info.shape), dtype=np.uint8)
+    labels = random.integers(0, info.num_classes, count)
     return TrialData(
         info=info,
         images=images,
         train_index=np.arange(examples),
         train_given=labels[:examples],
         train_true=labels[:examples],
-        val_index=np.array([examples]),
-        val_given=labels[last],
-        val_true=labels[last],
-        test_images=images[last],
-        test_labels=labels[last],
+        val_index=np.arange(examples, count),
+        val_given=labels[examples:],
+        val_true=labels[examples:],
+        test_images=random.integers(0, 256, (tests, *info.shape), dtype=np.uint8),
+        test_labels=random.integers(0, info.num_classes, tests),
         transition=np.eye(info.num_classes),
     )

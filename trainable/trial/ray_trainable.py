@@ -8,6 +8,7 @@ import time
 from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import torch
@@ -37,7 +38,8 @@ class Assignment:
     ``recorded_epochs``: epochs the driver has; a checkpoint's epochs beyond it are reported again.
     ``rungs``: epochs after which a checkpoint is due. ``test_every``: epochs from one evaluation
     on the test set to the next (``tested.epochs_with_test``). ``threads``: CPU threads for torch.
-    ``gpus``: what Ray gave the trial; without any it trains on the CPU, whatever torch sees.
+    ``cpus``, ``gpus``: what Ray gives the trial, fractions allowed; without a GPU it trains on
+    the CPU, whatever torch sees.
     ``source``: id and config's fingerprint of a trial that this one goes on from the end of, if
     it has no checkpoint of its own yet.
     """
@@ -51,6 +53,7 @@ class Assignment:
     rungs: tuple[int, ...]
     test_every: int | None
     threads: int
+    cpus: float
     gpus: float
     source: tuple[str, str] | None = None
 
@@ -65,6 +68,12 @@ class TrialTrainable(tune.Trainable):
     ``datasets`` (by name) and ``labels`` (given labels by key) come once an actor from Ray's
     object store, where all actors of a node map the same memory.
     """
+
+    @classmethod
+    def default_resource_request(cls, config: dict[str, Any]) -> tune.PlacementGroupFactory:
+        """What the actor of a trial takes."""
+        assigned: Assignment = config["assignment"]
+        return _request(assigned.cpus, assigned.gpus)
 
     def setup(  # type: ignore[override]  # tune.with_parameters adds the other two
         self, config: dict[str, Any], datasets: dict[str, Dataset], labels: dict[str, Ints]
@@ -190,3 +199,9 @@ class TrialTrainable(tune.Trainable):
         step = {"timesteps_total": metrics.epoch}
         # In one piece: of every number of its own in a result Tune keeps means, maxima and more.
         return {"metrics": metrics, **step, "device": device, "notes": notes}
+
+
+@cache
+def _request(cpus: float, gpus: float) -> tune.PlacementGroupFactory:
+    """One object for all trials: Tune looks it up at every event, and compares two with care."""
+    return tune.PlacementGroupFactory([{"CPU": cpus, "GPU": gpus}])

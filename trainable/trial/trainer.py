@@ -33,7 +33,7 @@ from trainable.network.schedules import learning_rate
 from trainable.seeds import derive_seed
 from trainable.trial.beliefs import Beliefs
 
-EVALUATION_BATCH = {"cpu": 256, "cuda": 2048}
+EVALUATION_BATCH = {"cpu": 128, "cuda": 2048}
 """Images at a time: on a CPU what stays in its caches is fastest."""
 INPUT_BYTES = {"cpu": 2**20, "cuda": 2**24}
 """Inputs made at a time: those of several batches where batches are small."""
@@ -140,7 +140,7 @@ class Trainer:
         )
         averaging = config.averaging
         self._average = WeightAverage(self.network, averaging) if averaging > 0 else None
-        batch_size = EVALUATION_BATCH.get(self.device.type, 256)
+        batch_size = EVALUATION_BATCH.get(self.device.type, 128)
         self._evaluator = Evaluator(self._normalisation, self._dtype, batch_size)
 
     def run_epoch(self, *, test: bool = True) -> EpochMetrics:
