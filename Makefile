@@ -11,11 +11,11 @@ sweep: $(READY)  ## run the quickstart sweep on the embedded digits
 	$(BIN)/python -m search run quickstart
 
 test: lint types  ## lint, types and tests
-	$(BIN)/python -m pytest -n auto -m "not ray and not cluster and not faults"
-	$(BIN)/python -m pytest -m "ray and not cluster and not faults"
+	$(BIN)/python -m pytest -n auto -m "not ray and not cluster and not faults and not benchmark"
+	$(BIN)/python -m pytest -m "ray and not cluster and not faults and not benchmark"
 
-test-long: $(READY)  ## the fault matrix, and clusters of several nodes
-	$(BIN)/python -m pytest -m "cluster or faults"
+test-long: $(READY)  ## the fault matrix, clusters of several nodes, and every benchmark at its smallest
+	$(BIN)/python -m pytest -m "cluster or faults or benchmark"
 
 test-all: test test-long
 

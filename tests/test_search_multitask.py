@@ -3,7 +3,7 @@ import math
 import numpy as np
 import pytest
 
-from search.studies.features import ABSENT, Features
+from search.studies.features import ABSENT, Features, LabelStatistics
 from search.studies.round_robin import Sweep
 from search.studies.stopping import AshaTies
 from simulated import spec
@@ -150,6 +150,39 @@ def test_features_place_is_inverted_by_at(overrides):
             assert again.keys() == point.keys()
             for name, value in point.items():
                 assert again[name] == (pytest.approx(value) if isinstance(value, float) else value)
+
+
+def turned(share: float, classes: int) -> np.ndarray:
+    """A matrix of labels each class of which is taken for the next one at ``share``."""
+    one = np.eye(classes)
+    return (1 - share) * one + share * np.roll(one, 1, axis=1)
+
+
+def test_label_statistics_tell_noise_that_spreads_from_noise_that_points():
+    spread = np.full((4, 4), 0.1) + 0.6 * np.eye(4)
+    assert LabelStatistics.of(spread) == pytest.approx((0.3, 1 / 3))
+    assert LabelStatistics.of(turned(0.3, 4)) == pytest.approx((0.3, 1.0))
+    assert LabelStatistics.of(np.eye(4)) == (0, 0)
+
+
+def test_how_labels_came_out_is_told_beside_the_nominal_rate():
+    sweep = Sweep.build(spec(*RELATED))
+    (model,) = sweep.models
+
+    def columns() -> dict[str, np.ndarray]:
+        rng = np.random.default_rng(0)
+        return {study: f.columns(f.uniform(rng, 3)) for study, f in model._features.items()}
+
+    before = columns()
+    sweep.labelled({})
+    for study, told in columns().items():
+        np.testing.assert_array_equal(told, before[study])
+    one = next(iter(before))
+    sweep.labelled({one: turned(0.25, 10)})
+    for study, told in columns().items():
+        np.testing.assert_array_equal(told[:, :-2], before[study])
+        expected = (0.25, 1.0) if study == one else (ABSENT, ABSENT)
+        np.testing.assert_allclose(told[:, -2:], [expected] * 3)
 
 
 def reported(rule: AshaTies, *finals: float) -> list[str]:

@@ -15,11 +15,14 @@ from rich.console import Console
 from tensorboardX.proto.event_pb2 import Event
 
 from analysis.best import best_configs
+from analysis.frames.transition_matrix import transition_matrix
 from analysis.printed.text import print_best
 from analysis.results import load_results
 from analysis.store import ResultsError, ResultsWriter
 from search.driver import runner, tuner
 from search.driver.signals import Interrupted
+from search.studies.features import LabelStatistics
+from search.studies.multitask import Surrogate
 from spaces.sweep_file import SpecError, parse_sweep
 from trainable.folder.storage import Folder
 
@@ -144,6 +147,17 @@ def test_folder_is_read_by_pandas_alone(finished):
     assert trials["trial_id"].is_unique
     assert not epochs.duplicated(["trial_id", "epoch"]).any()
     assert set(epochs["study"]) == {"symmetric-0.4-ce", "symmetric-0.4-adam_elr"}
+
+
+def test_the_model_across_studies_hears_how_the_labels_came_out(finished, monkeypatch):
+    done, storage = finished
+    told = {}
+    monkeypatch.setattr(Surrogate, "labelled", lambda _, labels: told.update(labels))
+    runner.start(one_slot(), storage, Console(file=StringIO()))  # all is trained already
+    results = load_results(done.folder)
+    assert set(told) == set(results.trials["study"])
+    for study, labels in told.items():
+        assert labels == LabelStatistics.of(transition_matrix(results, study).to_numpy())
 
 
 def test_tensorboard_steps_are_epochs(finished):

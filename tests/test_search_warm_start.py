@@ -1,9 +1,12 @@
 import json
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
+from analysis.examples import load_example
+from analysis.frames.transition_matrix import transition_matrix
 from analysis.results import ResultsError, load_results
 from recorded import epoch_row, trial_row, write_results
 from search.driver.warm_start import (
@@ -13,6 +16,7 @@ from search.driver.warm_start import (
     write_earlier,
 )
 from search.studies.earlier import Earlier, EarlierTrial
+from search.studies.features import LabelStatistics
 from search.studies.round_robin import Sweep
 from simulated import spec
 from spaces.sweep_file import SpecError
@@ -85,10 +89,15 @@ def tried(lam: float, *values: float, loss: str = "elr", diverged: bool = False)
     """A trial of another sweep, at a quarter of wrong labels."""
     cell = spec("noise.0.rates=[0.25]", f"losses={loss}").cells()[0]
     config = cell.trial({**cell.reference, "lam": lam}, seed=9)
-    return EarlierTrial(cell.study, config, values, diverged)
+    return EarlierTrial(cell.study, config, values, diverged, LabelStatistics(0.25, 0.5))
 
 
-@pytest.mark.parametrize("warm", [Earlier(), Earlier(POINTS, [tried(2.0, 0.1, 0.5)])])
+UNTOLD = replace(tried(2.0, 0.1, 0.5), labels=None)
+
+
+@pytest.mark.parametrize(
+    "warm", [Earlier(), Earlier(POINTS, [tried(2.0, 0.1, 0.5)]), Earlier({}, [UNTOLD])]
+)
 def test_an_earlier_sweep_comes_back_as_written(warm, tmp_path):
     folder = write_results(tmp_path, [])
     write_earlier(folder, warm)
@@ -137,6 +146,16 @@ def test_earlier_results_give_every_trial_of_the_search_with_its_curve(tmp_path)
     trials = earlier_results(spec(LEARNS), results).trials
     assert [(t.values, t.diverged) for t in trials] == [((0.1, 0.2), False), ((0.1, 0.2), True)]
     assert trials[0].config.parameters["lam"] == 5.0
+    assert trials[0].labels is None
+
+
+def test_earlier_trials_bring_how_their_labels_came_out(tmp_path):
+    results = load_example("claims-fashion")
+    trials = earlier_results(spec(LEARNS), results).trials
+    told = {trial.study: trial.labels for trial in trials}
+    assert len(told) > 1
+    for study, labels in told.items():
+        assert labels == LabelStatistics.of(transition_matrix(results, study).to_numpy())
 
 
 BY_TEST = (LEARNS, "search.metric=test_accuracy", "search.allow_test_selection=true")

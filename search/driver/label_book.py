@@ -24,6 +24,7 @@ from trainable.folder import layout
 from trainable.folder.checked_parquet import DAMAGED, opened, packed
 from trainable.folder.storage import Folder, MissingError
 from trainable.noise import NoisyLabels
+from trainable.noise.base import Floats
 from trainable.trial.prepare import prepare
 
 __all__ = ["LabelBook", "labels_name"]
@@ -89,6 +90,14 @@ class LabelBook:
                     f"{results.folder}: {name} has changed since trial {row['trial_id']} was "
                     "trained on it: put the file back that was there, or give a new sweep a --name"
                 )
+
+    def transitions(self, configs: Mapping[str, TrialConfig]) -> dict[str, Floats]:
+        """The realised matrices [C, C] of those labels whose truth is known, by the same keys."""
+        return {
+            key: self.noisy[labels_name(config)].transition
+            for key, config in configs.items()
+            if self.datasets[config.data.name].truth_known
+        }
 
     def describe(self, config: TrialConfig) -> dict[str, Any]:
         """The columns of the trials table that tell about a trial's labels."""

@@ -122,6 +122,8 @@ def _read(
         for seed in (spec.seed, *again):
             book.add((cell.trial(cell.reference, seed) for cell in spec.cells()), told)
     sweep.judged_on(book.datasets)
+    searched = {cell.study: cell.trial(cell.reference, spec.seed) for cell in spec.cells()}
+    sweep.labelled(book.transitions(searched))
     spent = 0.0
     earlier = load_results(folder) if wanted.there is not None else None
     if earlier is not None:

@@ -182,7 +182,7 @@ class RecorderCallback(_NotPickled, Callback):
         self._progress.tick()
 
 
-class _TensorBoardWriter(SummaryWriter):
+class _TensorBoardWriter(SummaryWriter):  # type: ignore[misc]  # it has no types
     """Writes to disk every half a minute and at the end, in a thread of its own."""
 
     def flush(self) -> None:

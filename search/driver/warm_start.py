@@ -2,12 +2,15 @@
 
 import json
 import math
+from functools import cache
 from typing import Any
 
 from analysis.best import best_configs, records
+from analysis.frames.transition_matrix import search_config, stored_matrix
 from analysis.results import Results, ResultsError, recorded_config
 from analysis.schema import DIVERGED, FAILED, SEARCH
 from search.studies.earlier import Earlier, EarlierTrial
+from search.studies.features import LabelStatistics
 from search.studies.samplers import learns_across
 from spaces.sweep import Cell, SweepSpec
 from spaces.sweep_file import SpecError
@@ -41,12 +44,20 @@ def _trials(results: Results, metric: str) -> list[EarlierTrial]:
         (results.trials["phase"] == SEARCH) & (results.trials["status"] != FAILED)
     ]
     values = results.epochs.groupby("trial_id", observed=True)[metric].agg(tuple)
+
+    @cache
+    def labels(study: str) -> LabelStatistics | None:
+        config = search_config(results, study)
+        matrix = None if config is None else stored_matrix(results, config)
+        return None if matrix is None else LabelStatistics.of(matrix.to_numpy())
+
     found = [
         EarlierTrial(
             str(row["study"]),
             recorded_config(results.folder, row),
             tuple(map(float, values[row["trial_id"]])),
             row["status"] == DIVERGED,
+            labels(str(row["study"])),
         )
         for row in records(trials.dropna(subset="config"))
         if row["trial_id"] in values.index

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from search.studies.features import LabelStatistics
 from spaces.sweep import Cell
 from trainable.catalog import Value
 from trainable.config import TrialConfig
@@ -17,12 +18,20 @@ class EarlierTrial:
     config: TrialConfig  # what it trained
     values: tuple[float, ...]  # after every epoch, what it was selected by
     diverged: bool  # whether it ended for that
+    labels: LabelStatistics | None = None  # of the labels it was trained with, if known
 
     @classmethod
     def from_dict(cls, kept: Mapping[str, Any]) -> "EarlierTrial":
         """The inverse of :meth:`as_dict`. Raises ValueError for a config that is none."""
         config = TrialConfig.from_dict(kept["config"])
-        return cls(kept["study"], config, tuple(kept["values"]), kept["diverged"])
+        labels = kept.get("labels")  # folders had none before they were features
+        return cls(
+            kept["study"],
+            config,
+            tuple(kept["values"]),
+            kept["diverged"],
+            None if labels is None else LabelStatistics(*labels),
+        )
 
     def as_dict(self) -> dict[str, Any]:
         """Values that JSON has."""
@@ -31,6 +40,7 @@ class EarlierTrial:
             "config": self.config.as_dict(),
             "values": self.values,
             "diverged": self.diverged,
+            "labels": self.labels,
         }
 
 

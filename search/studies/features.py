@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,7 +14,25 @@ from trainable.catalog import Value
 
 Floats = NDArray[np.float64]
 ABSENT = -1.0
-"""The column of a numeric parameter that a trial lacks; the trees split it off."""
+"""The column of a number that a trial or a study lacks; the trees split it off."""
+
+
+class LabelStatistics(NamedTuple):
+    """What a model over studies sees of the labels that the noise made, beside its rate."""
+
+    wrong: float
+    """Share of wrong labels in [0, 1], the mean over the true classes."""
+    concentration: float
+    """The chance that two wrong labels of one class agree: 1 where each class is taken for one
+    other, 1 / (C - 1) where for all others alike; 0 without wrong labels."""
+
+    @classmethod
+    def of(cls, transition: Floats) -> "LabelStatistics":
+        """Those of a realised transition matrix [C, C], rows summing to 1."""
+        wrong = transition * (1 - np.eye(len(transition)))
+        leaving = wrong.sum(1)
+        agree = np.square(wrong).sum() / np.square(leaving).sum() if leaving.any() else 0.0
+        return cls(float(leaving.mean()), float(agree))
 
 
 class Features:
@@ -22,8 +41,8 @@ class Features:
     Fractions [n, parameters] are in the order of ``cell.space.varies``, in [0, 1), NaN where a
     point lacks the parameter. Columns [n, C] are the same for every study of the sweep: a fraction
     for each numeric parameter that any of them varies, an indicator for each option, then the
-    study's coordinates: data set, network, loss, kind and rate of its noise. ``choices``
-    [parameters] says which are not numeric.
+    study's coordinates: data set, network, loss, kind and rate of its noise and, once
+    :meth:`labelled`, how its labels came out. ``choices`` [parameters] says which are not numeric.
     """
 
     def __init__(self, cell: Cell, cells: Sequence[Cell]) -> None:
@@ -37,6 +56,15 @@ class Features:
         self._numeric = _numeric(cells)  # numeric parameters
         self._options = _options(cells)  # (choice, option) pairs
         self._coordinates = _coordinates(cell, cells)  # where the study is in the grid
+
+    def labelled(self, labels: LabelStatistics | None) -> None:
+        """Take in how the labels of the study came out, which is known once they are drawn.
+
+        Either all studies of a model are told or none, so that their columns stay the same; None:
+        nobody knows of this one.
+        """
+        known = (ABSENT, ABSENT) if labels is None else labels
+        self._coordinates = np.append(self._coordinates, known)
 
     def uniform(self, rng: np.random.Generator, count: int) -> Floats:
         """Points [count, parameters] from the whole space, with parameters they do not need."""

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from analysis.schema import DIVERGED
 from search.studies.earlier import EarlierTrial, as_studies
-from search.studies.features import Features
+from search.studies.features import Features, LabelStatistics
 from search.studies.trial import Trial
 from spaces.sweep import Cell
 from trainable.catalog import Value
@@ -112,6 +112,9 @@ class Surrogate:
         self._fitted = -1  # of these, those behind the forest; -1: none was fitted
         self._known: dict[str, list[Known]] = {}  # by study, what they say
         self._forest: Any = None  # None while too little is known
+        self._labels = {  # by earlier study, how its labels came out; None: unknown
+            cell.study: trials[0].labels for cell, trials in before
+        }
         self._dealt: dict[str, list[Mapping[str, Value]]] = {  # by study, the points so far
             cell.study: [] for cell in cells
         }
@@ -128,6 +131,13 @@ class Surrogate:
     def studies(self) -> Collection[str]:
         """The names of those that it suggests for."""
         return self._dealt
+
+    def labelled(self, labels: Mapping[str, LabelStatistics]) -> None:
+        """Take in, before the first trial, how the labels of studies came out, as far as known."""
+        known = {**self._labels, **labels}
+        if any(known.values()):
+            for study, features in self._features.items():
+                features.labelled(known.get(study))
 
     def window(self, cell: Cell) -> "SharedHistory":
         """The model as one study sees it."""

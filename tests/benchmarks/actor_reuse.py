@@ -16,7 +16,7 @@ from ray import tune
 from side_by_side import machine, print_table
 from sweeps import own_ray, run_sweep, timeline
 
-from search.driver import runner
+from search.driver import run
 from search.driver.tuner import build_tuner
 from spaces.sweep_file import parse_sweep
 
@@ -46,7 +46,7 @@ def gaps(folder: Path, trials: int, *, reuse: bool) -> list[float]:
         return tuner
 
     spec = parse_sweep(SPEC, [f"budget.trials={trials}"], name="reused" if reuse else "cold")
-    with mock.patch.object(runner, "build_tuner", build):
+    with mock.patch.object(run, "build_tuner", build):
         epochs = timeline(run_sweep(spec, folder))
     last = epochs.groupby("trial_id", sort=False)["end"].max()
     first = epochs.groupby("trial_id", sort=False)["begin"].min()

@@ -27,6 +27,8 @@ from trainable.trial.ray_trainable import TrialTrainable
 
 STUDIES = 8
 SLOTS = 8
+START_UP = 45.0
+"""Seconds for Ray and all actors to come up."""
 SPEC = """
 name = "scale"
 losses = ["elr", "adam_elr"]
@@ -46,7 +48,19 @@ lr_schedule = "multistep"
 
 
 class InstantTrainable(TrialTrainable):
-    """A trial that trains nothing: its accuracy is a formula of its learning rate."""
+    """A trial that trains nothing: its accuracy is a formula of its learning rate.
+
+    Actors start to serve at one moment, when all are up: Tune would let the first one serve the
+    trials of the others, which end sooner than an actor comes up, and kill those each time.
+    """
+
+    serve_from = 0.0
+    """Seconds since 1970."""
+
+    def setup(self, *args: Any, **parameters: Any) -> None:  # type: ignore[override]
+        """Start the actor's first trial, once the others have one."""
+        super().setup(*args, **parameters)
+        time.sleep(max(0.0, self.serve_from - time.time()))
 
     def _start(self, config: dict[str, Any]) -> None:
         self._config = TrialConfig.from_dict(config["assignment"].config)
@@ -108,6 +122,7 @@ def watch(sampler: str, trials: int) -> list[Sample]:
     """Run the sweep; samples of its driver from the first ended trial on."""
     spec = parse_sweep(SPEC, [f"budget.trials={trials // STUDIES}", f"search.sampler={sampler}"])
     samplers: list[Sampler] = []
+    InstantTrainable.serve_from = time.time() + START_UP
 
     def build(sweep: Sweep, **options: Any) -> Any:
         samplers.append(Sampler(sweep))

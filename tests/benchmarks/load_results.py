@@ -109,6 +109,7 @@ def trial_row(name: str, study: str, number: int, last: dict[str, Any]) -> dict[
         "number": number // len(STUDIES),
         "phase": "search",
         "status": "completed",
+        "attempt": 1,
         "epochs": last["epoch"],
         "max_epochs": last["epoch"],
         "val_accuracy": last["val_accuracy"],

@@ -17,7 +17,12 @@ from side_by_side import in_turns, machine, print_table
 from torch import Tensor, nn
 
 from trainable.network.augment import Normalisation
-from trainable.network.device import M_MMAP_THRESHOLD, M_TRIM_THRESHOLD, start_trial
+from trainable.network.device import (
+    LARGEST_KEPT,
+    M_MMAP_THRESHOLD,
+    M_TRIM_THRESHOLD,
+    start_trial,
+)
 from trainable.network.evaluate import Evaluator
 from trainable.network.networks import Network, build_network
 from trainable.trial.trainer import EVALUATION_BATCH
@@ -123,22 +128,21 @@ def steps(name: str, channels: int, size: int) -> dict[str, Callable[[], object]
     sides["images and weights contiguous"] = step_of(built(name, channels, size), contiguous)
     sides["gradients filled with 0, then added"] = step_of(network(), images, zeroed=True)
     sides["optimiser not fused"] = step_of(network(), images, fused=False)
-    plain = step_of(network(), images)
-
-    def given_back() -> None:
-        keep_freed(128 * 1024)  # glibc's default
-        plain()
-        keep_freed(2**30)
-
-    sides["freed memory given back"] = given_back
     return sides
 
 
-def keep_freed(limit: int) -> None:
-    """Blocks up to ``limit`` bytes stay with the process when they are freed."""
-    mallopt = ctypes.CDLL(None).mallopt
-    mallopt(M_TRIM_THRESHOLD, limit)
-    mallopt(M_MMAP_THRESHOLD, limit)
+def given_back(step: Callable[[], object], repeats: int) -> float:
+    """A step's time where freed memory goes back to the kernel, over that where it is kept.
+
+    One after the other: the step after one that gave its memory back would pay for that.
+    """
+    seconds = {}
+    for limit in (LARGEST_KEPT, 128 * 1024, LARGEST_KEPT):  # 128 KiB: glibc's default
+        mallopt = ctypes.CDLL(None).mallopt
+        mallopt(M_TRIM_THRESHOLD, limit)
+        mallopt(M_MMAP_THRESHOLD, limit)
+        seconds[limit] = in_turns({"step": step}, repeats)["step"]
+    return seconds[128 * 1024] / seconds[LARGEST_KEPT]
 
 
 def evaluations(name: str, channels: int, size: int) -> dict[str, Callable[[], object]]:
@@ -165,11 +169,14 @@ def main() -> None:
     columns: list[dict[str, str]] = []
     for name, (channels, size) in CASES:
         column = {}
-        for sides in (steps, evaluations):
-            seconds = in_turns(sides(name, channels, size), repeats)
+        for sides in (steps(name, channels, size), evaluations(name, channels, size)):
+            seconds = in_turns(sides, repeats)
             whole = next(iter(seconds.values()))
             column |= {side: f"{value / whole:.2f}" for side, value in seconds.items()}
             column[next(iter(seconds))] = f"{1e3 * whole:.1f} ms"
+            if STEP in sides:
+                ratio = given_back(sides[STEP], repeats)
+                column["freed memory given back"] = f"{ratio:.2f}"
         columns.append(column)
     print(f"{machine()}. Medians of {repeats}.")
     header = ["undone", *(f"{name}, {size}x{size}x{c}" for name, (c, size) in CASES)]
