@@ -150,11 +150,11 @@ def test_error_bars_reach_as_far_as_they_say():
         y=[5.0, 7.0],
         mode="markers",
         marker={"color": "#000000"},
-        error_y={"array": [0.5, 2.0]},
+        error_x={"array": [0.5, 2.0], "color": "#000000", "thickness": 1.5, "width": 4},
     )
     axes = drawn(figure([points], axis(), axis()), 200).axes[0]
-    bars = [tuple(path[:, 1]) for c in axes.collections[:1] for path in c.get_segments()]
-    assert bars == [(4.5, 5.5), (5.0, 9.0)]
+    bars = [tuple(path[:, 0]) for c in axes.collections[:1] for path in c.get_segments()]
+    assert bars == [(0.5, 1.5), (0.0, 4.0)]
 
 
 def test_a_band_is_its_outline_in_the_trace_s_opacity():

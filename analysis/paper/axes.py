@@ -84,9 +84,6 @@ class Scale:
             axis.set_major_locator(ticker.MultipleLocator(settings.dtick))
         elif not self.log:
             axis.set_major_locator(ticker.MaxNLocator("auto", steps=[1, 2, 5, 10]))
-        if settings.ticksuffix:
-            suffix = words(settings.ticksuffix)
-            axis.set_major_formatter(ticker.FuncFormatter(lambda value, _: f"{value:g}{suffix}"))
 
 
 def _limits(axes: Axes, which: Which) -> tuple[float, float]:

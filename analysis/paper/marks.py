@@ -10,8 +10,6 @@ from matplotlib.path import Path
 PIXEL = 0.75
 """Points in a CSS pixel, Plotly's unit of length."""
 
-Rgba = tuple[float, float, float, float]
-
 DASHES: dict[str, tuple[float, ...]] = {
     "dot": (1, 1),
     "dash": (3, 3),
@@ -50,14 +48,9 @@ def words(markup: str | None) -> str:
     return html.unescape(re.sub(r"<[^<>]+>", "", lines))
 
 
-def colour(value: str, opacity: float | None = None) -> Rgba:
-    """``#0072b2``, a name, ``rgb(0, 114, 178)`` or ``rgba(…)``, less opaque if it is said."""
-    if value.startswith("rgb"):
-        red, green, blue, *alpha = (float(n) for n in re.findall(r"[\d.]+", value))
-        found = (red / 255, green / 255, blue / 255, alpha[0] if alpha else 1.0)
-    else:
-        found = to_rgba(value)
-    return (*found[:3], found[3] * (1.0 if opacity is None else opacity))
+def colour(value: str, opacity: float | None = None) -> tuple[float, float, float, float]:
+    """``#0072b2`` or a name, less opaque if it is said."""
+    return to_rgba(value, opacity)
 
 
 def colour_map(scale: Any) -> LinearSegmentedColormap:

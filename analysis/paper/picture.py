@@ -178,50 +178,25 @@ def _marked(plot: go.Figure, panel: Panel) -> None:
 
 
 def _shape(panel: Panel, shape: Any) -> None:
-    width = 2 if shape.line.width is None else shape.line.width
-    style: dict[str, Any] = {
-        "color": colour(shape.line.color or INK.light, shape.opacity),
-        "linewidth": PIXEL * width,
-        "linestyle": dashes(shape.line.dash, width),
-        "zorder": 2,
-    }
-    if shape.type != "line":
+    """A line from the lower to the upper edge, as Plotly's ``add_vline`` puts it there."""
+    if (shape.type, shape.yref) != ("line", "y domain"):
         raise NoPaperFormError(f"a shape of type {shape.type}")
-    places = (_place(panel, shape, ref, (shape[f"{ref}0"], shape[f"{ref}1"])) for ref in "xy")
-    (x, across), (y, up) = places
-    transform = _transform(panel.axes, across=across, up=up)
-    panel.axes.add_artist(mpl.lines.Line2D(x, y, transform=transform, **style))
-
-
-def _place(panel: Panel, item: Any, which: str, values: Iterable[Any]) -> tuple[Any, bool]:
-    """Where something lies on an axis, and whether that is a share of the axis's length."""
-    reference = item[f"{which}ref"] or which
-    if reference == "paper" or reference.endswith("domain"):
-        return list(values), True
-    return (panel.x if which == "x" else panel.y).at(values), False
-
-
-def _transform(axes: Axes, *, across: bool, up: bool) -> Any:
-    x, y = (axes.transAxes if share else axes.transData for share in (across, up))
-    return mpl.transforms.blended_transform_factory(x, y)
+    (x,), line = panel.x.at([shape.x0]), shape.line
+    style = {"linewidth": PIXEL * line.width, "linestyle": dashes(line.dash, line.width)}
+    panel.axes.axvline(x, color=colour(line.color), zorder=2, **style)
 
 
 def _note(panel: Panel, note: Any) -> None:
-    (x, across), (y, up) = (_place(panel, note, ref, [note[ref]]) for ref in "xy")
-    aside = {"left": "left", "right": "right", "auto": "center", None: "center"}
-    raised = {"top": "top", "bottom": "bottom", "middle": "center", "auto": "center"}
-    behind = note.bgcolor
+    (x,), (y,) = panel.x.at([note.x]), panel.y.at([note.y])
     panel.axes.annotate(
         words(note.text),
-        (x[0], y[0]),
-        xycoords=_transform(panel.axes, across=across, up=up),
-        xytext=(PIXEL * (note.xshift or 0), PIXEL * (note.yshift or 0)),
+        (x, y),
+        xytext=(PIXEL * (note.xshift or 0), 0),
         textcoords="offset points",
-        ha=aside.get(note.xanchor, "center"),
-        va=raised.get(note.yanchor, "center"),
+        ha=note.xanchor or "center",
+        va="bottom" if note.yanchor == "bottom" else "center",
         rotation=-(note.textangle or 0),  # Plotly turns clockwise
         color=colour(note.font.color or INK.light),
-        bbox=behind and {"facecolor": colour(behind), "edgecolor": "none", "pad": 0.5},
         zorder=1000,
         annotation_clip=False,
     )

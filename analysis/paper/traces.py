@@ -1,6 +1,5 @@
 """How each kind of trace is drawn on paper: a function for each, in ``KINDS``."""
 
-import re
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -8,6 +7,7 @@ from itertools import pairwise
 from typing import Any
 
 import numpy as np
+from matplotlib import ticker
 from matplotlib.axes import Axes
 from matplotlib.collections import PathCollection
 from matplotlib.figure import Figure
@@ -18,7 +18,6 @@ from analysis.paper.axes import Floats, Scale
 from analysis.paper.marks import (
     PIXEL,
     NoPaperFormError,
-    Rgba,
     colour,
     colour_map,
     dashes,
@@ -26,10 +25,12 @@ from analysis.paper.marks import (
     words,
 )
 
-MARKER, LINE = 6, 2
-"""Plotly's sizes in pixels where a trace does not say them."""
-STEPS = {"hv": "steps-post", "vh": "steps-pre", "hvh": "steps-mid"}
-HATCHES = {"/": "////", "\\": "\\\\\\\\", "x": "xxxx", "-": "----", "|": "||||", ".": "...."}
+MARKER, LINE, LEVELS = 6, 2, 15
+"""Plotly's sizes in pixels and its number of contours, where a trace does not say them."""
+STEPS = {"hv": "steps-post"}
+"""Plotly's shapes of a line that is not straight, as matplotlib has them."""
+HATCHES = {"/": "////", "x": "xxxx"}
+"""Plotly's patterns of a bar: matplotlib draws the more lines, the more signs there are."""
 
 
 @dataclass
@@ -44,8 +45,8 @@ class Panel:
     """The traces that stand side by side, as ``offsetgroup`` tells them apart."""
     room: float = 0.8  # share of the distance between two places that a group fills
     stacked: bool = False  # whether bars stand on each other
-    heights: dict[tuple[float, bool], float] = field(default_factory=lambda: defaultdict(float))
-    """How high the stacks are by place, below and above zero."""
+    ends: dict[float, float] = field(default_factory=lambda: defaultdict(float))
+    """How far the stacks reach, by place."""
 
     def shift(self, trace: Any) -> float:
         """How far from its place a trace lies that stands beside others."""
@@ -71,8 +72,6 @@ def _scatter(panel: Panel, trace: Any, order: int) -> Any:
     x, y = panel.x.at(trace.x or ()), panel.y.at(trace.y or ())
     if trace.orientation == "h":
         y = y + panel.shift(trace)
-    elif trace.orientation == "v":
-        x = x + panel.shift(trace)
     mode = trace.mode or "lines+markers"
     shown = Line2D([], [], color="none")
     if trace.fill not in (None, "none"):
@@ -90,8 +89,6 @@ def _scatter(panel: Panel, trace: Any, order: int) -> Any:
     if "markers" in mode:
         dots = _dots(panel, trace, (x, y), order)
         shown = _with_marker(shown, trace, dots)
-    if "text" in mode:
-        _texts(panel, trace, (x, y), order)
     return shown
 
 
@@ -105,20 +102,19 @@ def _filled(panel: Panel, trace: Any, points: tuple[Floats, Floats], order: int)
 
 
 def _errors(panel: Panel, trace: Any, points: tuple[Floats, Floats], order: int) -> None:
-    for name, bar in (("xerr", trace.error_x), ("yerr", trace.error_y)):
-        if bar.array is None or bar.visible is False:
-            continue
-        upper = np.array(bar.array, dtype=np.float64)
-        lower = upper if bar.arrayminus is None else np.array(bar.arrayminus, dtype=np.float64)
-        width = PIXEL * (bar.thickness or LINE)
-        style: dict[str, Any] = {
-            name: [lower, upper],
-            "ecolor": colour(bar.color or trace.marker.color or trace.line.color),
-            "elinewidth": width,
-            "capthick": width,
-            "capsize": PIXEL * (MARKER if bar.width is None else bar.width),
-        }
-        panel.axes.errorbar(*points, fmt="none", zorder=order, **style)
+    bar = trace.error_x
+    if bar.array is None:
+        return
+    panel.axes.errorbar(
+        *points,
+        xerr=np.array(bar.array, dtype=np.float64),
+        fmt="none",
+        zorder=order,
+        ecolor=colour(bar.color),
+        elinewidth=PIXEL * bar.thickness,
+        capthick=PIXEL * bar.thickness,
+        capsize=PIXEL * bar.width,
+    )
 
 
 def _dots(panel: Panel, trace: Any, points: tuple[Floats, Floats], order: int) -> PathCollection:
@@ -127,16 +123,13 @@ def _dots(panel: Panel, trace: Any, points: tuple[Floats, Floats], order: int) -
     sizes = np.array(MARKER if marker.size is None else marker.size, dtype=np.float64)
     opacity = np.prod([v for v in (trace.opacity, marker.opacity) if v is not None])
     settings: dict[str, Any] = {"s": (PIXEL * sizes) ** 2, "marker": shape, "zorder": order}
-    if _is_number(marker.color):
+    by_value = not isinstance(marker.color, str)
+    if by_value:
         settings |= {"c": np.array(marker.color, dtype=np.float64), "alpha": float(opacity)}
-        settings |= {
-            "cmap": colour_map(marker.colorscale),
-            "vmin": marker.cmin,
-            "vmax": marker.cmax,
-        }
+        settings["cmap"] = colour_map(marker.colorscale)
         inside: Any = None
     else:
-        inside = _colours(marker.color, float(opacity))
+        inside = colour(marker.color, float(opacity))
     edge = inside if marker.line.color is None else colour(marker.line.color)
     width = PIXEL * (marker.line.width or (0 if filled else 1))
     if isinstance(shape, str) and shape in "|_x":
@@ -150,28 +143,12 @@ def _dots(panel: Panel, trace: Any, points: tuple[Floats, Floats], order: int) -
     else:
         settings |= {"facecolors": "none", "edgecolors": edge, "linewidths": width}
     dots = panel.axes.scatter(*points, **{k: v for k, v in settings.items() if v is not None})
-    if _is_number(marker.color) and marker.showscale is not False:
-        _scale_beside(panel, dots, marker.colorbar)
+    if by_value:
+        suffix = words(marker.colorbar.ticksuffix)
+        form = ticker.FuncFormatter(lambda value, _: f"{value:g}{suffix}")
+        side = panel.figure.colorbar(dots, ax=panel.axes, pad=0.02, aspect=30, format=form)
+        side.outline.set_visible(False)
     return dots
-
-
-def _is_number(values: Any) -> bool:
-    return isinstance(values, tuple | list | np.ndarray) and not isinstance(values[0], str)
-
-
-def _colours(value: Any, opacity: float) -> Rgba | list[Rgba]:
-    return (
-        colour(value, opacity) if isinstance(value, str) else [colour(v, opacity) for v in value]
-    )
-
-
-def _scale_beside(panel: Panel, shown: Any, settings: Any) -> None:
-    """The scale of a picture's colours, at its right."""
-    suffix = words(settings.ticksuffix)
-    form = (lambda value, _: f"{value:g}{suffix}") if suffix else None
-    side = panel.figure.colorbar(shown, ax=panel.axes, pad=0.02, aspect=30, format=form)
-    side.outline.set_visible(False)
-    side.set_label(words(settings.title.text))
 
 
 def _with_marker(line: Line2D, trace: Any, dots: PathCollection) -> Line2D:
@@ -193,80 +170,48 @@ def _with_marker(line: Line2D, trace: Any, dots: PathCollection) -> Line2D:
     )
 
 
-ALIGNED = {"left": "right", "center": "center", "right": "left"}
-RAISED = {"top": "bottom", "middle": "center", "bottom": "top"}
-
-
-def _texts(panel: Panel, trace: Any, points: tuple[Floats, Floats], order: int) -> None:
-    up, _, side = (trace.textposition or "middle center").partition(" ")
-    texts = [trace.text] * len(points[0]) if isinstance(trace.text, str) else trace.text
-    for x, y, text in zip(*points, texts, strict=True):
-        place: dict[str, Any] = {"ha": ALIGNED[side], "va": RAISED[up]}
-        panel.axes.text(x, y, words(text), zorder=order, clip_on=True, **place)
-
-
 def _bar(panel: Panel, trace: Any, order: int) -> Any:
-    lying = trace.orientation == "h"
-    places = (panel.y if lying else panel.x).at(trace.y if lying else trace.x)
-    lengths = (panel.x if lying else panel.y).at(trace.x if lying else trace.y)
-    groups = 1 if panel.stacked else max(1, len(panel.groups))
-    starts = np.zeros(len(places))
+    if trace.orientation != "h":
+        raise NoPaperFormError("a bar that stands")
+    places, lengths = panel.y.at(trace.y), panel.x.at(trace.x)
+    thick, starts = panel.room, np.zeros(len(places))
     if panel.stacked:
         for i, (place, length) in enumerate(zip(places, np.nan_to_num(lengths), strict=True)):
-            starts[i] = panel.heights[place, length < 0]
-            panel.heights[place, length < 0] += length
+            starts[i] = panel.ends[place]
+            panel.ends[place] += length
     else:
-        places = places + panel.shift(trace)
-    thick, style = panel.room / groups, _filling(trace) | {"linewidth": 0, "zorder": order}
-    if lying:
-        return panel.axes.barh(places, lengths, thick, left=starts, **style)
-    return panel.axes.bar(places, lengths, thick, bottom=starts, **style)
+        places, thick = places + panel.shift(trace), panel.room / max(1, len(panel.groups))
+    style = _filling(trace) | {"linewidth": 0, "zorder": order}
+    return panel.axes.barh(places, lengths, thick, left=starts, **style)
 
 
 def _filling(trace: Any) -> dict[str, Any]:
     """The look of bars; a pattern stands on nothing."""
     pattern = trace.marker.pattern
     if not pattern.shape:
-        return {"facecolor": _colours(trace.marker.color, trace.opacity or 1.0)}
-    ink = colour(pattern.fgcolor or trace.marker.color)
-    return {"facecolor": "none", "edgecolor": ink, "hatch": HATCHES[pattern.shape]}
+        return {"facecolor": colour(trace.marker.color)}
+    ink, hatch = colour(pattern.fgcolor), HATCHES[pattern.shape]
+    return {"facecolor": "none", "edgecolor": ink, "hatch": hatch}
 
 
 def _heatmap(panel: Panel, trace: Any, order: int) -> None:
-    z = np.array(trace.z, dtype=np.float64)
-    rows, columns = z.shape
-    x = panel.x.at(range(columns) if trace.x is None else trace.x)
-    y = panel.y.at(range(rows) if trace.y is None else trace.y)
-    cells = panel.axes.pcolormesh(
+    x, y, z = panel.x.at(trace.x), panel.y.at(trace.y), np.array(trace.z, dtype=np.float64)
+    panel.axes.pcolormesh(
         _edges(x),
         _edges(y),
         np.ma.masked_invalid(z),
         cmap=colour_map(trace.colorscale),
-        vmin=trace.zmin,
-        vmax=trace.zmax,
-        edgecolors="white" if trace.xgap or trace.ygap else "none",
-        linewidth=PIXEL * max(trace.xgap or 0, trace.ygap or 0),
+        edgecolors="white" if trace.xgap else "none",
+        linewidth=PIXEL * (trace.xgap or 0),
         zorder=order,
     )
     if trace.texttemplate:
+        # Plotly's %{z:.0f} is Python's {z:.0f}.
+        written = trace.texttemplate.replace("%{", "{")
         for row, column in np.argwhere(np.isfinite(z)):
-            text = _templated(trace, row, column)
-            place: dict[str, Any] = {"ha": "center", "va": "center", "zorder": order}
-            dark = np.dot(cells.to_rgba(z[row, column])[:3], (0.3, 0.59, 0.11)) < 0.5
-            place["color"] = "white" if dark else "black"
-            panel.axes.text(float(x[column]), float(y[row]), text, **place)
-    if trace.showscale is not False:
-        _scale_beside(panel, cells, trace.colorbar)
-
-
-def _templated(trace: Any, row: int, column: int) -> str:
-    """What is written into a cell: ``%{z:.1f}`` is its value, ``%{text}`` its text."""
-
-    def value(match: re.Match[str]) -> str:
-        values = trace[match[1]]
-        return format(values[row][column], match[2] or "")
-
-    return words(re.sub(r"%\{(z|text)(?::([^}]*))?\}", value, trace.texttemplate))
+            text = written.format(z=z[row, column])
+            style: dict[str, Any] = {"ha": "center", "va": "center", "color": "black"}
+            panel.axes.text(float(x[column]), float(y[row]), text, zorder=order, **style)
 
 
 def _edges(centres: Floats) -> Floats:
@@ -280,14 +225,10 @@ def _edges(centres: Floats) -> Floats:
 def _contour(panel: Panel, trace: Any, order: int) -> None:
     x, y = panel.x.at(trace.x), panel.y.at(trace.y)
     z = np.ma.masked_invalid(np.array(trace.z, dtype=np.float64))
-    settings: dict[str, Any] = {"levels": trace.ncontours or 15, "zorder": order}
-    scale = colour_map(trace.colorscale)
-    shown = panel.axes.contourf(x, y, z, cmap=scale, alpha=trace.opacity, **settings)
-    if trace.line.width:
-        ink = colour(trace.line.color or "#000000", trace.opacity)
-        panel.axes.contour(x, y, z, colors=[ink], linewidths=PIXEL * trace.line.width, **settings)
-    if trace.showscale is not False:
-        _scale_beside(panel, shown, trace.colorbar)
+    settings: dict[str, Any] = {"levels": LEVELS, "zorder": order}
+    scale, ink = colour_map(trace.colorscale), colour(trace.line.color, trace.opacity)
+    panel.axes.contourf(x, y, z, cmap=scale, alpha=trace.opacity, **settings)
+    panel.axes.contour(x, y, z, colors=[ink], linewidths=PIXEL * trace.line.width, **settings)
 
 
 KINDS: dict[str, Callable[[Panel, Any, int], Any]] = {
