@@ -1,16 +1,14 @@
 """``python -m analysis``: what came out of a sweep."""
 
-import sys
 import threading
 from collections.abc import Callable
-from enum import StrEnum
 from functools import wraps
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, ParamSpec
+from typing import TYPE_CHECKING, Annotated, Literal, ParamSpec
 
 import typer
 
-from analysis.printed.console import spreadsheet
+from analysis.printed.console import csv_text
 from analysis.printed.streams import lasting_streams
 from analysis.printed.text import best_table, console, print_best, print_note, width
 from analysis.report.section_names import SECTIONS
@@ -49,31 +47,7 @@ Study = Annotated[str | None, typer.Option(help="only this study")]
 Confirmed = Annotated[bool, typer.Option("--confirmed", help="choose among what was replicated")]
 
 
-class BestFormat(StrEnum):
-    """How ``best`` prints."""
-
-    TEXT = "text"
-    MARKDOWN = "markdown"
-    LATEX = "latex"
-    CSV = "csv"
-    TOML = "toml"
-
-
-class TableFormat(StrEnum):
-    """How ``table`` and ``claims`` print."""
-
-    TEXT = "text"
-    MARKDOWN = "markdown"
-    LATEX = "latex"
-    CSV = "csv"
-
-
-class FigureFormat(StrEnum):
-    """What ``figures`` writes."""
-
-    PDF = "pdf"
-    SVG = "svg"
-    PNG = "png"
+TableFormat = Annotated[Literal["text", "markdown", "latex", "csv"], typer.Option("--format")]
 
 
 def clear_errors(command: Callable[P, None]) -> Callable[P, None]:
@@ -103,24 +77,24 @@ def best(
     top: Annotated[int, typer.Option(min=1, help="the best so many of each study")] = 1,
     confirmed: Confirmed = False,
     format_: Annotated[
-        BestFormat, typer.Option("--format", help="toml: a sweep file that runs it again")
-    ] = BestFormat.TEXT,
+        Literal["text", "markdown", "latex", "csv", "toml"],
+        typer.Option("--format", help="toml: a sweep file that runs it again"),
+    ] = "text",
 ) -> None:
     """The best configuration of each study, by the selection rule."""
     from analysis.printed.rerun import best_sweep
 
-    if format_ is BestFormat.TOML and top > 1:
+    if format_ == "toml" and top > 1:
         raise ResultsError("--top has no meaning with --format toml: a sweep file has one trial")
     results = load_results(directory, studies=[study] if study else None, columns=[])
-    if format_ is BestFormat.TOML:
+    if format_ == "toml":
         typer.echo(best_sweep(results, study, confirmed=confirmed), nl=False)
-    elif format_ in (BestFormat.MARKDOWN, BestFormat.LATEX):
+    elif format_ in ("markdown", "latex"):
         from analysis.printed.winners import format_winners
 
         typer.echo(format_winners(results, format_, confirmed=confirmed, top=top), nl=False)
-    elif format_ is BestFormat.CSV:
-        table = best_table(results, confirmed=confirmed, top=top)
-        spreadsheet(table).to_csv(sys.stdout, index=False)
+    elif format_ == "csv":
+        typer.echo(csv_text(best_table(results, confirmed=confirmed, top=top)), nl=False)
     else:
         print_best(results, console(), confirmed=confirmed, top=top)
 
@@ -129,7 +103,7 @@ def best(
 @clear_errors
 def table(
     directory: Directory,
-    format_: Annotated[TableFormat, typer.Option("--format")] = TableFormat.TEXT,
+    format_: TableFormat = "text",
 ) -> None:
     """Test accuracy per method and noise setting, beside what papers print."""
     from analysis.printed.paper_table import format_table
@@ -142,7 +116,7 @@ def table(
 def claims(
     directory: Directory,
     against: Annotated[str | None, typer.Option(help="another sweep, whose elr is meant")] = None,
-    format_: Annotated[TableFormat, typer.Option("--format")] = TableFormat.TEXT,
+    format_: TableFormat = "text",
 ) -> None:
     """Whether each loss beats elr on fresh seeds: accuracy, epochs to it, labels memorised."""
     from analysis.printed.answers import format_answers
@@ -208,7 +182,7 @@ def _missed(reason: str) -> None:
 @clear_errors
 def figures(
     directory: Directory,
-    format_: Annotated[FigureFormat, typer.Option("--format")] = FigureFormat.PDF,
+    format_: Annotated[Literal["pdf", "svg", "png"], typer.Option("--format")] = "pdf",
     columns: Annotated[
         int, typer.Option(min=1, max=2, help="width: one column of a paper, or two")
     ] = 1,

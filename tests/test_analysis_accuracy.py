@@ -339,6 +339,7 @@ def test_format_table_without_a_winner_or_a_known_format_is_refused(tmp_path):
     results = load_results(write_results(tmp_path, [trial_row(status="stopped")]))
     with pytest.raises(ResultsError, match="no trial has used its full budget"):
         format_table(results, "text")
+    results = load_results(write_results(tmp_path / "won", [trial_row()]))
     with pytest.raises(ValueError, match="unknown format 'html'"):
         format_table(results, "html")
 

@@ -10,7 +10,7 @@ from rich.text import Text
 from analysis.amounts import percent
 from analysis.best import varied_parameters
 from analysis.frames.evidence import LEAK, RUNNING
-from analysis.printed.console import SafeConsole, spreadsheet
+from analysis.printed.console import SafeConsole, csv_text
 from analysis.printed.text import mean_std, print_best
 from analysis.results import load_results
 from tests.recorded import record_sweep, trial_row, write_results
@@ -107,9 +107,9 @@ def test_console_obeys_no_escape_in_a_name(text):
     assert "a\N{REPLACEMENT CHARACTER}" in printed
 
 
-def test_spreadsheet_takes_no_text_for_a_formula():
+def test_a_spreadsheet_takes_no_text_for_a_formula():
     table = pd.DataFrame({"name": ["=1+1", "-x", "plain", None], "value": [-1.5, 2.0, 3.0, 4.0]})
-    written = spreadsheet(table).to_csv(index=False).splitlines()
+    written = csv_text(table).splitlines()
     assert written[1:] == ["'=1+1,-1.5", "'-x,2.0", "plain,3.0", ",4.0"]
 
 

@@ -1,6 +1,5 @@
 """The paper's two claims as tables: every loss against elr, question by question."""
 
-import io
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
@@ -20,11 +19,10 @@ from analysis.frames.claims import (
     targets,
 )
 from analysis.frames.evidence import caveats, marks
-from analysis.printed.console import spreadsheet
-from analysis.printed.grid import FORMATS, Grid, Line, Printed, written
+from analysis.printed.console import csv_text
+from analysis.printed.grid import Grid, Line, Printed, written
 from analysis.printed.paper_table import methods
 from analysis.results import Results, ResultsError
-from trainable.catalog import unknown
 
 HEADINGS = {
     ACCURACY: "accuracy at the end, in %",
@@ -65,11 +63,7 @@ def format_answers(
             "search replicate"
         )
     if how == "csv":
-        buffer = io.StringIO()
-        spreadsheet(found).to_csv(buffer, index=False)
-        return buffer.getvalue()
-    if how not in FORMATS:
-        raise ValueError(unknown("format", how, [*FORMATS, "csv"]))
+        return csv_text(found)
     grids = [*_answered(results, found, against), *_targets(results, against)]
     return written(grids, how, width)
 

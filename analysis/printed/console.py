@@ -39,9 +39,9 @@ class SafeConsole(Console):
             yield segment if segment.control else segment._replace(text=disarmed(segment.text))
 
 
-def spreadsheet(table: Any) -> Any:
-    """A DataFrame whose texts no spreadsheet takes for a formula, to be written as CSV."""
-    return table.map(_no_formula)
+def csv_text(table: Any) -> str:
+    """A DataFrame as CSV none of whose texts a spreadsheet takes for a formula."""
+    return str(table.map(_no_formula).to_csv(index=False))
 
 
 def _no_formula(value: Any) -> Any:

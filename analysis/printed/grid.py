@@ -8,6 +8,8 @@ import textwrap
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from trainable.catalog import unknown
+
 
 @dataclass(frozen=True)
 class Printed:
@@ -181,7 +183,12 @@ FORMATS: dict[str, Callable[[Grid], str]] = {
 
 
 def written(grids: Iterable[Grid], how: str, width: int = 0) -> str:
-    """Tables in one of :data:`FORMATS`; a text in parts no wider than ``width`` if it is not 0."""
+    """Tables in one of :data:`FORMATS`; a text in parts no wider than ``width`` if it is not 0.
+
+    Raises ValueError for an unknown format.
+    """
+    if how not in FORMATS:
+        raise ValueError(unknown("format", how, [*FORMATS, "csv"]))
     if how == "text" and width:
         grids = [part for grid in grids for part in narrowed(grid, width)]
     return "\n".join(FORMATS[how](grid) for grid in grids)

@@ -4,7 +4,6 @@ A method is bold where it is better than elr (``accuracy.compare``): the 95% int
 difference, paired by seed, lies above zero.
 """
 
-import io
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
@@ -16,11 +15,11 @@ from analysis.frames.accuracy import BASELINE, BETTER, ENOUGH_PAIRS, SETTING, ac
 from analysis.frames.evidence import caveats, holdout, marks
 from analysis.frames.published import OTHER_METHODS, REMARKS, Deviation, in_words
 from analysis.frames.ties import loss_ties
-from analysis.printed.console import spreadsheet
-from analysis.printed.grid import FORMATS, Grid, Line, Printed, written
+from analysis.printed.console import csv_text
+from analysis.printed.grid import Grid, Line, Printed, written
 from analysis.printed.text import mean_std
 from analysis.results import Results, ResultsError
-from trainable.catalog import LOSSES, unknown
+from trainable.catalog import LOSSES
 
 
 def methods() -> dict[str, str]:
@@ -42,13 +41,9 @@ def format_table(results: Results, how: str, width: int = 0) -> str:
     Raises ResultsError while no trial has used its full budget, ValueError for an unknown format.
     """
     if how == "csv":
-        buffer = io.StringIO()
         table = accuracy_table(results)
         said = table["differs_in"].map(in_words, na_action="ignore")
-        spreadsheet(table.assign(differs_in=said)).to_csv(buffer, index=False)
-        return buffer.getvalue()
-    if how not in FORMATS:
-        raise ValueError(unknown("format", how, [*FORMATS, "csv"]))
+        return csv_text(table.assign(differs_in=said))
     found = grids(results)
     if not found:
         raise ResultsError(f"{results.folder}: no trial has used its full budget yet")
