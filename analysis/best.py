@@ -200,6 +200,22 @@ def replicated(trials: pd.DataFrame) -> pd.DataFrame:
     return table.assign(confirmed_value=table["replicated_value"].where(steady))
 
 
+def selection_curves(results: Results) -> pd.DataFrame:
+    """The metric that selects, after each epoch in which it is defined, in order of arrival.
+
+    Columns: ``study``, ``trial_id``, ``epoch``, ``value`` (a fraction), ``recorded_at``. Text is
+    plain, not categorical. The epochs must have been loaded with all their columns.
+    """
+    metric_of = results.trials[["trial_id", "selected_by"]].astype("str")
+    rows = results.epochs.astype({"study": "str", "trial_id": "str"}).sort_values("seq")
+    rows = rows.merge(metric_of, on="trial_id")
+    values = pd.Series(float("nan"), rows.index)
+    for metric in rows["selected_by"].unique():
+        values = values.where(rows["selected_by"] != metric, rows[metric])
+    rows = rows.assign(value=values)[["study", "trial_id", "epoch", "value", "recorded_at"]]
+    return rows.dropna(subset="value").reset_index(drop=True)
+
+
 def selected_on_test(results: Results) -> bool:
     """Whether the sweep selects on the test set. Raises ResultsError if it may not."""
     used = set(results.trials["selected_by"].dropna()) & set(TEST_METRICS)

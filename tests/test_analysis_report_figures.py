@@ -8,6 +8,7 @@ import pytest
 from optuna.distributions import CategoricalDistribution, FloatDistribution
 from optuna.trial import TrialState, create_trial
 
+from analysis.best import best_configs
 from analysis.frames.learning import best_values, response_curve
 from analysis.frames.published import Deviation
 from analysis.report.contents import PLANS, Numbers, figure_sections
@@ -655,8 +656,8 @@ def test_sections_of_a_sweep_that_chooses_among_targets_have_charts(tmp_path):
 
 
 def test_parallel_section_starts_with_the_winner_of_each_setting(sections, results):
-    numbers = Numbers(results)
-    winners = numbers.best.sort_values("selection_value").groupby("title", sort=False).tail(1)
+    best = Numbers(results).titled(best_configs(results))
+    winners = best.sort_values("selection_value").groupby("title", sort=False).tail(1)
     expected = {f"{row.title}: {loss_name(row.loss)}" for row in winners.itertuples()}
     assert {chart.title for chart in sections["parallel"].charts[:2]} == expected
     assert len(sections["parallel"].charts) == 6

@@ -24,7 +24,7 @@ from analysis.frames.accuracy import (
     half_width_of,
     verdict,
 )
-from analysis.frames.learning import final_curves
+from analysis.frames.learning import final_curves, first_epochs
 from analysis.results import Results, once
 from analysis.schema import PARAM, REPLICATE, SEARCH
 
@@ -140,21 +140,14 @@ def _measured(results: Results, goals: "pd.Series[float]") -> pd.DataFrame:
     answered[AVERAGED] = at_end.assign(value=at_end["averaged_test_accuracy"])
     answered[MEMORIZED] = at_end.assign(value=at_end["wrong_memorized"])
     for share, question in EPOCHS.items():
-        reach = (share * goals).rename("goal").reset_index()
-        answered[question] = _first_epochs(at_end, curves.merge(reach, on=SETTING))
+        reach = at_end.merge((share * goals).rename("goal").reset_index(), on=SETTING)
+        first = first_epochs(reach, curves)
+        answered[question] = first.assign(value=first["epochs"].fillna(first["max_epochs"] + 1))
     parts = [
         table[[*SETTING, "loss", *DRAW, "value"]].assign(question=name)
         for name, table in answered.items()
     ]
     return pd.concat(parts).dropna(subset="value")
-
-
-def _first_epochs(trials: pd.DataFrame, curves: pd.DataFrame) -> pd.DataFrame:
-    """``trials`` with ``value``: the first epoch that reached ``goal``, or one after the last."""
-    reached = curves[curves["test_accuracy"] >= curves["goal"]]
-    first = reached.groupby("trial_id")["epoch"].min()
-    known = trials[trials["trial_id"].isin(curves["trial_id"])]
-    return known.assign(value=known["trial_id"].map(first).fillna(known["max_epochs"] + 1))
 
 
 def _pairs(measured: pd.DataFrame, baseline: pd.DataFrame) -> pd.DataFrame:

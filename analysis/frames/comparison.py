@@ -11,6 +11,7 @@ import pandas as pd
 from analysis.best import final_trials, records
 from analysis.frames.accuracy import (
     CONFIDENCE,
+    DIFFERENCE,
     DRAW,
     ENOUGH_PAIRS,
     SETTING,
@@ -70,24 +71,26 @@ def side_by_side(sweeps: Sweeps) -> pd.DataFrame:
     difference is paired by if there are at least :data:`~analysis.frames.accuracy.ENOUGH_PAIRS`,
     else 0, and the interval is Welch's; ``verdict`` as in ``accuracy.compare``.
     """
-    parts = []
-    for place, results in enumerate(sweeps.all):
-        table = accuracy_table(results).dropna(subset=["study", "test"])
-        parts.append(table[[*sweeps.by, "study", *_NUMBERS]].assign(sweep=place))
-    table = pd.concat(parts, ignore_index=True)
-    if table.empty:
-        raise ResultsError("no trial of these sweeps has used its full budget yet")
+    table = _accuracies(sweeps)
     first = {key: row for key, row in _keyed(table, sweeps.by) if row["sweep"] == 0}
     found = [
         _difference(row, first[key], sweeps) if row["sweep"] and key in first else {}
         for key, row in _keyed(table, sweeps.by)
     ]
-    table = table.join(pd.DataFrame(found, columns=_DIFFERENCE, index=table.index))
-    return table.sort_values([*sweeps.by, "sweep"], ignore_index=True)
+    return table.join(pd.DataFrame(found, columns=DIFFERENCE, index=table.index))
 
 
-_NUMBERS = ["test", "test_std", "n", "diverged", "from_replicates"]
-_DIFFERENCE = ["difference", "difference_low", "difference_high", "pairs", "verdict"]
+def _accuracies(sweeps: Sweeps) -> pd.DataFrame:
+    """The rows of :func:`side_by_side` without the differences."""
+    numbers = ["test", "test_std", "n", "diverged", "from_replicates"]
+    parts = []
+    for place, results in enumerate(sweeps.all):
+        table = accuracy_table(results).dropna(subset=["study", "test"])
+        parts.append(table[[*sweeps.by, "study", *numbers]].assign(sweep=place))
+    table = pd.concat(parts).sort_values([*sweeps.by, "sweep"], ignore_index=True)
+    if table.empty:
+        raise ResultsError("no trial of these sweeps has used its full budget yet")
+    return table
 
 
 def _keyed(
@@ -177,7 +180,7 @@ def over_seeds(sweeps: Sweeps) -> pd.DataFrame:
     """
     if set(differing_settings(sweeps)) != {"seed"}:
         return pd.DataFrame(columns=[*sweeps.by, *_OVER_SEEDS])
-    table = side_by_side(sweeps)
+    table = _accuracies(sweeps)
     confirmed = table[table["from_replicates"] & table["test_std"].notna()]
     rows = [
         {

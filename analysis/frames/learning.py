@@ -4,7 +4,14 @@ from collections.abc import Sequence
 
 import pandas as pd
 
-from analysis.best import STUDY_COLUMNS, best_configs, final_trials, full_budget, selected_on_test
+from analysis.best import (
+    STUDY_COLUMNS,
+    best_configs,
+    final_trials,
+    full_budget,
+    selected_on_test,
+    selection_curves,
+)
 from analysis.frames.accuracy import BASELINE, SETTING
 from analysis.frames.ties import trial_ties
 from analysis.results import Results, ResultsError
@@ -84,13 +91,22 @@ def convergence(results: Results, fractions: Sequence[float] = FRACTIONS) -> pd.
     goals = peaks.melt(keys, ["own", "elr"], "reference", "best").dropna(subset="best")
     goals = goals.merge(pd.Series(fractions, name="fraction"), how="cross")
     goals["goal"] = goals["fraction"] * goals.pop("best")
-    reached = goals.merge(epochs[["trial_id", "epoch", "test_accuracy"]], on="trial_id")
-    reached = reached[reached["test_accuracy"] >= reached["goal"]]
-    index = ["trial_id", "reference", "fraction"]
-    first = reached.groupby(index)["epoch"].min().rename("epochs").reset_index()
-    return goals.merge(first, on=index, how="left").sort_values(
-        ["study", "seed", "trial_id", "reference", "fraction"], ignore_index=True
-    )
+    order = ["study", "seed", "trial_id", "reference", "fraction"]
+    return first_epochs(goals, epochs).sort_values(order, ignore_index=True)
+
+
+def first_epochs(goals: pd.DataFrame, curves: pd.DataFrame) -> pd.DataFrame:
+    """``goals`` with ``epochs``: the first whose test accuracy reaches ``goal``, or NaN.
+
+    Args:
+        goals: columns ``trial_id`` and ``goal`` (a fraction) among others.
+        curves: rows of :func:`final_curves`.
+    """
+    goals = goals.reset_index(drop=True)
+    rows = goals[["trial_id", "goal"]].assign(place=goals.index)
+    rows = rows.merge(curves[["trial_id", "epoch", "test_accuracy"]], on="trial_id")
+    reached = rows[rows["test_accuracy"] >= rows["goal"]]
+    return goals.assign(epochs=reached.groupby("place")["epoch"].min())
 
 
 def memorization(results: Results) -> pd.DataFrame:
@@ -116,19 +132,14 @@ def final_curves(results: Results) -> pd.DataFrame:
 def search_curves(results: Results) -> pd.DataFrame:
     """The metric that selects over the epochs of all search trials, sorted as they arrived.
 
-    Columns: ``study``, ``trial_id``, ``number``, ``status``, ``chosen`` (best by the selection
-    rule), ``epoch``, ``value`` (a fraction; rows without one are left out), ``recorded_at``.
+    Columns: those of ``best.selection_curves``; ``number``, ``status``, ``chosen`` (best by the
+    selection rule).
     """
     best = set(best_configs(results)["trial_id"].dropna())
     trials = results.trials[results.trials["phase"] == SEARCH]
     trials = trials.assign(chosen=trials["trial_id"].isin(best))
-    trials = _plain(trials[["trial_id", "number", "status", "chosen", "selected_by"]])
-    rows = _plain(results.epochs).merge(trials, on="trial_id")
-    rows["value"] = float("nan")
-    for metric in rows["selected_by"].unique():
-        rows["value"] = rows["value"].where(rows["selected_by"] != metric, rows[metric])
-    columns = ["study", "trial_id", "number", "status", "chosen", "epoch", "value", "recorded_at"]
-    return rows.sort_values("seq")[columns].dropna(subset="value").reset_index(drop=True)
+    trials = _plain(trials[["trial_id", "number", "status", "chosen"]])
+    return selection_curves(results).merge(trials, on="trial_id")
 
 
 def best_so_far(results: Results) -> pd.DataFrame:

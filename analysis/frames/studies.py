@@ -12,7 +12,7 @@ import pandas as pd
 from optuna.storages.journal import JournalFileBackend
 from optuna.trial import FrozenTrial, TrialState
 
-from analysis.best import records, selected_on_test
+from analysis.best import records, selected_on_test, selection_curves
 from analysis.results import Results, ResultsError, once, recorded_config, sweep_spec
 from analysis.schema import COMPLETED, DIVERGED, FAILED, PAUSED, RUNNING, SEARCH, STOPPED
 from spaces.space import Space
@@ -51,7 +51,10 @@ def optuna_studies(
     spaces = {cell.study: cell.space for cell in sweep_spec(results).cells()}
     names = results.trials["study"].cat.categories
     storage = optuna.storages.InMemoryStorage() if storage is None else storage
-    curves = _curves(results)
+    curves = {
+        trial_id: dict(zip(rows["epoch"].tolist(), rows["value"].tolist(), strict=True))
+        for trial_id, rows in selection_curves(results).groupby("trial_id")
+    }
     trials = results.trials[results.trials["phase"] == SEARCH]
     studies: dict[str, optuna.Study] = {}
     for name in map(str, names):
@@ -115,18 +118,6 @@ def _quiet() -> Iterator[None]:
         yield
     finally:
         optuna.logging.set_verbosity(before)
-
-
-def _curves(results: Results) -> dict[str, dict[int, float]]:
-    """The metric of the sweep by trial and epoch, where it is defined."""
-    metrics = set(results.trials["selected_by"].dropna())
-    curves: dict[str, dict[int, float]] = {}
-    for metric in metrics:
-        table = results.epochs[["trial_id", "epoch", metric]].dropna()
-        for trial_id, group in table.groupby("trial_id", observed=True):
-            steps = zip(group["epoch"].tolist(), group[metric].tolist(), strict=True)
-            curves[str(trial_id)] = dict(steps)
-    return curves
 
 
 def _frozen(

@@ -9,7 +9,7 @@ errors are shared, the true error is smaller, so this calls rather too much a ti
 import numpy as np
 import pandas as pd
 
-from analysis.best import chosen_configs, rank_trials
+from analysis.best import chosen_configs, rank_trials, selection_curves
 from analysis.frames.accuracy import SETTING
 from analysis.results import Results, once, table_in
 from analysis.schema import STOPPED
@@ -121,18 +121,13 @@ def overtaken(results: Results) -> pd.DataFrame:
     """
     best = rank_trials(results)
     best = best[best["rank"] == 1]
-    names = set(best["selected_by"].astype("str")) & set(results.epochs.columns)
-    rows = []
-    for metric in sorted(names):
-        chosen = best[best["selected_by"] == metric]
-        epochs = results.epochs[["trial_id", "epoch", metric]].astype({"trial_id": "str"})
-        curves = epochs.merge(chosen[["study", "trial_id"]].astype("str"), on="trial_id")
-        stopped = results.trials[results.trials["status"] == STOPPED]
-        stopped = stopped[["study", "trial_id", "number", "epochs", "selection_value"]]
-        stopped = stopped.astype({"study": "str", "trial_id": "str"})
-        stopped = stopped.rename(columns={"epochs": "epoch", "selection_value": "value"})
-        curves = curves.rename(columns={metric: "best_value"}).drop(columns="trial_id")
-        both = stopped.merge(curves, on=["study", "epoch"])
-        rows.append(both[both["value"] > both["best_value"]])
-    columns = ["study", "trial_id", "number", "epoch", "value", "best_value"]
-    return pd.concat(rows, ignore_index=True)[columns] if rows else pd.DataFrame(columns=columns)
+    curves = selection_curves(results)
+    curves = curves[curves["trial_id"].isin(best["trial_id"])].rename(
+        columns={"value": "best_value"}
+    )
+    stopped = results.trials[results.trials["status"] == STOPPED]
+    stopped = stopped[["study", "trial_id", "number", "epochs", "selection_value"]]
+    stopped = stopped.rename(columns={"epochs": "epoch", "selection_value": "value"})
+    stopped = stopped.astype({"study": "str", "trial_id": "str"})
+    both = stopped.merge(curves[["study", "epoch", "best_value"]], on=["study", "epoch"])
+    return both[both["value"] > both["best_value"]].reset_index(drop=True)

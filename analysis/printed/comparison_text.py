@@ -8,12 +8,12 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from analysis.amounts import percent, signed_points
+from analysis.amounts import percent
 from analysis.best import records
 from analysis.frames.accuracy import BETTER, ENOUGH_PAIRS, UNSTABLE, WORSE
 from analysis.frames.comparison import Sweeps, differing_settings, over_seeds, side_by_side
 from analysis.frames.evidence import caveats, marks
-from analysis.printed.text import mean_std, print_note, print_table
+from analysis.printed.text import difference_interval, mean_std, print_note, print_table
 from trainable.folder import layout
 
 PAIRED = (
@@ -105,10 +105,7 @@ def difference(row: Mapping[str, Any]) -> str:
     """``+1.20 [+0.40, +2.00] *`` in points, empty where there is none."""
     if pd.isna(row["difference"]):
         return ""
-    text = signed_points(row["difference"])
-    if pd.notna(row["difference_low"]):
-        low, high = (signed_points(row[f"difference_{end}"]) for end in ("low", "high"))
-        text += f" [{low}, {high}]"
+    text = difference_interval(row)
     return f"{text} *" if row["verdict"] in (BETTER, WORSE) else text
 
 

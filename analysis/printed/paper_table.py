@@ -9,7 +9,7 @@ from typing import Any
 
 import pandas as pd
 
-from analysis.amounts import percent, signed_points
+from analysis.amounts import percent
 from analysis.best import records
 from analysis.frames.accuracy import BASELINE, BETTER, ENOUGH_PAIRS, SETTING, accuracy_table
 from analysis.frames.evidence import caveats, holdout, marks
@@ -17,7 +17,7 @@ from analysis.frames.published import OTHER_METHODS, REMARKS, Deviation, in_word
 from analysis.frames.ties import loss_ties
 from analysis.printed.console import csv_text
 from analysis.printed.grid import Grid, Line, Printed, written
-from analysis.printed.text import mean_std
+from analysis.printed.text import difference_interval, mean_std
 from analysis.results import Results, ResultsError
 from trainable.catalog import LOSSES
 
@@ -112,11 +112,8 @@ def _measured(row: Mapping[str, Any]) -> Printed:
 
 
 def _difference(row: Mapping[str, Any]) -> Printed:
-    text = signed_points(row["difference"])
-    if pd.notna(row["difference_low"]):
-        low, high = (signed_points(row[f"difference_{end}"]) for end in ("low", "high"))
-        text += f" [{low}, {high}]"
-    return Printed(f"{text} ({row['pairs']:.0f})", row["verdict"] == BETTER)
+    text = f"{difference_interval(row)} ({row['pairs']:.0f})"
+    return Printed(text, row["verdict"] == BETTER)
 
 
 def _published(row: Mapping[str, Any]) -> Printed:

@@ -9,14 +9,9 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from analysis.amounts import percent
-from analysis.best import (
-    best_configs,
-    parameters,
-    records,
-    top_configs,
-    varied_parameters,
-)
+from analysis.amounts import percent, signed_points
+from analysis.best import best_configs, parameters, records, top_configs, varied_parameters
+from analysis.frames.accuracy import SETTING
 from analysis.frames.evidence import caveats, holdout, marks, test_labels
 from analysis.frames.ties import tied_settings, trial_ties
 from analysis.printed.console import SafeConsole
@@ -39,8 +34,7 @@ def width() -> int:
 def print_best(results: Results, out: Console, *, confirmed: bool = False, top: int = 1) -> None:
     """Print the best configurations of each study, noise setting by noise setting."""
     best = best_table(results, confirmed=confirmed, top=top)
-    order = ["dataset", "model", "noise_kind", "noise_rate", "noise"]
-    best = best.sort_values(order, kind="stable")
+    best = best.sort_values(SETTING, kind="stable")
     rows = records(best)
     if not rows:
         print_note("no trials yet" if results.trials.empty else NO_WINNER, out)
@@ -75,15 +69,15 @@ def _numbers(row: Mapping[str, Any], ties: "pd.Series[bool]") -> list[str]:
     share = f"{row['completed']}/{row['trials']}"
     if pd.isna(row["trial_id"]):
         return [row["study"], "-", "-", "-", share, "-", "-"]
-    again = mean_std(
-        row["replicated_test"],
-        row["replicated_test_std"],
-        row["replicates"],
-        row["replicates_diverged"],
-    )
     mark = "≈" if ties[row["study"]] else ""
     searched = [percent(row["val_accuracy"]) + mark, percent(row["test_accuracy"]), share]
-    return [row["study"], _number(row), *searched, percent(row["replicated_value"]), again]
+    return [
+        row["study"],
+        _number(row),
+        *searched,
+        percent(row["replicated_value"]),
+        test_again(row),
+    ]
 
 
 def _number(row: Mapping[str, Any]) -> str:
@@ -139,6 +133,21 @@ def mean_std(mean: float, std: float, n: float, diverged: float = 0) -> str:
         return f"- (0{lost})" if lost else "-"
     spread = "" if pd.isna(std) else f" ± {percent(std)}"
     return f"{percent(mean)}{spread} ({n:.0f}{lost})"
+
+
+def test_again(row: Mapping[str, Any]) -> str:
+    """:func:`mean_std` of the replicates of a configuration (``best.REPLICATED``)."""
+    names = ("replicated_test", "replicated_test_std", "replicates", "replicates_diverged")
+    return mean_std(*(row[name] for name in names))
+
+
+def difference_interval(row: Mapping[str, Any]) -> str:
+    """``+1.20 [+0.40, +2.00]`` in points (``accuracy.DIFFERENCE``); without bounds if unknown."""
+    text = signed_points(row["difference"])
+    if pd.notna(row["difference_low"]):
+        low, high = (signed_points(row[f"difference_{end}"]) for end in ("low", "high"))
+        text += f" [{low}, {high}]"
+    return text
 
 
 def short(value: object) -> str:

@@ -4,7 +4,7 @@ from analysis.amounts import percent
 from analysis.best import parameters, records, varied_parameters
 from analysis.frames.evidence import holdout, marks, test_labels
 from analysis.printed.grid import escaped, latex_float, latex_row
-from analysis.printed.text import best_table, mean_std, short
+from analysis.printed.text import best_table, short, test_again
 from analysis.results import Results
 
 HEADER = ("Study", "Trial", "Val (%)", "Test (%)", "Test again (%)", "Parameters")
@@ -36,14 +36,8 @@ def _rows(results: Results, confirmed: bool, top: int) -> list[tuple[str, ...]]:
     best = best_table(results, confirmed=confirmed, top=top).dropna(subset="trial_id")
     rows: list[tuple[str, ...]] = []
     for row in records(best):
-        again = mean_std(
-            row["replicated_test"],
-            row["replicated_test_std"],
-            row["replicates"],
-            row["replicates_diverged"],
-        )
         own = {k: v for k, v in parameters(row).items() if k in varied[row["study"]]}
         said = ", ".join(f"{name} = {short(value)}" for name, value in own.items())
         accuracies = percent(row["val_accuracy"]), percent(row["test_accuracy"])
-        rows.append((row["study"], f"{row['number']:.0f}", *accuracies, again, said))
+        rows.append((row["study"], f"{row['number']:.0f}", *accuracies, test_again(row), said))
     return rows

@@ -49,8 +49,8 @@ def build_comparison(sweeps: Sweeps, now: datetime | None = None) -> str:
         "Test accuracy",
         "Marks are means over the seeds, whiskers one standard deviation; a mark without "
         "whiskers is a single trial.",
-        "",
-        [_chart(name, rows, sweeps) for name, rows in noise_settings(table, sweeps)],
+        missing="",
+        charts=[_chart(name, rows, sweeps) for name, rows in noise_settings(table, sweeps)],
     )
     names = [results.name for results in sweeps.all]
     name = " · ".join(dict.fromkeys(names))

@@ -3,7 +3,7 @@
 import re
 from collections import Counter
 from collections.abc import Callable, Collection
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from analysis.frames.effort import ENOUGH_TRIALS as RANKED
 from analysis.frames.studies import ENOUGH_TRIALS, TRIALS_PER_PARAMETER
@@ -23,9 +23,10 @@ class Section:
 
     name: str  # its place on the page, and in the names of files
     title: str  # the heading
-    intro: str  # how to read the figures
+    intro: str  # how to read the figures; may name ``{judged_on}`` until they are drawn
     missing: str  # what would fill it while it has no figures
     charts: list[Chart] = field(default_factory=list)  # in the order of the page
+    draw: Callable[[Numbers], list[Chart]] | None = None  # what computes and draws its figures
 
     def file_names(self, sweep: str) -> list[str]:
         """A name for the file of each chart, without its ending; none comes twice.
@@ -45,17 +46,6 @@ def _slug(text: str) -> str:
     return re.sub(r"[\W_]+", "-", text.lower()).strip("-")[:120].strip("-")
 
 
-@dataclass(frozen=True)
-class _Plan:
-    """A section before anything is computed."""
-
-    name: str  # as of Section
-    title: str  # as of Section
-    intro: str  # may name ``{judged_on}``: what trials are judged on
-    missing: str  # as of Section
-    draw: Callable[[Numbers], list[Chart]]  # what computes and draws its figures
-
-
 def figure_sections(results: Results, only: Collection[str] = ()) -> list[Section]:
     """All sections, or ``only`` those, computed and drawn. One that cannot be says why instead.
 
@@ -64,28 +54,28 @@ def figure_sections(results: Results, only: Collection[str] = ()) -> list[Sectio
     for name in set(only) - set(SECTIONS):
         raise ResultsError(unknown("section of the report", name, SECTIONS))
     numbers = Numbers(results)
-    return [_filled(plan, numbers) for plan in PLANS if not only or plan.name in only]
+    return [_drawn(plan, numbers) for plan in PLANS if not only or plan.name in only]
 
 
-def _filled(plan: _Plan, numbers: Numbers) -> Section:
+def _drawn(plan: Section, numbers: Numbers) -> Section:
     missing, charts = plan.missing, list[Chart]()
     try:
-        charts = plan.draw(numbers)
+        charts = plan.draw(numbers) if plan.draw else charts
     except ResultsError as error:
         missing = f"This could not be computed: {error}."
     intro = plan.intro.format(judged_on=numbers.judged_on)
-    return Section(plan.name, plan.title, intro, missing, charts)
+    return replace(plan, intro=intro, missing=missing, charts=charts)
 
 
-PLANS: tuple[_Plan, ...] = (
-    _Plan(
+PLANS: tuple[Section, ...] = (
+    Section(
         "accuracy",
         "Accuracy",
         "Test accuracy at the last epoch of the configuration that each method ended up with.",
         "Filled by the first trial that uses its full budget.",
-        Numbers.accuracy,
+        draw=Numbers.accuracy,
     ),
-    _Plan(
+    Section(
         "response",
         "Accuracy over hyperparameters",
         "Search trials over one of the hyperparameters that are searched. Those stopped early are "
@@ -95,26 +85,26 @@ PLANS: tuple[_Plan, ...] = (
         "values of those that the hold-out cannot tell from it, three trials in any case.",
         "Filled by trials that use their full budget, of a loss in which lam is a parameter: "
         "elr or adam_elr.",
-        Numbers.response,
+        draw=Numbers.response,
     ),
-    _Plan(
+    Section(
         "learning",
         "Learning curves",
         "The chosen configurations on the test set. Lines are means over the seeds that did "
         "not diverge, bands one standard deviation; a line without a band is one trial.",
         "Filled by the first trial that uses its full budget.",
-        Numbers.learning,
+        draw=Numbers.learning,
     ),
-    _Plan(
+    Section(
         "memorization",
         "Memorisation of wrong labels",
         "What the network predicts for the images it trains on. High is good for the first two, "
         "low for the third: there it has learned the wrong label by heart.",
         "Filled by the first trial with wrong labels that uses its full budget, where the true "
         "labels are known.",
-        Numbers.memorization,
+        draw=Numbers.memorization,
     ),
-    _Plan(
+    Section(
         "classes",
         "Classes",
         "The labels that each class was given, what the best configuration takes test images "
@@ -122,9 +112,9 @@ PLANS: tuple[_Plan, ...] = (
         "method recognises. Where predictions look like the labels, the noise has been learned.",
         "Filled once labels with known true classes are drawn, and by trials that use their full "
         "budget.",
-        Numbers.classes,
+        draw=Numbers.classes,
     ),
-    _Plan(
+    Section(
         "labels",
         "Doubtful labels",
         "Which given labels are perhaps wrong, and what they are then, by what the best "
@@ -133,34 +123,34 @@ PLANS: tuple[_Plan, ...] = (
         "shows the images. Those of the hold-out are not judged.",
         "Filled by the first trial that uses its full budget, while what it thought of its labels "
         "lies in the results folder (`targets/`).",
-        Numbers.doubts,
+        draw=Numbers.doubts,
     ),
-    _Plan(
+    Section(
         "curves",
         "All trials of a study",
         "The metric that selects, on the {judged_on}, over the epochs of every search trial. "
         "Dotted: epochs at which trials were stopped.",
         "Filled by the first epoch of the search.",
-        Numbers.curves,
+        draw=Numbers.curves,
     ),
-    _Plan(
+    Section(
         "progress",
         "Best so far",
         "The highest final accuracy on the {judged_on} that a study had found by then, over the "
         "epochs that its trials had trained, and over the time since the sweep began.",
         "Filled by the first trial that uses its full budget.",
-        Numbers.progress,
+        draw=Numbers.progress,
     ),
-    _Plan(
+    Section(
         "survival",
         "Early stopping",
         "Which share of the search trials went on training, epoch by epoch. A step down is a "
         "rung at which the weakest were stopped, or trials that diverged or failed. Trials "
         "still running count up to the epoch they have reached.",
         "Filled by the first epoch of the search.",
-        Numbers.survival,
+        draw=Numbers.survival,
     ),
-    _Plan(
+    Section(
         "parallel",
         "Where the search looked",
         "Each line is a trial: through its hyperparameters, down to its accuracy on the "
@@ -168,17 +158,17 @@ PLANS: tuple[_Plan, ...] = (
         "The thick one was chosen. Drag along an axis to pick trials, here, in all other charts "
         "and in the table; a click on the axis lets them go.",
         f"Filled by two trials of a study whose hyperparameters vary. {EXTEND}",
-        Numbers.parallel,
+        draw=Numbers.parallel,
     ),
-    _Plan(
+    Section(
         "contour",
         "beta1 against beta2",
         "The two decays of the refined target. Coloured: accuracy on the {judged_on} with the "
         "full budget; crosses: stopped early.",
         "Filled by trials of adam_elr in which beta1 and beta2 vary.",
-        Numbers.contour,
+        draw=Numbers.contour,
     ),
-    _Plan(
+    Section(
         "importances",
         "What mattered",
         "How much of the differences in accuracy between trials each hyperparameter explains, by "
@@ -186,40 +176,41 @@ PLANS: tuple[_Plan, ...] = (
         f"Filled once a study has {ENOUGH_TRIALS} trials that used their full budget, and "
         f"{TRIALS_PER_PARAMETER} for each hyperparameter that varies: from fewer it would be "
         f"noise. {EXTEND}",
-        Numbers.importances,
+        draw=Numbers.importances,
     ),
-    _Plan(
+    Section(
         "agreement",
         "Hold-out against test",
         "Search trials with their full budget: what they were judged by, on the {judged_on}, "
         "against the test set. The closer to a rising line, the better the choice.",
         "Filled by the first trial that uses its full budget.",
-        Numbers.agreement,
+        draw=Numbers.agreement,
     ),
-    _Plan(
+    Section(
         "convergence",
         "Speed of convergence",
         "How soon the chosen configurations come close to the accuracy of ELR at its best. A "
         "mark is a seed that did not diverge, the bar their mean.",
         "Filled by the first trial that uses its full budget.",
-        Numbers.convergence,
+        draw=Numbers.convergence,
     ),
-    _Plan(
+    Section(
         "budget",
         "Budget",
         "What the sweep has cost, what early stopping has saved, and what was lost. Trial hours "
         "add up the time of all epochs, each counted once: two trials side by side for an hour "
         "are two, and starts, data and checkpoints are not in them.",
         "Filled by the first epoch.",
-        Numbers.budget,
+        draw=Numbers.budget,
     ),
-    _Plan(
+    Section(
         "gap",
         "The winner's luck",
         "The best of many trials is partly lucky, and so may the search's seed be: its split "
         "can be an easy one. What the search saw, and what the same configuration reached on "
         "fresh seeds, both on the {judged_on}.",
         f"Filled by replicates, or by {RANKED} trials with their full budget: {REPLICATE}",
-        Numbers.gap,
+        draw=Numbers.gap,
     ),
 )
+"""The sections before anything is drawn, in the order of the page."""

@@ -2,9 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
-from functools import cached_property
 
-import optuna
 import pandas as pd
 from pandas.api.types import is_bool_dtype, is_numeric_dtype
 
@@ -23,10 +21,7 @@ from analysis.frames.learning import (
     response_curve,
     search_curves,
 )
-from analysis.frames.studies import (
-    importances,
-    optuna_studies,
-)
+from analysis.frames.studies import importances, optuna_studies
 from analysis.frames.survival import survival
 from analysis.report.chart import Chart
 from analysis.report.figures import classes as class_figures
@@ -44,26 +39,12 @@ from analysis.schema import PARAM, SEARCH
 
 
 class Numbers:
-    """The sections' figures; DataFrames that several of them draw are computed once."""
+    """The figures of each section, for the page."""
 
     def __init__(self, results: Results) -> None:
         self.results = results  # what all of it is computed from
+        self.judged_on = judged_on(results)  # whose labels the sweep selects by, in words
         self.titles = study_titles(results.trials)  # what each study is about
-
-    @cached_property
-    def best(self) -> pd.DataFrame:
-        """``best_configs``, titled."""
-        return self.titled(best_configs(self.results))
-
-    @cached_property
-    def studies(self) -> Mapping[str, optuna.Study]:
-        """The studies as Optuna has them."""
-        return optuna_studies(self.results)
-
-    @cached_property
-    def judged_on(self) -> str:
-        """Whose labels the sweep selects by, in words."""
-        return judged_on(self.results)
 
     def titled(self, table: pd.DataFrame) -> pd.DataFrame:
         """``table`` with what its studies are about."""
@@ -141,14 +122,16 @@ class Numbers:
 
     def parallel(self) -> list[Chart]:
         """All hyperparameters of each study: the winner of each setting first, then the second."""
-        values = self.best.groupby(SETTING)["selection_value"]
+        best = self.titled(best_configs(self.results))
+        values = best.groupby(SETTING)["selection_value"]
         places = values.rank(method="first", ascending=False)
-        best = self.best.assign(place=places).sort_values("place", kind="stable")
-        return parallel_charts(self.studies, best)
+        best = best.assign(place=places).sort_values("place", kind="stable")
+        return parallel_charts(optuna_studies(self.results), best)
 
     def contour(self) -> list[Chart]:
         """Accuracy over beta1 and beta2."""
-        return hyperparameters.contour_charts(self.studies, self.best)
+        best = self.titled(best_configs(self.results))
+        return hyperparameters.contour_charts(optuna_studies(self.results), best)
 
     def importances(self) -> list[Chart]:
         """Which hyperparameters the accuracy depends on."""
