@@ -22,7 +22,7 @@ from trainable.catalog import (
     Entry,
     Parameter,
     Value,
-    unknown,
+    named,
 )
 from trainable.parameters import Setting
 
@@ -104,22 +104,15 @@ def reference_setting(
     (:func:`_cycle`). ``target``: that of a loss that may have several, with lam as it wants it;
     None: the default. Raises ValueError for a name that the catalogue does not have.
     """
-    for what, name, table in (
-        ("loss", loss, LOSSES),
-        ("data set", dataset, DATASETS),
-        ("noise kind", noise_kind, NOISE_KINDS),
-        ("target", target, TARGETS),
-    ):
-        if name is not None and name not in table:
-            raise ValueError(unknown(what, name, table))
-    info = DATASETS[dataset]
+    info = named("data set", dataset, DATASETS)
+    named("noise kind", noise_kind, NOISE_KINDS)
     asked = (dataset, _nearest(info.num_classes), noise_kind)
     milestones = tuple(sorted({_epoch(share, max_epochs) for share in info.milestones}))
     of_budget: dict[str, Setting] = {
         "milestones": (milestones, None),
         "t_0": (_cycle(max_epochs), None),
     }
-    of_loss = LOSSES[loss].referenced(*asked)
+    of_loss = named("loss", loss, LOSSES).referenced(*asked)
     setting = {}
     for owner, entry in owners(loss).items():
         # The loss has the last word: its source sets them for it.
@@ -134,7 +127,7 @@ def reference_setting(
     if target is not None and "target" in own:
         own["target"] = Fixed(target)
         if isinstance(lam := own["lam"].value, float):
-            own["lam"] = Fixed(TARGETS[target].lam_share * lam)
+            own["lam"] = Fixed(named("target", target, TARGETS).lam_share * lam)
     return setting
 
 
@@ -175,10 +168,9 @@ def all_owners() -> dict[str, Entry]:
 
 def owners(loss: str) -> dict[str, Entry]:
     """The entries of everything a study of ``loss`` may use. Raises ValueError."""
-    if loss not in LOSSES:
-        raise ValueError(unknown("loss", loss, LOSSES))
-    targets = REFINED if "target" in LOSSES[loss].parameters else {}
-    return {loss: LOSSES[loss], **_OPTIMISER, **targets, **SCHEDULES}
+    entry = named("loss", loss, LOSSES)
+    targets = REFINED if "target" in entry.parameters else {}
+    return {loss: entry, **_OPTIMISER, **targets, **SCHEDULES}
 
 
 def options(domain: Domain) -> tuple[str, ...]:
@@ -202,9 +194,7 @@ def build_space(
     Reference values, the preset over them, ``overrides`` on top; owners that the study does not
     have are passed over in both. Raises ValueError for an unknown loss or preset.
     """
-    if preset not in PRESETS:
-        raise ValueError(unknown("preset", preset, PRESETS))
-    layers = (_preset_domains(loss, PRESETS[preset]), overrides or {})
+    layers = (_preset_domains(loss, named("preset", preset, PRESETS)), overrides or {})
     target = _reference_target(loss, layers)
     reference = reference_setting(loss, dataset, noise_kind, max_epochs, target)
     sizes = NETWORKS[network].parameters

@@ -13,7 +13,7 @@ from pydantic import PlainSerializer, PlainValidator
 from trainable.data.sets import DataConfig, OwnData, data_class, make_data
 from trainable.noise.base import Noise
 from trainable.noise.kinds import NOISE_KINDS, make_noise
-from trainable.wording import shown, unknown
+from trainable.wording import named, shown, unknown
 
 
 def listed(value: Any) -> Any:
@@ -45,18 +45,17 @@ def _read_noise(table: Any) -> tuple[Noise, ...]:
     if "kind" not in options:
         raise ValueError(f"kind is missing: one of {', '.join(NOISE_KINDS)}")
     kind, rates = options.pop("kind"), options.pop("rates", [])
-    if not isinstance(kind, str) or kind not in NOISE_KINDS:
-        raise ValueError(unknown("noise kind", kind, NOISE_KINDS))
+    own = named("noise kind", kind, NOISE_KINDS)
     if not isinstance(rates, list):
         raise ValueError(f"rates = {shown(rates)} is not a list such as [0.2, 0.4]")
-    rated = NOISE_KINDS[kind].rated
+    rated = own.rated
     if rated and not rates:
         raise ValueError(f"noise kind {kind!r} needs rates, such as rates = [0.2, 0.4]")
     if rates and not rated:
         raise ValueError(f"noise kind {kind!r} takes no rates: leave them out")
     foreign = [name for cls in NOISE_KINDS.values() for name in cls.options()]
-    own = ["kind", *(["rates"] if rated else []), *NOISE_KINDS[kind].options()]
-    _only({name: value for name, value in options.items() if name not in foreign}, own)
+    valid = ["kind", *(["rates"] if rated else []), *own.options()]
+    _only({name: value for name, value in options.items() if name not in foreign}, valid)
     return tuple(make_noise(kind, rate, **options) for rate in rates or [0.0])
 
 

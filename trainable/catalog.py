@@ -11,7 +11,7 @@ from trainable.entries.optimiser import OPTIMISER, SCHEDULES, Schedule
 from trainable.entries.targets import REFINED, TARGETS, TargetEntry
 from trainable.noise.kinds import NOISE_KINDS
 from trainable.parameters import Entry, Parameter, Reference, Value
-from trainable.wording import shown, unknown
+from trainable.wording import named, shown, unknown
 
 __all__ = [
     "DATASETS",
@@ -29,6 +29,7 @@ __all__ = [
     "Schedule",
     "TargetEntry",
     "Value",
+    "named",
     "shown",
     "unknown",
 ]

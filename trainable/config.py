@@ -14,6 +14,7 @@ from trainable.catalog import (
     TARGETS,
     Entry,
     Value,
+    named,
     unknown,
 )
 from trainable.data.sets import DataConfig, make_data
@@ -73,7 +74,8 @@ class TrialConfig:
     nesterov: bool = False  # whether the momentum is Nesterov's
 
     def __post_init__(self) -> None:
-        _network(self.network).complete(self.network, self.network_parameters)
+        layers = named("network", self.network, NETWORKS)
+        layers.complete(self.network, self.network_parameters)
         if self.max_epochs < 1:
             raise ValueError(f"max_epochs = {self.max_epochs} is not a whole number above 0")
         if self.precision not in PRECISIONS:
@@ -105,7 +107,7 @@ class TrialConfig:
         lr_schedule = str(optimiser.pop("lr_schedule"))
         entry = SCHEDULES[lr_schedule]
         schedule_parameters = entry.complete(lr_schedule, _take(given, [entry]))
-        layers = _network(network)
+        layers = named("network", network, NETWORKS)
         network_parameters = layers.complete(network, _take(given, [layers]))
         if given:
             name = next(iter(given))
@@ -208,23 +210,13 @@ def _dropped(loss_parameters: Mapping[str, Value]) -> tuple[str, ...]:
     return TARGETS[target].dropped if isinstance(target, str) and target in TARGETS else ()
 
 
-def _network(name: str) -> Entry:
-    if name not in NETWORKS:
-        raise ValueError(unknown("network", name, NETWORKS))
-    return NETWORKS[name]
-
-
 def loss_owners(loss: str, parameters: Mapping[str, Value]) -> list[Entry]:
     """The tables that the parameters of ``loss`` come from: its own and, if any, its target's."""
-    if loss not in LOSSES:
-        raise ValueError(unknown("loss", loss, LOSSES))
-    entry = LOSSES[loss]
+    entry = named("loss", loss, LOSSES)
     if "target" not in entry.parameters:
         return [entry]
     target = parameters.get("target", entry.parameters["target"].default)
-    if target not in TARGETS:
-        raise ValueError(unknown("target", target, TARGETS))
-    return [entry, TARGETS[str(target)]]
+    return [entry, named("target", target, TARGETS)]
 
 
 def complete_loss(loss: str, given: Mapping[str, Value]) -> dict[str, Value]:

@@ -2,7 +2,17 @@
 
 import difflib
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from typing import TypeVar
+
+T = TypeVar("T")
+
+
+def named(what: str, name: object, table: Mapping[str, T]) -> T:
+    """The entry of that name. Raises ValueError, which lists the valid names, if there is none."""
+    if not isinstance(name, str) or name not in table:
+        raise ValueError(unknown(what, name, table))
+    return table[name]
 
 
 def unknown(what: str, name: object, valid: Iterable[str]) -> str:

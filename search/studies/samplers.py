@@ -21,26 +21,20 @@ import optuna
 from optuna.samplers import BaseSampler, CmaEsSampler, GPSampler, RandomSampler, TPESampler
 from optuna.trial import TrialState, create_trial
 
-from analysis.schema import COMPLETED, DIVERGED, FAILED, STOPPED
+from analysis.schema import COMPLETED, DIVERGED, FAILED
 from search import compat
 from search.studies.belief import Belief
 from search.studies.trial import Trial
 from spaces.space import Space
 from spaces.strategies import SAMPLERS
 from spaces.sweep import SearchSpec
-from trainable.catalog import Value, unknown
+from trainable.catalog import Value, named
 from trainable.seeds import derive_seed
 
 Options = Mapping[str, Any]
 
 BELIEVED = 2.0
 """Over the number of a trial, the probability that its point is drawn around the priors."""
-
-_STATES = {
-    COMPLETED: TrialState.COMPLETE,
-    STOPPED: TrialState.PRUNED,
-    FAILED: TrialState.FAIL,
-}
 
 
 class History(Protocol):
@@ -124,9 +118,9 @@ class OptunaHistory:
             self.study.tell(trial.number, values=least, state=state)
         else:
             compat.set_value(self.study, self._storage, trial.number, trial.epochs, value)
-            state = _STATES[trial.status]
-            full = value if state is TrialState.COMPLETE else None
-            self.study.tell(trial.number, values=full, state=state)
+            full = trial.status == COMPLETED
+            state = TrialState.COMPLETE if full else TrialState.PRUNED
+            self.study.tell(trial.number, values=value if full else None, state=state)
 
 
 def _worst(sampler: str) -> tuple[TrialState, float | None]:
@@ -186,9 +180,7 @@ def sequence(
 
 
 def _entry(name: str, options: Mapping[str, Value]) -> tuple[Any, Options]:
-    if name not in SAMPLERS:
-        raise ValueError(unknown("sampler", name, SAMPLERS))
-    entry = SAMPLERS[name]
+    entry = named("sampler", name, SAMPLERS)
     return entry.builder(), entry.complete(f"sampler {name!r}", options)
 
 

@@ -6,7 +6,7 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from trainable.data.dataset import Dataset, Images, Ints, TestedOn
+from trainable.data.dataset import Dataset, Images, Ints, TestedOn, channel_statistics
 from trainable.data.files import DataError
 from trainable.data.own import OwnImages, OwnPart, read_own
 from trainable.data.own.pixels import Reading
@@ -105,14 +105,9 @@ def _described(data: OwnData, own: OwnImages) -> DatasetInfo:
 def _statistics(images: Images) -> tuple[tuple[float, ...], tuple[float, ...]]:
     """Mean and standard deviation a channel of images scaled to [0, 1], to four decimals.
 
-    From the counts of the 256 values, so in whole numbers. A channel that never varies has a
-    standard deviation of 1, which leaves it as it is.
+    A channel that never varies has a standard deviation of 1, which leaves it as it is.
     """
-    values = np.arange(256)
-    counts = np.stack([np.bincount(c.ravel(), minlength=256) for c in images.swapaxes(0, 1)])
-    total = counts.sum(1)
-    mean = counts @ values / total
-    deviation = np.sqrt(counts @ values**2 / total - mean**2)
+    mean, deviation = channel_statistics(images)
     stds = [round(float(d), 4) for d in deviation / 255]
     return tuple(round(float(m), 4) for m in mean / 255), tuple(d or 1.0 for d in stds)
 

@@ -13,7 +13,7 @@ from pydantic.dataclasses import dataclass as checked_dataclass
 
 from trainable.data import files
 from trainable.data.files import Part
-from trainable.wording import shown, unknown
+from trainable.wording import named, shown
 
 Reader: TypeAlias = Callable[[str | None], tuple[Part, Part]]
 """From the folder of a data set's files (None: the usual places) to training and test set."""
@@ -226,12 +226,11 @@ class DataConfig:
     augment: bool = True
 
     def __post_init__(self) -> None:
-        if self.name not in DATASETS:
-            raise ValueError(unknown("data set", self.name, DATASETS))
+        info = named("data set", self.name, DATASETS)
         if not 0 < self.holdout < 1:
             raise ValueError(f"holdout = {self.holdout} is not a number in (0, 1)")
-        if DATASETS[self.name].train_examples:
-            self.check_sizes(DATASETS[self.name])
+        if info.train_examples:
+            self.check_sizes(info)
 
     @property
     def held_out(self) -> int:
@@ -303,8 +302,7 @@ def make_data(name: str, **options: Any) -> DataConfig:
     Raises:
         ValueError: a name or option that there is not, or a value that makes no sense.
     """
-    if not isinstance(name, str) or name not in DATASETS:
-        raise ValueError(unknown("data set", name, DATASETS))
+    named("data set", name, DATASETS)
     own = [option.name for option in fields(data_class(name))]
     for option, value in options.items():
         if option not in own and value is not None:

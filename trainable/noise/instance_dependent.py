@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic.dataclasses import dataclass
 
+from trainable.data.dataset import channel_statistics
 from trainable.data.sets import STRICT
 from trainable.noise.base import Draw, Floats, Ints, Noise, NoiseError
 
@@ -39,7 +40,8 @@ class InstanceDependent(Noise):
         flips = draw.rng.random(len(given)) < _flip_rates(self.rate, draw.rng.random(len(given)))
         uniform = draw.rng.random(len(given))
         pixels = images.reshape(*images.shape[:2], -1)
-        mean, deviation = _pixel_statistics(pixels)
+        mean, deviation = channel_statistics(images)
+        deviation = np.where(deviation > 0, deviation, 1.0)  # a channel that never varies
         for label in range(draw.num_classes):
             weights = draw.rng.standard_normal((*pixels.shape[1:], draw.num_classes))
             members = np.flatnonzero(flips & (draw.true == label))
@@ -55,16 +57,6 @@ def _flip_rates(rate: float, uniform: Floats) -> Floats:
     normal = NormalDist(rate, FLIP_RATE_DEVIATION)
     low, high = normal.cdf(0.0), normal.cdf(1.0)
     return np.array([normal.inv_cdf(low + u * (high - low)) for u in uniform.tolist()])
-
-
-def _pixel_statistics(pixels: NDArray[np.uint8]) -> tuple[Floats, Floats]:
-    """Mean and standard deviation ``[channels]`` of ``pixels [N, channels, S]``, from counts."""
-    values = np.arange(256)
-    counts = np.stack([np.bincount(c.ravel(), minlength=256) for c in pixels.swapaxes(0, 1)])
-    total = counts.sum(1)
-    mean = counts @ values / total
-    deviation = np.sqrt(counts @ values**2 / total - mean**2)
-    return mean, np.where(deviation > 0, deviation, 1.0)
 
 
 def _scores(pixels: NDArray[np.uint8], mean: Floats, deviation: Floats, weights: Floats) -> Floats:

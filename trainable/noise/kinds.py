@@ -14,7 +14,7 @@ from trainable.noise.synthetic import (
     NoNoise,
     Symmetric,
 )
-from trainable.wording import unknown
+from trainable.wording import named, unknown
 
 NOISE_KINDS: dict[str, type[Noise]] = {
     "none": NoNoise,
@@ -38,12 +38,11 @@ def make_noise(kind: str, rate: float = 0.0, **options: Any) -> Noise:
         ValueError: an unknown kind, an option that it does not have or a value that makes no
             sense (then pydantic's ValidationError, which is one).
     """
-    if kind not in NOISE_KINDS:
-        raise ValueError(unknown("noise kind", kind, NOISE_KINDS))
-    own = NOISE_KINDS[kind].options()
+    noise = named("noise kind", kind, NOISE_KINDS)
+    own = noise.options()
     for name in options.keys() - own.keys():
         _check_foreign(name, options[name], kind, own)
-    return NOISE_KINDS[kind](rate, **{name: options[name] for name in options if name in own})
+    return noise(rate, **{name: options[name] for name in options if name in own})
 
 
 def _check_foreign(name: str, value: Any, kind: str, own: dict[str, Any]) -> None:

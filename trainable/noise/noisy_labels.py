@@ -34,7 +34,7 @@ from trainable.noise.base import Draw, Floats, Ints, Noise, NoiseError
 from trainable.noise.human import Human
 from trainable.noise.kinds import make_noise
 from trainable.seeds import derive_seed
-from trainable.wording import unknown
+from trainable.wording import named
 
 _LOOKS = ("index", "images", "features", "probabilities", "given")
 
@@ -131,17 +131,15 @@ def corrupt(
         NoiseError: a rate outside [0, 1), something the kind needs is missing or does not fit.
     """
     looks = {name: options.pop(name) for name in _LOOKS if name in options}
-    if dataset is not None and dataset not in DATASETS:
-        raise ValueError(unknown("data set", dataset, DATASETS))
-    info = None if dataset is None else DATASETS[dataset]
+    info = None if dataset is None else named("data set", dataset, DATASETS)
     try:
         noise = make_noise(kind, rate, **options)
     except ValidationError as error:
         raise NoiseError(_first(error)) from None
     # CIFAR-N's kind of file can be anybody's own.
-    if dataset is not None and not isinstance(noise, Human):
+    if dataset is not None and info is not None and not isinstance(noise, Human):
         try:
-            noise.check_fits(dataset, DATASETS[dataset])
+            noise.check_fits(dataset, info)
         except ValueError as error:
             raise NoiseError(str(error)) from None
     return draw_labels(noise, labels, num_classes=num_classes, seed=seed, dataset=info, **looks)

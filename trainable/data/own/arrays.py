@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trainable.data.files import DataError
-from trainable.data.own.found import Encoded, Found, FoundPart, Images, Ints, labelled
+from trainable.data.own.found import Encoded, Found, FoundPart, Images, numbered
 from trainable.folder.storage import Folder, PathInfo
 
 LAYOUT = (
@@ -43,14 +43,16 @@ def read_arrays(root: Folder, entry: PathInfo) -> Found:
         have = ", ".join(arrays) or "nothing"
         raise DataError(f"{where} lacks {', '.join(lacking)} (it has {have}): valid is {LAYOUT}")
     labels = {split: _labels(where, y, arrays[y]) for split, (_, y) in pairs.items()}
-    class_names, numbers = _classes(where, arrays.get("class_names"), labels)
+    given = arrays.get("class_names", np.array(()))
+    names = tuple(map(str, given.tolist())) if given.ndim == 1 else ()
+    class_names, numbers = numbered(where, labels, names)
     parts = {}
     for split, (x, y) in pairs.items():
         images = _images(where, x, arrays[x])
         if len(images) != len(numbers[split]):
             raise DataError(f"{where}: {len(images)} images in {x}, {len(numbers[split])} in {y}")
-        names = tuple(f"{split}[{row}]" for row in range(len(images)))
-        parts[split] = FoundPart(names, numbers[split], partial(_encoded, where, x, images))
+        rows = tuple(f"{split}[{row}]" for row in range(len(images)))
+        parts[split] = FoundPart(rows, numbers[split], partial(_encoded, where, x, images))
     return Found(where, parts, class_names, (entry,))
 
 
@@ -80,7 +82,7 @@ def _images(where: str, key: str, images: NDArray[Any]) -> Images:
     raise DataError(f"{where}: {key} {images.shape} has not 1, 3 or 4 channels: valid is {LAYOUT}")
 
 
-def _labels(where: str, key: str, labels: NDArray[Any]) -> NDArray[Any]:
+def _labels(where: str, key: str, labels: NDArray[Any]) -> list[Any]:
     if labels.ndim == 2 and labels.shape[1] == 1:
         labels = labels[:, 0]
     if labels.ndim != 1 or labels.dtype.kind not in "iuU":
@@ -88,25 +90,7 @@ def _labels(where: str, key: str, labels: NDArray[Any]) -> NDArray[Any]:
             f"{where}: {key} is {labels.dtype} {labels.shape}: "
             "valid are whole numbers or class names, [N] or [N, 1]"
         )
-    return labels
-
-
-def _classes(
-    where: str, given: NDArray[Any] | None, labels: dict[str, NDArray[Any]]
-) -> tuple[tuple[str, ...], dict[str, Ints]]:
-    names = tuple(map(str, given.tolist())) if given is not None and given.ndim == 1 else ()
-    together = np.concatenate(list(labels.values()))
-    if together.dtype.kind == "U":
-        names = names or tuple(sorted(set(together.tolist())))
-        unknown = set(together.tolist()) - set(names)
-        if unknown:
-            raise DataError(f"{where}: label {min(unknown)!r} is not in class_names")
-        return names, {s: labelled(found.tolist(), names) for s, found in labels.items()}
-    names = names or tuple(map(str, range(int(together.max(initial=-1)) + 1)))
-    wrong = together[(together < 0) | (together >= len(names))]
-    if len(wrong):
-        raise DataError(f"{where}: label {wrong[0]} is not in 0 … {len(names) - 1}")
-    return names, {split: found.astype(np.int64) for split, found in labels.items()}
+    return list(labels.tolist())
 
 
 def _encoded(where: str, key: str, images: Images) -> Iterator[Encoded]:

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -94,6 +94,43 @@ def labelled(values: list[str | None], class_names: tuple[str, ...]) -> Ints:
     """The number of each class name; :data:`UNKNOWN` for None."""
     number = {name: label for label, name in enumerate(class_names)}
     return np.array([UNKNOWN if v is None else number[v] for v in values], np.int64)
+
+
+def numbered(
+    where: str, labels: dict[str, list[Any]], class_names: tuple[str, ...]
+) -> tuple[tuple[str, ...], dict[str, Ints]]:
+    """The names of the classes, and the labels' numbers.
+
+    Args:
+        where: the files, for messages.
+        labels: by split; None where the files do not say.
+        class_names: by label; empty: the labels themselves say.
+
+    Raises:
+        DataError: labels that are neither whole numbers nor names throughout, or no class.
+    """
+    values = {value for found in labels.values() for value in found if value is not None}
+    kinds = {type(value) for value in values}
+    if kinds <= {str}:
+        class_names = class_names or tuple(sorted(values))
+        if other := values - set(class_names):
+            raise DataError(
+                f"{where}: label {min(other)!r} is none of the classes {some(class_names)}"
+            )
+        return class_names, {
+            split: labelled(found, class_names) for split, found in labels.items()
+        }
+    if kinds != {int}:
+        words = " and ".join(sorted(kind.__name__ for kind in kinds))
+        raise DataError(f"{where}: labels are {words}: valid are whole numbers or class names")
+    count = len(class_names) or max(values) + 1
+    if wrong := sorted(value for value in values if not 0 <= value < count):
+        raise DataError(f"{where}: label {wrong[0]} is not in 0 … {count - 1}")
+    numbers = {
+        split: np.array([UNKNOWN if v is None else v for v in found], np.int64)
+        for split, found in labels.items()
+    }
+    return class_names or tuple(map(str, range(count))), numbers
 
 
 def by_split(names: Iterable[str], where: str) -> dict[str, list[str]]:

@@ -11,21 +11,11 @@ from functools import partial
 from pathlib import PurePosixPath
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from trainable.data.files import DataError
-from trainable.data.own.found import (
-    UNKNOWN,
-    Encoded,
-    Found,
-    FoundPart,
-    Ints,
-    by_split,
-    labelled,
-    some,
-)
+from trainable.data.own.found import Encoded, Found, FoundPart, by_split, numbered, some
 from trainable.folder.storage import Folder, PathInfo
 
 LAYOUT = (
@@ -51,7 +41,7 @@ def read_parquet(root: Folder, entries: list[PathInfo]) -> Found:
         tables = [_columns(root, path, image, label) for path in paths]
         raw[split] = [value for _, labels in tables for value in labels]
         names[split] = _names(split, [path for found, _ in tables for path in found])
-    class_names, numbers = _classes(root, raw, _class_names(schema, label))
+    class_names, numbers = numbered(str(root), raw, _class_names(schema, label))
     parts = {
         split: FoundPart(
             names[split], numbers[split], partial(_encoded, root, paths, image, split)
@@ -152,35 +142,6 @@ def _names(split: str, paths: list[str | None]) -> tuple[str, ...]:
     if None in paths or len(set(paths)) < len(paths):
         return tuple(f"{split}[{row}]" for row in range(len(paths)))
     return tuple(f"{split}/{path}" for path in paths)
-
-
-def _classes(
-    root: Folder, raw: dict[str, list[Any]], class_names: tuple[str, ...]
-) -> tuple[tuple[str, ...], dict[str, Ints]]:
-    """Class names and the labels' numbers, from labels that are numbers or names throughout."""
-    values = {value for labels in raw.values() for value in labels if value is not None}
-    kinds = {type(value) for value in values}
-    if kinds <= {str}:
-        class_names = class_names or tuple(sorted(values))
-        unknown = values - set(class_names)
-        if unknown:
-            raise DataError(
-                f"{root}: label {min(unknown)!r} is none of the classes {some(class_names)}"
-            )
-        return class_names, {s: labelled(labels, class_names) for s, labels in raw.items()}
-    if kinds != {int}:
-        words = " and ".join(sorted(kind.__name__ for kind in kinds))
-        raise DataError(f"{root}: labels are {words}: valid are whole numbers or class names")
-    count = len(class_names) or max(values) + 1
-    wrong = sorted(value for value in values if not 0 <= value < count)
-    if wrong:
-        raise DataError(f"{root}: label {wrong[0]} is not in 0 … {count - 1}")
-    names = class_names or tuple(map(str, range(count)))
-    numbers = {
-        split: np.array([UNKNOWN if v is None else v for v in labels], np.int64)
-        for split, labels in raw.items()
-    }
-    return names, numbers
 
 
 def _encoded(root: Folder, paths: list[str], image: str, split: str) -> Iterator[Encoded]:
