@@ -13,6 +13,16 @@ def percent(fraction: float) -> str:
     return "-" if pd.isna(fraction) else f"{100 * fraction:.2f}"
 
 
+def plus_minus(std: float) -> str:
+    """`` ± 0.35``, of a fraction in percent; empty where undefined."""
+    return "" if pd.isna(std) else f" ± {percent(std)}"
+
+
+def correlation(value: float) -> str:
+    """``0.82``, ``−0.10``; ``-`` where undefined."""
+    return "-" if pd.isna(value) else f"{value:.2f}".replace("-", "−")
+
+
 def signed(number: float, digits: int = 2) -> str:
     """``+1.23`` or ``−1.23``; ``-`` where undefined.
 

@@ -42,18 +42,20 @@ def contact_sheet(
     for position, row in enumerate(rows):
         x = GAP + position % COLUMNS * (TILE + GAP)
         y = TITLE + position // COLUMNS * (TILE + CAPTION + GAP)
-        sheet.paste(_tile(images[row["index"]]), (x, y))
+        tile = as_image(images[row["index"]]).resize((TILE, TILE), Image.Resampling.NEAREST)
+        sheet.paste(tile.convert("RGB"), (x, y))
         _caption(draw, (x, y + TILE + 2), row, class_names)
     sink = BytesIO()
     sheet.save(sink, "PNG")
     return sink.getvalue()
 
 
-def _tile(pixels: NDArray[np.uint8]) -> "Image":
+def as_image(pixels: NDArray[np.uint8]) -> "Image":
+    """An image of a data set, uint8 ``[channels, height, width]``, as Pillow has it."""
     from PIL import Image
 
     plane = pixels[0] if pixels.shape[0] == 1 else np.ascontiguousarray(pixels.transpose(1, 2, 0))
-    return Image.fromarray(plane).resize((TILE, TILE), Image.Resampling.NEAREST).convert("RGB")
+    return Image.fromarray(plane)
 
 
 def _caption(

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from analysis.best import records
 from analysis.frames.label_errors import LabelErrors
+from analysis.printed.contact_sheet import as_image
 from analysis.results import Results
 from analysis.store import read_beside
 from trainable.config import labels_name
@@ -117,11 +118,8 @@ def _frame(row: dict[str, int]) -> str:
 
 
 def _figure(pixels: NDArray[np.uint8], name: str, frame: str) -> str:
-    from PIL import Image
-
-    plane = pixels[0] if pixels.shape[0] == 1 else np.ascontiguousarray(pixels.transpose(1, 2, 0))
     sink = BytesIO()
-    Image.fromarray(plane).save(sink, "PNG")
+    as_image(pixels).save(sink, "PNG")
     data = base64.b64encode(sink.getvalue()).decode()
     caption = escape(name.rpartition("/")[2])
     return (

@@ -9,7 +9,7 @@ from typing import Any
 
 import pandas as pd
 
-from analysis.amounts import percent
+from analysis.amounts import percent, plus_minus
 from analysis.best import records
 from analysis.frames.accuracy import BASELINE, BETTER, ENOUGH_PAIRS, SETTING, accuracy_table
 from analysis.frames.evidence import caveats, holdout, marks
@@ -117,8 +117,7 @@ def _difference(row: Mapping[str, Any]) -> Printed:
 
 
 def _published(row: Mapping[str, Any]) -> Printed:
-    spread = "" if pd.isna(row["published_std"]) else f" ± {percent(row['published_std'])}"
-    return Printed(percent(row["published"]) + spread)
+    return Printed(percent(row["published"]) + plus_minus(row["published_std"]))
 
 
 def _notes(own: pd.DataFrame, printed: pd.DataFrame, chosen_on: str) -> list[str]:

@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from analysis.amounts import percent, signed_points
+from analysis.amounts import percent, plus_minus, signed_points
 from analysis.best import best_configs, parameters, records, top_configs, varied_parameters
 from analysis.frames.accuracy import SETTING
 from analysis.frames.evidence import caveats, holdout, marks, test_labels
@@ -131,8 +131,7 @@ def mean_std(mean: float, std: float, n: float, diverged: float = 0) -> str:
     lost = f", {diverged:.0f} diverged" if diverged else ""
     if pd.isna(mean) or not n:
         return f"- (0{lost})" if lost else "-"
-    spread = "" if pd.isna(std) else f" ± {percent(std)}"
-    return f"{percent(mean)}{spread} ({n:.0f}{lost})"
+    return f"{percent(mean)}{plus_minus(std)} ({n:.0f}{lost})"
 
 
 def test_again(row: Mapping[str, Any]) -> str:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pandas as pd
 
-from analysis.amounts import counted, percent, signed_points
+from analysis.amounts import counted, percent, plus_minus, signed_points
 from analysis.best import (
     chosen_configs,
     parameters,
@@ -170,11 +170,7 @@ def _badge(row: Mapping[str, Any]) -> tuple[bool, str]:
 def _number(row: Mapping[str, Any]) -> tuple[str, str]:
     if pd.isna(row["test"]):
         return "", "no test accuracy: all seeds diverged"
-    return f"{percent(row['test'])}%", f"{_spread(row['test_std'])} test accuracy".strip()
-
-
-def _spread(std: float) -> str:
-    return "" if pd.isna(std) else f" ± {percent(std)}"
+    return f"{percent(row['test'])}%", f"{plus_minus(row['test_std'])} test accuracy".strip()
 
 
 def _difference(row: Mapping[str, Any], loss: str) -> Fact | None:
@@ -202,7 +198,7 @@ WORTH = {
 def _published(row: Mapping[str, Any]) -> Fact:
     if pd.isna(row["published"]):
         return Fact("", "no number for this setting")
-    printed = f"{percent(row['published'])}%{_spread(row['published_std'])}"
+    printed = f"{percent(row['published'])}%{plus_minus(row['published_std'])}"
     there = f"{loss_name(row['loss'])} there: {printed}"
     if row["differs_in"]:
         return Fact(f"another protocol: {in_words(row['differs_in'])}", there)

@@ -5,7 +5,7 @@ from typing import Any
 import pandas as pd
 import plotly.graph_objects as go
 
-from analysis.amounts import percent, signed_points
+from analysis.amounts import correlation, percent, signed_points
 from analysis.best import records
 from analysis.frames.effort import EPOCH_COUNTS
 from analysis.frames.survival import COUNTS, UNFINISHED
@@ -190,22 +190,18 @@ def _gap(title: str, rows: pd.DataFrame, judged_on: str) -> Chart:
             "again (%)": rows["replicated_value"].map(percent).tolist(),
             "seeds": rows["replicates"].tolist(),
             "diverged": rows["replicates_diverged"].tolist(),
-            agreement: rows["rank_correlation"].map(_rank).tolist(),
+            agreement: rows["rank_correlation"].map(correlation).tolist(),
             "of trials": rows["trials"].tolist(),
         }
     )
     return Chart(title, plot, _luck(rows, judged_on), behind, ROOM + 20 + BAR * len(names))
 
 
-def _rank(correlation: float) -> str:
-    return "-" if pd.isna(correlation) else f"{correlation:.2f}".replace("-", "−")
-
-
 def _luck(rows: pd.DataFrame, judged_on: str) -> str:
     again, ranked = rows.dropna(subset="gap"), rows.dropna(subset="rank_correlation")
     gaps = [f"{loss_name(row['loss'])} {signed_points(-row['gap'])}" for row in records(again)]
     ranks = [
-        f"{loss_name(row['loss'])} {_rank(row['rank_correlation'])} ({row['trials']} trials)"
+        f"{loss_name(row['loss'])} {correlation(row['rank_correlation'])} ({row['trials']} trials)"
         for row in records(ranked)
     ]
     alone = [loss_name(loss) for loss in rows["loss"][rows["gap"].isna()]]

@@ -3,7 +3,7 @@
 import pandas as pd
 import plotly.graph_objects as go
 
-from analysis.amounts import percent
+from analysis.amounts import correlation, percent
 from analysis.report.chart import (
     Chart,
     axis,
@@ -134,7 +134,7 @@ def _agreement(title: str, rows: pd.DataFrame, judged_on: str) -> Chart:
         if pd.isna(rank):
             unknown.append(name)
         else:
-            said.append(f"{name} " + f"{rank:.2f}".replace("-", "−"))
+            said.append(f"{name} {correlation(rank)}")
     plot = figure(traces, axis(f"Accuracy on the {judged_on} (%)"), axis("Test accuracy (%)"))
     behind = pd.DataFrame(
         {
