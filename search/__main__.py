@@ -20,7 +20,7 @@ from analysis.printed.streams import lasting_streams
 from analysis.store import ResultsError
 from search.cluster import RayFailedError
 from search.cluster.cores import usable_cores
-from search.cluster.watch import LastResort, LastWords
+from search.cluster.watch import LastWords, last_resort
 from search.driver.shell import python
 from search.driver.signals import Interrupted, Signals
 from spaces.presets import PRESETS
@@ -211,7 +211,7 @@ def _end(go: "Callable[[Any], Finished]", folder: Folder) -> None:
 
     unsaid = LastWords(f"stopped: killed, or ended by Ray\n{resume}\nor, if {again}")
     try:
-        with closing(unsaid), Signals(), LastResort(last_words):
+        with closing(unsaid), Signals(), last_resort(last_words):
             with err.status("loading torch and Ray"):
                 from search.driver import runner
 

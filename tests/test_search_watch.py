@@ -18,10 +18,10 @@ from trainable.folder.storage import Folder
 HANGS = """
 import threading
 from search import compat
-from search.cluster.watch import LastResort
+from search.cluster.watch import last_resort
 
 compat.dead_process_of_ray = lambda: "raylet"
-with LastResort(lambda why: print(why, flush=True), grace=0.1):
+with last_resort(lambda why: print(why, flush=True), grace=0.1):
     threading.Event().wait()
 """
 
@@ -66,7 +66,7 @@ def test_process_that_hangs_ends_even_if_its_last_words_fail():
 def test_last_words_ask_no_storage_which_may_be_away_too(monkeypatch, capfd, tmp_path):
     """They are ready before: where the folder is asked, it never answers."""
     said = []
-    monkeypatch.setattr(main, "LastResort", lambda say: said.append(say) or nullcontext())
+    monkeypatch.setattr(main, "last_resort", lambda say: said.append(say) or nullcontext())
     monkeypatch.setattr(main, "_say", lambda finished: None)
     folder = Folder.open(tmp_path / "mine")
     main._end(lambda runner: SimpleNamespace(failed=()), folder)
@@ -102,7 +102,7 @@ def test_process_that_leaves_has_no_last_words(end):
 
 
 def test_last_resort_is_silent_where_all_is_well():
-    with watch.LastResort(pytest.fail, grace=0.0):
+    with watch.last_resort(pytest.fail, grace=0.0):
         pass
 
 

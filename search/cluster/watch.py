@@ -8,8 +8,8 @@ import os
 import subprocess
 import threading
 import time
-from collections.abc import Callable
-from types import TracebackType
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 from search import compat
 from search.cluster import RayFailedError
@@ -47,44 +47,38 @@ class LastWords:
             self._shell.communicate(b"over\n")
 
 
-class LastResort:
-    """Ends this process, with exit code 1, if it hangs in a Ray that has died; a context.
+@contextmanager
+def last_resort(say: Callable[[str], None], *, grace: float = GRACE_SECONDS) -> Iterator[None]:
+    """End this process, with exit code 1, if it hangs inside in a Ray that has died.
 
     Before that ``say`` is told why, in a thread of its own: calls into Ray may never return. It
     must not ask a storage, which may not answer either. What is being written then is cut short:
-    rows that were lost are written anew from the checkpoints.
+    rows that were lost are written anew from the checkpoints. ``grace``: seconds to end in order.
     """
+    left = threading.Event()
+    # The main thread is the one that may hang, so another one looks.
+    looks = threading.Thread(
+        target=_end_if_it_hangs, args=(left, say, grace), name="last resort", daemon=True
+    )
+    looks.start()
+    try:
+        yield
+    finally:
+        left.set()
+        looks.join()
 
-    def __init__(self, say: Callable[[str], None], *, grace: float = GRACE_SECONDS) -> None:
-        self._say = say
-        self._grace = grace  # seconds
-        self._over = threading.Event()  # set once the context is left
-        # What looks: the main thread is the one that may hang.
-        self._thread = threading.Thread(target=self._watch, name="last resort", daemon=True)
 
-    def __enter__(self) -> None:
-        self._thread.start()
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self._over.set()
-        self._thread.join()
-
-    def _watch(self) -> None:
-        since = None
-        while not self._over.wait(_LOOK_SECONDS):
-            try:
-                check_alive()
-            except RayFailedError as error:
-                since = since or time.monotonic()
-                if time.monotonic() - since > self._grace:
-                    try:
-                        self._say(f"stopped: {error}")
-                    finally:
-                        os._exit(1)
-            else:
-                since = None
+def _end_if_it_hangs(left: threading.Event, say: Callable[[str], None], grace: float) -> None:
+    since = None
+    while not left.wait(_LOOK_SECONDS):
+        try:
+            check_alive()
+        except RayFailedError as error:
+            since = since or time.monotonic()
+            if time.monotonic() - since > grace:
+                try:
+                    say(f"stopped: {error}")
+                finally:
+                    os._exit(1)
+        else:
+            since = None

@@ -28,11 +28,6 @@ def replicate_id(trial_id: str, seed: int) -> str:
     return f"{trial_id}-seed{seed}"
 
 
-def deeper_id(trial_id: str, max_epochs: int) -> str:
-    """The id of the trial that gives ``trial_id`` a budget of ``max_epochs``."""
-    return f"{trial_id}-epochs{max_epochs}"
-
-
 @dataclass(frozen=True)
 class Outcome:
     """What a report means for its trial."""
@@ -75,23 +70,20 @@ class Trial:
 
     def again(self, seed: int) -> "Trial":
         """Its replicate on a fresh seed, without early stopping."""
-        return Trial(
-            study=self.study,
-            trial_id=replicate_id(self.trial_id, seed),
-            number=self.number,
-            config=dataclasses.replace(self.config, seed=seed),
-            phase=REPLICATE,
-            source_trial_id=self.trial_id,
-        )
+        return self._changed(REPLICATE, replicate_id(self.trial_id, seed), seed=seed)
 
     def deeper(self, max_epochs: int) -> "Trial":
         """The same trial with a larger budget."""
+        deeper_id = f"{self.trial_id}-epochs{max_epochs}"
+        return self._changed(DEEPER, deeper_id, max_epochs=max_epochs)
+
+    def _changed(self, phase: Phase, trial_id: str, **config: int) -> "Trial":
         return Trial(
             study=self.study,
-            trial_id=deeper_id(self.trial_id, max_epochs),
+            trial_id=trial_id,
             number=self.number,
-            config=dataclasses.replace(self.config, max_epochs=max_epochs),
-            phase=DEEPER,
+            config=dataclasses.replace(self.config, **config),
+            phase=phase,
             source_trial_id=self.trial_id,
         )
 
