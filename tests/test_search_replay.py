@@ -82,7 +82,7 @@ def test_study_tells_optuna_the_configuration_it_got():
     pool = Pool(CELL.space, pool_of([0.5] * 6))
     cell = PoolCell(**vars(CELL), pool=pool)
     search = SPEC.search.model_copy(update={"sampler": "tpe"})
-    study = Study(cell=cell, search=search, budget=SPEC.budget, seed=0)
+    study = Study(SPEC.model_copy(update={"search": search}), cell)
     trials = [study.deal() for _ in range(6)]
     told = [t.params["lam"] for t in study._history.study.trials]
     assert told == [trial.config.parameters["lam"] for trial in trials]

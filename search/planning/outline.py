@@ -80,7 +80,7 @@ def outline(spec: SweepSpec, slots: int, datasets: Mapping[str, Dataset] = NONE_
 def _afterwards(spec: SweepSpec, cell: Cell) -> tuple[int, int, int]:
     """What follows the search of one study: deeper trials, replicates, and the epochs of both."""
     planned = cell.planned(spec.search.sampler, spec.budget.trials)
-    deeper, again = following(spec.deepen, spec.confirm, planned)
+    deeper, again = following(spec, planned)
     if spec.deepen is None:
         return deeper, again, again * cell.max_epochs
     budget = spec.deepen.max_epochs
@@ -121,8 +121,9 @@ def _simulated_epochs(
         # Made-up curves know nothing of parameters, so the cheapest suggestions do.
         search = search.model_copy(update={"sampler": "random", "sampler_options": {}})
     budget = spec.budget.model_copy(update={"trials": trials})
-    study = Study(cell=cell, search=search, budget=budget, seed=spec.seed)
-    sweep = Sweep(spec, {study.name: study})
+    alone = {"search": search, "budget": budget, "deepen": None, "confirm": None}
+    spec = spec.model_copy(update=alone)
+    sweep = Sweep(spec, {cell.study: Study(spec, cell)})
     sweep.judged_on(datasets)
     return sum(1 for _ in simulate(sweep, made_up, slots=slots))
 

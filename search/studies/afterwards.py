@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from analysis.schema import DEEPER
 from search.studies.confirm import confirmations, leaders
 from search.studies.trial import Trial
-from spaces.sweep import ConfirmSpec, DeepenSpec
+from spaces.sweep import SweepSpec
 from trainable.config import TrialConfig
 from trainable.network.schedules import same_beginning
 
@@ -16,10 +16,7 @@ from trainable.network.schedules import same_beginning
 class Afterwards:
     """Which trials follow the search of one study, and which of them are still to come."""
 
-    metric: str  # what the best are chosen by
-    seed: int  # of the sweep
-    deepen: DeepenSpec | None = None  # what runs deeper
-    confirm: ConfirmSpec | None = None  # what runs again
+    spec: SweepSpec  # says what runs deeper, and what again
     # What runs deeper and has not been dealt yet, in its order; None: not known yet.
     _deeper: deque[Trial] | None = field(default=None, init=False)
     # The same of what runs again.
@@ -42,8 +39,8 @@ class Afterwards:
 
         ``planned``: trials that the search will have had, ``max_epochs``: the budget of each.
         """
-        deepest = max_epochs if self.deepen is None else self.deepen.max_epochs
-        deeper, again = following(self.deepen, self.confirm, planned)
+        deepest = self.spec.deepen.max_epochs if self.spec.deepen else max_epochs
+        deeper, again = following(self.spec, planned)
         if self._deeper is not None:
             deeper = len(self._deeper)
         if self._again is not None:
@@ -51,25 +48,24 @@ class Afterwards:
         return [deepest] * (deeper + again)
 
     def _deepened(self, trials: Mapping[str, Trial]) -> list[Trial]:
-        if self.deepen is None:
+        if (deepen := self.spec.deepen) is None:
             return []
-        budget = self.deepen.max_epochs
-        shallow = (t for t in trials.values() if t.config.max_epochs < budget)
-        return [trial.deeper(budget) for trial in leaders(shallow, self.metric)[: self.deepen.top]]
+        shallow = (t for t in trials.values() if t.config.max_epochs < deepen.max_epochs)
+        best = leaders(shallow, self.spec.search.metric)[: deepen.top]
+        return [trial.deeper(deepen.max_epochs) for trial in best]
 
     def _confirming(self, trials: Mapping[str, Trial]) -> list[Trial]:
-        if self.confirm is None:
+        if (confirm := self.spec.confirm) is None:
             return []
-        wanted = confirmations(trials.values(), self.metric, self.confirm, self.seed)
+        metric, seed = self.spec.search.metric, self.spec.seed
+        wanted = confirmations(trials.values(), metric, confirm, seed)
         return [trials[trial_id].again(seed) for trial_id, seed in wanted]
 
 
-def following(
-    deepen: DeepenSpec | None, confirm: ConfirmSpec | None, planned: int
-) -> tuple[int, int]:
+def following(spec: SweepSpec, planned: int) -> tuple[int, int]:
     """How many trials run deeper, and how many again, after a search of ``planned`` trials."""
-    deeper = min(deepen.top, planned) if deepen else 0
-    again = min(confirm.top, planned) * confirm.seeds if confirm else 0
+    deeper = min(spec.deepen.top, planned) if spec.deepen else 0
+    again = min(spec.confirm.top, planned) * spec.confirm.seeds if spec.confirm else 0
     return deeper, again
 
 

@@ -53,16 +53,11 @@ class Sweep:
         shared = list(dict.fromkeys(name for cell in cells for name in cell.space.varies))
         studies = {
             cell.study: Study(
-                cell=cell,
-                search=spec.search,
-                budget=spec.budget,
-                seed=spec.seed,
+                spec,
+                cell,
                 first_points=[cell.reference, *earlier.points.get(cell.study, ())],
-                max_failures=spec.resources.max_failures,
                 shared=shared,
                 history=next((m.window(cell) for m in models if cell.study in m.studies), None),
-                deepen=spec.deepen,
-                confirm=spec.confirm,
             )
             for cell in cells
         }

@@ -24,7 +24,7 @@ from search.studies.points import fixed_points
 from search.studies.samplers import History, OptunaHistory
 from search.studies.stopping import Rule, build_rule, rung_epochs
 from search.studies.trial import ENDED, GOES_ON, Outcome, Phase, Trial, replicate_id
-from spaces.sweep import BudgetSpec, Cell, ConfirmSpec, DeepenSpec, SearchSpec
+from spaces.sweep import Cell, SweepSpec
 from trainable.catalog import Value
 from trainable.metrics import EpochMetrics
 from trainable.network.schedules import cycle_ends
@@ -35,51 +35,38 @@ from trainable.seeds import derive_seed
 class Study:
     """An Optuna study, an early-stopping rule and the trials of one cell."""
 
+    spec: SweepSpec  # how it is searched, and what follows
     cell: Cell  # what is searched
-    search: SearchSpec  # by which sampler and rule, for which metric
-    budget: BudgetSpec  # with how many trials and epochs
-    seed: int  # of the sweep
     first_points: Sequence[Mapping[str, Value]] = ()  # tried before the sampler is asked
-    max_failures: int = 0  # how often in a row a trial that breaks is started again
     shared: Sequence[str] = ()  # parameters that any study varies, for common draws
-    deepen: DeepenSpec | None = None  # what runs deeper once the search is out
-    confirm: ConfirmSpec | None = None  # what runs again once that has ended
     history: History | None = None  # what suggestions come from; None: Optuna
     trials: dict[str, Trial] = field(default_factory=dict, init=False)  # all dealt, by id
     searched: list[Trial] = field(default_factory=list, init=False)  # the search's, by number
 
     def __post_init__(self) -> None:
         self.name = self.cell.study  # stands in the id of each of its trials
+        self.search = self.spec.search  # by which sampler and rule, for which metric
         self.turns = 0  # trials dealt that were new or promoted: the fewest are next
         self._interrupted: deque[Trial] = deque()  # dealt before any new one
         self._running: set[str] = set()  # ids of the trials that have a slot
         self._ended = 0  # trials with a final status
-        self._afterwards = Afterwards(  # what follows the search
-            self.search.metric, self.seed, self.deepen, self.confirm
-        )
+        self._afterwards = Afterwards(self.spec)  # what follows the search
         self._closed: set[Phase] = set()  # phases that deal no new trial any more
         self._halted: dict[Phase, str] = {}  # phases whose running trials stop, and why
-        self._seed = derive_seed(self.seed, f"study/{self.name}")  # its own, for suggestions
-        self._points = fixed_points(  # dealt before the sampler is asked
-            self.cell,
-            self.search,
-            self.first_points,
-            seed=self.seed,
-            own_seed=self._seed,
-            shared=self.shared,
-            trials=self.budget.trials,
-        )
+        seed = derive_seed(self.spec.seed, f"study/{self.name}")  # its own, for suggestions
+        # dealt before the sampler is asked
+        self._points = fixed_points(self.spec, self.cell, self.first_points, self.shared, seed)
         # trials that the search will have had
-        self.planned = self.cell.planned(self.search.sampler, self.budget.trials)
+        self.planned = self.cell.planned(self.search.sampler, self.spec.budget.trials)
         self.rule: Rule = build_rule(  # who goes on
             self.search.early_stopping,
-            grace=self.budget.grace(self.cell.max_epochs),
-            factor=self.budget.reduction_factor,
+            grace=self.spec.budget.grace(self.cell.max_epochs),
+            factor=self.spec.budget.reduction_factor,
             held_out=self.cell.data.held_out,
             options=self.search.early_stopping_options,
         )
         self._history: History = self.history or OptunaHistory(  # what suggestions come from
-            self.search, self.cell.space, seed=self._seed, trials=self.planned
+            self.search, self.cell.space, seed=seed, trials=self.planned
         )
 
     # -- who is next ----------------------------------------------------------------------------
@@ -191,8 +178,8 @@ class Study:
         """The epochs at which a trial is judged, as {epoch: level}."""
         config = trial.config
         return rung_epochs(
-            grace=self.budget.grace(self.cell.max_epochs),
-            factor=self.budget.reduction_factor,
+            grace=self.spec.budget.grace(self.cell.max_epochs),
+            factor=self.spec.budget.reduction_factor,
             max_epochs=config.max_epochs,
             cycle_ends=cycle_ends(
                 config.lr_schedule, config.schedule_parameters, config.max_epochs
@@ -215,7 +202,7 @@ class Study:
         trial = self.trials[trial_id]
         self._running.discard(trial_id)
         trial.failures += 1
-        if trial.failures <= self.max_failures:
+        if trial.failures <= self.spec.resources.max_failures:
             self._interrupted.append(trial)
         else:
             self._apply(trial, Outcome(FAILED, error))
@@ -276,7 +263,7 @@ class Study:
             study=self.name,
             trial_id=f"{self.name}-{number:04d}",
             number=number,
-            config=self.cell.trial(values, self.seed),
+            config=self.cell.trial(values, self.spec.seed),
         )
 
     def _due(self) -> deque[Trial]:
