@@ -17,9 +17,9 @@ def examples() -> tuple[str, ...]:
 
     Raises ResultsError where the package came without them, as in the upload of a Ray job.
     """
-    if not _recorded().is_dir():
-        raise ResultsError(f"{_recorded()} is not here: jobs come without recorded sweeps")
-    return tuple(sorted(path.name for path in _recorded().iterdir() if path.is_dir()))
+    if not _home().is_dir():
+        raise ResultsError(f"{_home()} is not here: jobs come without recorded sweeps")
+    return tuple(sorted(path.name for path in _home().iterdir() if path.is_dir()))
 
 
 def load_example(name: str) -> Results:
@@ -45,8 +45,8 @@ def copy_example(name: str, storage: Path) -> Path:
 def _path(name: str) -> Path:
     if name not in examples():
         raise ResultsError(unknown("example", name, examples()))
-    return _recorded() / name
+    return _home() / name
 
 
-def _recorded() -> Path:
+def _home() -> Path:
     return Path(str(files("analysis").joinpath(_FOLDER)))

@@ -27,7 +27,7 @@ from analysis.schema import (
     SEARCH,
     TRIAL_COLUMNS,
     arrow_schema,
-    categories,
+    categorical_columns,
     parameter_columns,
 )
 from analysis.store import (
@@ -220,7 +220,7 @@ def _typed_trials(trials: pd.DataFrame, studies: list[str]) -> pd.DataFrame:
     replicates = trials["phase"] != SEARCH
     order = np.lexsort((trials["trial_id"], trials["number"], replicates, trials["study"]))
     trials = trials.iloc[order].reset_index(drop=True)
-    dtypes: dict[str, Any] = dict.fromkeys(categories(trials.columns), "category")
+    dtypes: dict[str, Any] = dict.fromkeys(categorical_columns(trials.columns), "category")
     dtypes["study"] = pd.CategoricalDtype(studies)
     dtypes["trial_id"] = pd.CategoricalDtype(trials["trial_id"])
     return trials.astype(dtypes)

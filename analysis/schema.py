@@ -157,7 +157,7 @@ def arrow_schema(columns: Iterable[Column]) -> pa.Schema:
     return pa.schema([(column.name, ARROW_TYPES[column.dtype]) for column in columns])
 
 
-def categories(names: Iterable[str]) -> list[str]:
+def categorical_columns(names: Iterable[str]) -> list[str]:
     """Those of ``names`` that are categorical in pandas."""
     columns: Mapping[str, Column] = {
         **{column.name: column for column in (*TRIAL_COLUMNS, *EPOCH_COLUMNS)},

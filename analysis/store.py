@@ -78,7 +78,9 @@ class ResultsWriter:
         or so, and most rows have ended. Raises ValueError on a key that is no column.
         """
         schema = trial_schema(name for row in rows for name in row)
-        table = pa.concat_tables([self._ended_trials(rows, schema), _table(_open(rows), schema)])
+        table = pa.concat_tables(
+            [self._ended_trials(rows, schema), _arrow(_not_ended(rows), schema)]
+        )
         for column in self._others.column_names[1:]:
             if column not in table.column_names:
                 places = pc.index_in(table["trial_id"], self._others["trial_id"])
@@ -92,7 +94,7 @@ class ResultsWriter:
         columns = {*EPOCH_SCHEMA.names, "study"}
         for name in set().union(*rows) - columns:
             raise ValueError(unknown("epoch column", name, EPOCH_SCHEMA.names))
-        self._write_part(study, 0, _table(rows, EPOCH_SCHEMA))
+        self._write_part(study, 0, _arrow(rows, EPOCH_SCHEMA))
         self._merge_full_levels(study)
 
     def compact(self) -> None:
@@ -121,7 +123,7 @@ class ResultsWriter:
         if not same or schema != self._ended_table.schema:
             self._ended, self._ended_table = {}, schema.empty_table()
         new = [row for trial_id, row in ended.items() if trial_id not in self._ended]
-        table = pa.concat_tables([self._ended_table, _table(new, schema)])
+        table = pa.concat_tables([self._ended_table, _arrow(new, schema)])
         self._ended, self._ended_table = ended, table.combine_chunks()
         return self._ended_table
 
@@ -252,12 +254,12 @@ def latest_rows(table: pa.Table, trial_ids: Sequence[str] = ()) -> np.ndarray:
     return order[last]
 
 
-def _table(rows: Iterable[Mapping[str, Any]], schema: pa.Schema) -> pa.Table:
+def _arrow(rows: Iterable[Mapping[str, Any]], schema: pa.Schema) -> pa.Table:
     rows = list(rows)
     return pa.table(
         {
             field.name: pa.array(
-                [_plain(row.get(field.name)) for row in rows], field.type, from_pandas=True
+                [_storable(row.get(field.name)) for row in rows], field.type, from_pandas=True
             )
             for field in schema
         },
@@ -275,11 +277,11 @@ def _other_columns(trials: Folder) -> pa.Table:
     return table.drop_columns([name for name in table.column_names if name in known])
 
 
-def _open(rows: Iterable[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+def _not_ended(rows: Iterable[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
     return [row for row in rows if row.get("ended_at") is None]
 
 
-def _plain(value: Any) -> Any:
+def _storable(value: Any) -> Any:
     if isinstance(value, tuple | list):
         return " ".join(map(str, value))
     if isinstance(value, Mapping):

@@ -41,10 +41,10 @@ def load_sweep(
     ``overrides`` are ``key=value`` with dotted keys (``budget.trials=4``, ``noise.0.rates=[0.2]``)
     and TOML values, bare words read as text; ``name`` replaces the sweep's name. Raises SpecError.
     """
-    return parse_sweep(_text(source), overrides, name=name, where=source)
+    return parse_sweep(_read(source), overrides, name=name, where=source)
 
 
-def _text(source: str) -> str | bytes:
+def _read(source: str) -> str | bytes:
     if source in shipped():
         return shipped()[source]
     path = Path(source)

@@ -20,7 +20,7 @@ from analysis.paper.export import write_figures
 from analysis.paper.marks import NoPaperFormError, colour, symbol, words
 from analysis.paper.picture import COLUMNS, STYLE, drawn, picture
 from analysis.report.build import build_report
-from analysis.report.chart import Chart, axis, categories, figure, scatter
+from analysis.report.chart import Chart, axis, figure, named_axis, scatter
 from analysis.report.contents import PLANS, Section, figure_sections
 from analysis.report.page import templates
 from analysis.report.section_names import SECTIONS
@@ -181,7 +181,7 @@ def test_bars_stand_on_each_other_or_side_by_side(mode, starts, heights):
         go.Bar(y=["a", "b"], x=values, orientation="h", marker={"color": "#000000"})
         for values in ([3, 1], [2, 4])
     ]
-    plot = figure(bars, axis(), categories(["a", "b"]), barmode=mode)
+    plot = figure(bars, axis(), named_axis(["a", "b"]), barmode=mode)
     patches = drawn(plot, 200).axes[0].patches
     assert [p.get_x() for p in patches] == [start for bar in starts for start in bar]
     assert [p.get_width() for p in patches] == [3, 1, 2, 4]

@@ -70,7 +70,7 @@ def test_write_trials_follows_rows_that_end_change_or_vanish(tmp_path):
 
 def test_write_trials_converts_an_ended_row_once(tmp_path, monkeypatch):
     converted = []
-    original = store._plain
+    original = store._storable
     monkeypatch.setattr(store, "_plain", lambda value: converted.append(value) or original(value))
     writer = ResultsWriter(Folder.open(tmp_path))
     rows = [trial_row(number=k) for k in range(3)]
@@ -212,7 +212,7 @@ def test_latest_rows_prefers_attempt_then_arrival():
         epoch_row("a", 2, 4, attempt=1),
         epoch_row("a", 1, 6, attempt=1),
     ]
-    table = store._table(rows, store.EPOCH_SCHEMA)
+    table = store._arrow(rows, store.EPOCH_SCHEMA)
     assert store.latest_rows(table).tolist() == [1, 5, 3]
     assert store.latest_rows(table, ["a"]).tolist() == [5, 3, 1]
 

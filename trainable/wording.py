@@ -28,15 +28,15 @@ def _nearest(given: str, names: list[str]) -> str:
     listed = [name.strip() for name in given.split(",")]
     if len(listed) > 1 and set(listed) <= set(names):
         return "[" + ", ".join(f'"{name}"' for name in listed) + "]"
-    plain = {_plain(name): name for name in reversed(names)}
-    wanted = _plain(given)
+    plain = {_letters(name): name for name in reversed(names)}
+    wanted = _letters(given)
     near = difflib.get_close_matches(wanted, plain, n=1)
     if not near and len(wanted) > 1:
         near = [name for name in reversed(plain) if name.startswith(wanted)][:1]
     return repr(plain[near[0]]) if near else ""
 
 
-def _plain(text: str) -> str:
+def _letters(text: str) -> str:
     return re.sub("[^a-z0-9]", "", text.casefold())
 
 

@@ -50,12 +50,12 @@ def sweeps_of(all_: Sequence[Results]) -> Sweeps:
     setting = [name for name in SETTING if name != "model" or not single]
     ran = [set(results.trials[setting].itertuples(index=False, name=None)) for results in all_]
     if not any(one & other for i, one in enumerate(ran) for other in ran[:i]):
-        each = "; ".join(f"{results.folder} has {_noise_settings(results)}" for results in all_)
+        each = "; ".join(f"{results.folder} has {_what_it_has(results)}" for results in all_)
         raise ResultsError(f"no noise setting of one data set in common: {each}")
     return Sweeps(tuple(all_), (*setting, "loss"))
 
 
-def _noise_settings(results: Results) -> str:
+def _what_it_has(results: Results) -> str:
     pairs = results.trials[["dataset", "noise"]].astype("str").drop_duplicates()
     return ", ".join(f"{noise} on {data}" for data, noise in pairs.to_numpy()) or "no trial"
 
@@ -74,7 +74,7 @@ def side_by_side(sweeps: Sweeps) -> pd.DataFrame:
     table = _accuracies(sweeps)
     first = {key: row for key, row in _keyed(table, sweeps.by) if row["sweep"] == 0}
     found = [
-        _difference(row, first[key], sweeps) if row["sweep"] and key in first else {}
+        _to_the_first(row, first[key], sweeps) if row["sweep"] and key in first else {}
         for key, row in _keyed(table, sweeps.by)
     ]
     return table.join(pd.DataFrame(found, columns=DIFFERENCE, index=table.index))
@@ -100,13 +100,13 @@ def _keyed(
         yield tuple(row[name] for name in by), row
 
 
-def _difference(
+def _to_the_first(
     row: Mapping[str, Any], first: Mapping[str, Any], sweeps: Sweeps
 ) -> dict[str, Any]:
     """A study against that of the first sweep."""
     own = _finals(sweeps.all[row["sweep"]], row["study"])
     others = _finals(sweeps.all[0], first["study"])
-    both = _again(own).merge(_again(others), on=DRAW)
+    both = _replicates(own).merge(_replicates(others), on=DRAW)
     if len(both) >= ENOUGH_PAIRS:
         values = (both["test_accuracy_x"] - both["test_accuracy_y"]).to_numpy()
         mean, half, pairs = float(values.mean()), half_width(values), len(values)
@@ -129,7 +129,7 @@ def _finals(results: Results, study: str) -> pd.DataFrame:
     return finals[finals["study"] == study]
 
 
-def _again(finals: pd.DataFrame) -> pd.DataFrame:
+def _replicates(finals: pd.DataFrame) -> pd.DataFrame:
     """Its replicates of which the given labels are known: others cannot be paired."""
     again = finals[finals["phase"] == REPLICATE].dropna(subset=DRAW)
     return again.astype({"labels_fingerprint": "str"})

@@ -56,7 +56,7 @@ def response_curve(results: Results, parameter: str = "lam") -> pd.DataFrame:
     trials = trials.assign(chosen=trials["trial_id"].isin(set(best["trial_id"].dropna())))
     columns = ["study", *STUDY_COLUMNS, "trial_id", "number", "value", "chosen"]
     curve = trials[[*columns, "selection_value", "test_accuracy"]]
-    curve = _plain(curve).merge(_elr(best), on=SETTING, how="left")
+    curve = _as_text(curve).merge(_elr(best), on=SETTING, how="left")
     return curve.sort_values(["study", "value", "number"], ignore_index=True)
 
 
@@ -71,7 +71,7 @@ def best_values(results: Results, parameter: str = "lam") -> pd.DataFrame:
     """
     ties = trial_ties(results)
     near = ties[(ties["rank"] <= FEW) | ties["tied"]][["trial_id", "rank"]]
-    table = response_curve(results, parameter).merge(_plain(near), on="trial_id")
+    table = response_curve(results, parameter).merge(_as_text(near), on="trial_id")
     return table.sort_values(["study", "rank"], ignore_index=True)
 
 
@@ -125,7 +125,7 @@ def final_curves(results: Results) -> pd.DataFrame:
     Columns: the study's, ``trial_id``, ``seed``, ``max_epochs``, then those of ``epochs``.
     """
     finals = final_trials(results)[["trial_id", *STUDY_COLUMNS, "seed", "max_epochs"]]
-    epochs = _plain(results.epochs).merge(_plain(finals), on="trial_id")
+    epochs = _as_text(results.epochs).merge(_as_text(finals), on="trial_id")
     return epochs.sort_values(["study", "seed", "trial_id", "epoch"], ignore_index=True)
 
 
@@ -138,7 +138,7 @@ def search_curves(results: Results) -> pd.DataFrame:
     best = set(best_configs(results)["trial_id"].dropna())
     trials = results.trials[results.trials["phase"] == SEARCH]
     trials = trials.assign(chosen=trials["trial_id"].isin(best))
-    trials = _plain(trials[["trial_id", "number", "status", "chosen"]])
+    trials = _as_text(trials[["trial_id", "number", "status", "chosen"]])
     return selection_curves(results).merge(trials, on="trial_id")
 
 
@@ -152,7 +152,7 @@ def best_so_far(results: Results) -> pd.DataFrame:
     rows["spent"] = rows.groupby("study").cumcount() + 1
     start = results.epochs["recorded_at"].min()
     rows["hours"] = (rows["recorded_at"] - start).dt.total_seconds() / 3600
-    full = _plain(full_budget(results.trials))[["trial_id", "epochs"]]
+    full = _as_text(full_budget(results.trials))[["trial_id", "epochs"]]
     ended = rows.merge(full, left_on=["trial_id", "epoch"], right_on=["trial_id", "epochs"])
     ended["best"] = ended.groupby("study")["value"].cummax()
     return ended[["study", "spent", "hours", "best"]]
@@ -166,11 +166,11 @@ def _elr(best: pd.DataFrame) -> pd.DataFrame:
         "replicated_test_std": "elr_again_std",
         "replicates": "elr_seeds",
     }
-    elr = _plain(best[best["loss"] == BASELINE])
+    elr = _as_text(best[best["loss"] == BASELINE])
     return elr[[*SETTING, *names]].rename(columns=names)
 
 
-def _plain(table: pd.DataFrame) -> pd.DataFrame:
+def _as_text(table: pd.DataFrame) -> pd.DataFrame:
     """Categoricals as text, so that tables of different categories merge and group simply."""
     names = table.select_dtypes("category").columns
     return table.astype(dict.fromkeys(names, "str"))

@@ -81,7 +81,7 @@ REMARKS: dict[str, str] = {
 
 
 @cache
-def _table() -> pd.DataFrame:
+def _printed_rows() -> pd.DataFrame:
     with files("analysis").joinpath("paper_tables.csv").open() as file:
         table = pd.read_csv(file)
     rows = table[["source", "method"]].itertuples(index=False, name=None)
@@ -101,14 +101,14 @@ def published(dataset: str, noise: str) -> pd.DataFrame:
     CIFAR-100 counts only over contiguous classes. That on CIFAR-10 is compared whether classes
     move at once or one after the other; :func:`deviations` says where the two differ.
     """
-    table = _table()
+    table = _printed_rows()
     printed = table[["dataset", "noise_kind", "noise_rate"]].itertuples(index=False, name=None)
-    rows = table[[row[0] == dataset and noise in _settings(*row) for row in printed]]
+    rows = table[[row[0] == dataset and noise in _settings_of(*row) for row in printed]]
     columns = ["method", "published", "published_std", "source", "protocol"]
     return rows[columns].reset_index(drop=True)
 
 
-def _settings(dataset: str, kind: str, rate: float) -> tuple[str, ...]:
+def _settings_of(dataset: str, kind: str, rate: float) -> tuple[str, ...]:
     """The noise settings that a printed row is about, in our terms."""
     if kind != "asymmetric":
         return (make_noise(kind, rate).setting,)
@@ -140,7 +140,7 @@ def deviations(config: Mapping[str, Any], protocol: Protocol) -> tuple[Deviation
         (theirs if pd.isna(schedule) else schedule, theirs, ""),
     ]
     found = [
-        Deviation(_said(ours) + unit, _said(printed))
+        Deviation(_in_words(ours) + unit, _in_words(printed))
         for ours, printed, unit in pairs
         if ours != printed
     ]
@@ -169,7 +169,7 @@ def _moved(rate: float, sequential: bool) -> str:
     return f"classes moved {how} ({wrong:.1%} of the labels wrong, {to_dog:.2f} of the cats dogs)"
 
 
-def _said(value: object) -> str:
+def _in_words(value: object) -> str:
     """``5,000``, ``cosine warm restarts``; the name of a network as it is."""
     if isinstance(value, int):
         return f"{value:,}"

@@ -24,11 +24,11 @@ def judging_examples(results: Results, trial_ids: "pd.Series[str]") -> np.ndarra
     knows nothing of a user's own images. Of a sweep that selects on the test set, the latter's.
     """
     trials = results.trials[["trial_id", "config", "selected_by", "val_examples"]]
-    found = {trial_id: _examples(*judged) for trial_id, *judged in trials.itertuples(index=False)}
+    found = {trial_id: _judged_on(*judged) for trial_id, *judged in trials.itertuples(index=False)}
     return np.array([found[trial_id] for trial_id in trial_ids], dtype=np.float64)
 
 
-def _examples(config: str, metric: str, recorded: float) -> float:
+def _judged_on(config: str, metric: str, recorded: float) -> float:
     if metric not in TEST_METRICS and recorded > 0:
         return recorded
     data = table_in(config, "data")

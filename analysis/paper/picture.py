@@ -109,7 +109,7 @@ def drawn(plot: go.Figure, height: int, columns: int = 1, marks: Sequence[str] =
     if panels["x", "y"].x.names:
         _turn_long_names(figure, panels["x", "y"].axes)
     if marks:
-        _mark(figure, marks)
+        _foot(figure, marks)
     return figure
 
 
@@ -171,13 +171,13 @@ def _side_by_side(panel: Panel, layout: Any, traces: list[Any]) -> None:
 def _marked(plot: go.Figure, panel: Panel) -> None:
     """Lines, areas and words that belong to no trace."""
     for shape in plot.layout.shapes:
-        _shape(panel, shape)
+        _upright_line(panel, shape)
     for note in plot.layout.annotations:
         if note.text:
             _note(panel, note)
 
 
-def _shape(panel: Panel, shape: Any) -> None:
+def _upright_line(panel: Panel, shape: Any) -> None:
     """A line from the lower to the upper edge, as Plotly's ``add_vline`` puts it there."""
     if (shape.type, shape.yref) != ("line", "y domain"):
         raise NoPaperFormError(f"a shape of type {shape.type}")
@@ -215,7 +215,7 @@ def _legend(figure: Figure, entries: list[tuple[str, Any]]) -> None:
         legend.remove()
 
 
-def _mark(figure: Figure, marks: Sequence[str]) -> None:
+def _foot(figure: Figure, marks: Sequence[str]) -> None:
     """Below everything, in lines as wide as the figure, which grows by them."""
     style = {"x": 0.01, "ha": "left", "fontsize": 6.5, "color": LOST.light}
     shown = figure.supxlabel("\n".join(marks), wrap=True, **style)

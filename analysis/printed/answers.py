@@ -64,11 +64,11 @@ def format_answers(
         )
     if how == "csv":
         return csv_text(found)
-    grids = [*_answered(results, found, against), *_targets(results, against)]
+    grids = [*_answer_grids(results, found, against), *_target_grids(results, against)]
     return written(grids, how, width)
 
 
-def _answered(results: Results, found: pd.DataFrame, against: Results | None) -> list[Grid]:
+def _answer_grids(results: Results, found: pd.DataFrame, against: Results | None) -> list[Grid]:
     """A table for each data set, network and loss; what holds for all is said below the last."""
     names = methods()
     whose = "ELR" if against is None else f"ELR of {against.name}"
@@ -83,7 +83,7 @@ def _answered(results: Results, found: pd.DataFrame, against: Results | None) ->
             ),
             header=COLUMNS,
             blocks=Grid.filled(
-                {HEADINGS[question]: _lines(table, question) for question in QUESTIONS}
+                {HEADINGS[question]: _by_setting(table, question) for question in QUESTIONS}
             ),
             notes=marks(results),
         )
@@ -93,7 +93,7 @@ def _answered(results: Results, found: pd.DataFrame, against: Results | None) ->
     return [*grids[:-1], replace(last, notes=(*last.notes, *said))]
 
 
-def _lines(table: pd.DataFrame, question: str) -> tuple[Line, ...]:
+def _by_setting(table: pd.DataFrame, question: str) -> tuple[Line, ...]:
     rows = records(table[table["question"] == question])
     return tuple((row["noise"], _cells(row, question)) for row in rows)
 
@@ -124,7 +124,7 @@ def _signed(value: float, question: str) -> str:
     return signed(value, 1) if question in EPOCHS.values() else signed_points(value)
 
 
-def _targets(results: Results, against: Results | None) -> list[Grid]:
+def _target_grids(results: Results, against: Results | None) -> list[Grid]:
     """What became of each target, a table a loss, where the sweep had more than one of them."""
     found, names = targets(results, against), methods()
     return [

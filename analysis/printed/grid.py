@@ -61,12 +61,12 @@ def narrowed(grid: Grid, width: int) -> list[Grid]:
             parts.append([])
             room = width - first - wide - 2
         parts[-1].append(place)
-    narrow = [_part(grid, places) for places in parts]
+    narrow = [_with_columns(grid, places) for places in parts]
     notes = tuple(textwrap.fill(note, width) for note in grid.notes)
     return [*narrow[:-1], replace(narrow[-1], notes=notes)]
 
 
-def _part(grid: Grid, places: Sequence[int]) -> Grid:
+def _with_columns(grid: Grid, places: Sequence[int]) -> Grid:
     """Some of the columns after the first, without the notes."""
     blocks = tuple(
         (name, tuple((method, tuple(cells[i] for i in places)) for method, cells in block))

@@ -77,16 +77,16 @@ def _grid(sweep: str, table: pd.DataFrame, chosen_on: str, marks: tuple[str, ...
         header=("method", *settings),
         blocks=Grid.filled(
             {
-                MEASURED: _lines(own, settings, _measured),
-                DIFFERENCES: _lines(others, settings, _difference),
-                PUBLISHED: _lines(printed, settings, _published, star="*"),
+                MEASURED: _by_method(own, settings, _measured_cell),
+                DIFFERENCES: _by_method(others, settings, _difference_cell),
+                PUBLISHED: _by_method(printed, settings, _published_cell, star="*"),
             }
         ),
         notes=(*marks, *_notes(own, printed, chosen_on)),
     )
 
 
-def _lines(
+def _by_method(
     table: pd.DataFrame,
     settings: list[str],
     cell: Callable[[Mapping[str, Any]], Printed],
@@ -105,18 +105,18 @@ def _lines(
     )
 
 
-def _measured(row: Mapping[str, Any]) -> Printed:
+def _measured_cell(row: Mapping[str, Any]) -> Printed:
     text = mean_std(row["test"], row["test_std"], row["n"], row["diverged"])
     text += " ≈" if row["tied"] else ""
     return Printed(text, row["verdict"] == BETTER)
 
 
-def _difference(row: Mapping[str, Any]) -> Printed:
+def _difference_cell(row: Mapping[str, Any]) -> Printed:
     text = f"{difference_interval(row)} ({row['pairs']:.0f})"
     return Printed(text, row["verdict"] == BETTER)
 
 
-def _published(row: Mapping[str, Any]) -> Printed:
+def _published_cell(row: Mapping[str, Any]) -> Printed:
     return Printed(percent(row["published"]) + plus_minus(row["published_std"]))
 
 

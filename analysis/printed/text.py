@@ -40,10 +40,13 @@ def print_best(results: Results, out: Console, *, confirmed: bool = False, top: 
         print_note("no trials yet" if results.trials.empty else NO_WINNER, out)
         return
     ties = trial_ties(results).groupby("study", observed=False)["tied"].any()
-    print_table(("study", *NUMBERS), [_numbers(row, ties) for row in rows], out)
+    print_table(("study", *NUMBERS), [_row_of_numbers(row, ties) for row in rows], out)
     out.print()
     varied = varied_parameters(results)
-    values = [[row["study"], _number(row), _parameters(row, varied[row["study"]])] for row in rows]
+    values = [
+        [row["study"], _trial_number(row), _row_of_parameters(row, varied[row["study"]])]
+        for row in rows
+    ]
     print_table(("study", "trial", "parameters"), values, out)
     out.print()
     metric = " and ".join(sorted(set(best["selected_by"].dropna())))
@@ -65,7 +68,7 @@ def print_best(results: Results, out: Console, *, confirmed: bool = False, top: 
         print_note(mark, out, "bold red")
 
 
-def _numbers(row: Mapping[str, Any], ties: "pd.Series[bool]") -> list[str]:
+def _row_of_numbers(row: Mapping[str, Any], ties: "pd.Series[bool]") -> list[str]:
     share = f"{row['completed']}/{row['trials']}"
     if pd.isna(row["trial_id"]):
         return [row["study"], "-", "-", "-", share, "-", "-"]
@@ -73,14 +76,14 @@ def _numbers(row: Mapping[str, Any], ties: "pd.Series[bool]") -> list[str]:
     searched = [percent(row["val_accuracy"]) + mark, percent(row["test_accuracy"]), share]
     return [
         row["study"],
-        _number(row),
+        _trial_number(row),
         *searched,
         percent(row["replicated_value"]),
         test_again(row),
     ]
 
 
-def _number(row: Mapping[str, Any]) -> str:
+def _trial_number(row: Mapping[str, Any]) -> str:
     return "-" if pd.isna(row["number"]) else f"{row['number']:.0f}"
 
 
@@ -91,7 +94,7 @@ def best_table(results: Results, *, confirmed: bool, top: int) -> pd.DataFrame:
     return top_configs(results, top, confirmed=confirmed)
 
 
-def _parameters(row: Mapping[str, Any], varied: set[str]) -> str:
+def _row_of_parameters(row: Mapping[str, Any], varied: set[str]) -> str:
     if pd.isna(row["trial_id"]):
         return NO_WINNER
     values = {name: value for name, value in parameters(row).items() if name in varied}

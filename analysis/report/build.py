@@ -74,11 +74,11 @@ def _doubted(results: Results) -> list[tuple[str, str]]:
 def with_ids(section: Section, sweep: str) -> dict[str, Any]:
     """A section for a template: each chart with its id, the file it is saved as, legend, table."""
     names = zip(section.charts, section.file_names(sweep), strict=True)
-    charts = [_shown(_id(section, i), *named) for i, named in enumerate(names)]
+    charts = [_for_template(_id(section, i), *named) for i, named in enumerate(names)]
     return vars(section) | {"charts": charts}
 
 
-def _shown(name: str, chart: Chart, file: str) -> dict[str, Any]:
+def _for_template(name: str, chart: Chart, file: str) -> dict[str, Any]:
     sheet = Sheet(chart.table, chart.title)
     return vars(chart) | {"id": name, "file": file, "legend": legend(chart.plot), "sheet": sheet}
 

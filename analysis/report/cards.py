@@ -135,11 +135,11 @@ def cards(results: Results, best: pd.DataFrame) -> list[Card]:
 
 def _card(row: Mapping[str, Any], varied: set[str]) -> Card:
     sure, badge = _badge(row)
-    number, spread = _number(row)
-    against = {f"vs {loss_name(loss)}": _difference(row, loss) for loss in AGAINST}
+    number, spread = _test_accuracy(row)
+    against = {f"vs {loss_name(loss)}": _versus(row, loss) for loss in AGAINST}
     if row["loss"] != OURS:
         name = f"{loss_name(OURS)} vs {loss_name(BASELINE)}"
-        against[name] = _difference(row, "refined")
+        against[name] = _versus(row, "refined")
     if row["tied"]:
         names = " and ".join(map(loss_name, row["tied"]))
         against["Tied with"] = Fact(names, "within the hold-out's error")
@@ -153,7 +153,7 @@ def _card(row: Mapping[str, Any], varied: set[str]) -> Card:
         number=number,
         spread=spread,
         facts={name: fact for name, fact in against.items() if fact}
-        | {"vs paper": _published(row)},
+        | {"vs paper": _versus_paper(row)},
         settings=[f"{k} {short(v)}" for k, v in parameters(row).items() if k in varied],
     )
 
@@ -167,13 +167,13 @@ def _badge(row: Mapping[str, Any]) -> tuple[bool, str]:
     return row["n"] >= FEW_SEEDS, f"confirmed on {counted(int(row['n']), 'seed')}"
 
 
-def _number(row: Mapping[str, Any]) -> tuple[str, str]:
+def _test_accuracy(row: Mapping[str, Any]) -> tuple[str, str]:
     if pd.isna(row["test"]):
         return "", "no test accuracy: all seeds diverged"
     return f"{percent(row['test'])}%", f"{plus_minus(row['test_std'])} test accuracy".strip()
 
 
-def _difference(row: Mapping[str, Any], loss: str) -> Fact | None:
+def _versus(row: Mapping[str, Any], loss: str) -> Fact | None:
     """Points more or less than another loss, and what that is worth."""
     names = ("difference", "difference_low", "difference_high")
     difference, low, high = (row[f"{loss}_{name}"] for name in names)
@@ -195,7 +195,7 @@ WORTH = {
 }
 
 
-def _published(row: Mapping[str, Any]) -> Fact:
+def _versus_paper(row: Mapping[str, Any]) -> Fact:
     if pd.isna(row["published"]):
         return Fact("", "no number for this setting")
     printed = f"{percent(row['published'])}%{plus_minus(row['published_std'])}"

@@ -46,7 +46,7 @@ def epochs(last: int) -> dict[str, Any]:
     return axis("Epoch", dtick=1) if last < 10 else axis("Epoch")
 
 
-def categories(names: Sequence[str]) -> dict[str, Any]:
+def named_axis(names: Sequence[str]) -> dict[str, Any]:
     """A vertical axis of ``names`` from top to bottom, each with the same room."""
     order = [plain(name) for name in reversed(names)]
     return axis(type="category", categoryarray=order, range=[-0.6, len(order) - 0.4])

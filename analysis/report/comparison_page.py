@@ -61,12 +61,12 @@ def build_comparison(sweeps: Sweeps, now: datetime | None = None) -> str:
         name=name,
         headline=f"{counted(len(names), 'sweep')} side by side; differences are to the first.",
         marks=against,
-        sweeps=_sweeps(sweeps),
-        settings=_settings(found) if found else None,
+        sweeps=_sweeps_sheet(sweeps),
+        settings=_settings_sheet(found) if found else None,
         settings_note=settings_note(sweeps),
         section=with_ids(section, name),
-        numbers=_numbers(table, sweeps),
-        varied=_over_seeds(varied, sweeps) if len(varied) else None,
+        numbers=_numbers_sheet(table, sweeps),
+        varied=_over_seeds_sheet(varied, sweeps) if len(varied) else None,
         notes=notes(table, varied),
         now=now or datetime.now(UTC),
         figures=stored([section], [], against),
@@ -74,7 +74,7 @@ def build_comparison(sweeps: Sweeps, now: datetime | None = None) -> str:
     )
 
 
-def _sweeps(sweeps: Sweeps) -> Sheet:
+def _sweeps_sheet(sweeps: Sweeps) -> Sheet:
     rows = [
         {
             "sweep": f"{number} {results.name}",
@@ -86,7 +86,7 @@ def _sweeps(sweeps: Sweeps) -> Sheet:
     return Sheet(pd.DataFrame(rows), "What is compared", ("folder",))
 
 
-def _settings(found: dict[str, tuple[str, ...]]) -> Sheet:
+def _settings_sheet(found: dict[str, tuple[str, ...]]) -> Sheet:
     rows = [
         {"setting": key, **{f"sweep {i}": value for i, value in enumerate(values, start=1)}}
         for key, values in found.items()
@@ -95,7 +95,7 @@ def _settings(found: dict[str, tuple[str, ...]]) -> Sheet:
     return Sheet(frame, "Settings that differ between the sweep files", tuple(frame.columns[1:]))
 
 
-def _numbers(table: pd.DataFrame, sweeps: Sweeps) -> Sheet:
+def _numbers_sheet(table: pd.DataFrame, sweeps: Sweeps) -> Sheet:
     rows = [
         {
             "setting and loss": f"{_in_words(name, sweeps)}: {loss_name(row['loss'])}",
@@ -110,7 +110,7 @@ def _numbers(table: pd.DataFrame, sweeps: Sweeps) -> Sheet:
     return Sheet(pd.DataFrame(rows), "Test accuracy at the last epoch")
 
 
-def _over_seeds(varied: pd.DataFrame, sweeps: Sweeps) -> Sheet:
+def _over_seeds_sheet(varied: pd.DataFrame, sweeps: Sweeps) -> Sheet:
     rows = [
         (_in_words(setting, sweeps), loss_name(loss), *numbers)
         for setting, loss, *numbers in seed_lines(varied, sweeps)

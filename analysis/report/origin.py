@@ -32,8 +32,8 @@ def failures(results: Results) -> Sheet | None:
 
 def provenance(results: Results) -> list[Sheet]:
     """Code, versions, machines and labels."""
-    trials = [] if results.trials.empty else [_code(results.trials), _labels(results)]
-    return [*_starts(results), *trials]
+    trials = [] if results.trials.empty else [_code_sheet(results.trials), _labels_sheet(results)]
+    return [*_start_sheets(results), *trials]
 
 
 def sweep_file(results: Results) -> str:
@@ -42,7 +42,7 @@ def sweep_file(results: Results) -> str:
     return folder.read(layout.SWEEP).decode() if folder.exists(layout.SWEEP) else ""
 
 
-def _code(trials: pd.DataFrame) -> Sheet:
+def _code_sheet(trials: pd.DataFrame) -> Sheet:
     columns = ["git_sha", "versions", "device"]
     groups = trials[columns].astype("str").value_counts(sort=False).rename("trials").reset_index()
     shown = pd.DataFrame(
@@ -69,7 +69,7 @@ def _versions(text: str) -> str:
         return text
 
 
-def _starts(results: Results) -> list[Sheet]:
+def _start_sheets(results: Results) -> list[Sheet]:
     starts = results.provenance.get("starts")
     starts = [s for s in starts if isinstance(s, dict)] if isinstance(starts, list) else []
     rows = [
@@ -90,7 +90,7 @@ def _machine(node: Mapping[str, float]) -> str:
     return ", ".join(f"{node[kind]:g} {kind}" for kind in ("CPU", "GPU") if kind in node)
 
 
-def _labels(results: Results) -> Sheet:
+def _labels_sheet(results: Results) -> Sheet:
     columns = ["study", "seed", "realised_rate", "labels_fingerprint"]
     trials = titled(results.trials[columns], study_titles(results.trials))
     rows = trials.drop_duplicates(["title", "seed", "labels_fingerprint"])

@@ -37,7 +37,7 @@ def trial_table(results: Results) -> Trials:
     ties = trial_ties(results)
     marks = dict.fromkeys(ties["trial_id"][ties["tied"]], "≈")
     marks |= dict.fromkeys(ties["trial_id"][ties["rank"] == 1], "best")
-    curves = _curves(results)
+    curves = _curves_by_trial(results)
     rows, opened = [], []
     for row in records(trials):
         own = parameters(row)
@@ -74,7 +74,7 @@ def _toml(results: Results, row: dict[str, Any]) -> str:
     return tomli_w.dumps(sweep_table(config, name, str(row["selected_by"])))
 
 
-def _curves(results: Results) -> dict[Any, dict[str, list[float | None]]]:
+def _curves_by_trial(results: Results) -> dict[Any, dict[str, list[float | None]]]:
     """By trial: the epochs, and each curve in percent, None where it is undefined."""
     curves: dict[Any, dict[str, list[float | None]]] = {}
     for trial_id, rows in results.epochs.groupby("trial_id", observed=True):

@@ -47,7 +47,7 @@ def connect(*, seconds: float = JOIN_SECONDS, **options: Any) -> None:
     address = os.environ.get("RAY_ADDRESS", "")
     settings: dict[str, Any] = {"logging_level": logging.ERROR, "log_to_driver": False}
     if address in ("", "local"):
-        _start(settings | _own() | options)
+        _start(settings | _own_settings() | options)
         _keep_token_private()
     else:
         _check_answers(address, seconds)
@@ -89,7 +89,7 @@ def joined(seconds: float = JOIN_SECONDS, console: Console | None = None) -> Ite
             ray.shutdown()
 
 
-def _own() -> dict[str, Any]:
+def _own_settings() -> dict[str, Any]:
     """Settings of a Ray of our own."""
     compat.listen_on_loopback()
     # Without an address Ray would join what `ray start` has left here, or wait for it in vain.

@@ -51,12 +51,12 @@ def measure(
         loss_parameters=dict(config.loss_parameters)
         | ({"transition": "true"} if "transition" in config.loss_parameters else {}),
     )
-    trainer = build_trainer(config, _part(data, 2 * config.batch_size))
+    trainer = build_trainer(config, _cut(data, 2 * config.batch_size))
     trainer.run_epoch()
     metrics = trainer.run_epoch()
     steps = min(_MOST_STEPS, int(2 * seconds / metrics.epoch_seconds))
     if steps > 2:
-        trainer = build_trainer(config, _part(data, steps * config.batch_size))
+        trainer = build_trainer(config, _cut(data, steps * config.batch_size))
         metrics = trainer.run_epoch()
     return _cost(trainer, metrics, data)
 
@@ -72,7 +72,7 @@ def measure_all(
     return {study: costs[config.fingerprint] for study, (config, _) in workloads.items()}
 
 
-def _part(data: TrialData, examples: int) -> TrialData:
+def _cut(data: TrialData, examples: int) -> TrialData:
     """Fewer examples to train on and to evaluate, all images still there."""
     return dataclasses.replace(
         data,

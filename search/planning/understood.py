@@ -20,13 +20,13 @@ def understood(dataset: Dataset, data: OwnData) -> list[tuple[str, str]]:
     counts = ", ".join(f"{len(labels):,} {split}" for split, labels in _splits(dataset))
     return [
         ("images", f"{counts}; {width} x {height} pixels, {colour}"),
-        ("classes", f"{info.num_classes}: {some(_classes(dataset), CLASSES)}"),
+        ("classes", f"{info.num_classes}: {some(_class_counts(dataset), CLASSES)}"),
         *_subset(data),
-        ("training labels", _training(dataset)),
+        ("training labels", _training_labels(dataset)),
         ("hold-out", _holdout(dataset, data)),
         ("test set", _TESTED[dataset.tested_on]),
         ("augmentation", _augmented(dataset) if data.augment else "none: augment = false"),
-        *(("such as" if i == 0 else "", line) for i, line in enumerate(_examples(dataset))),
+        *(("such as" if i == 0 else "", line) for i, line in enumerate(_sample_files(dataset))),
     ]
 
 
@@ -42,12 +42,12 @@ def _augmented(dataset: Dataset) -> str:
     return f"{flips}, crops after padding {dataset.info.crop_pad}"
 
 
-def _given(dataset: Dataset) -> np.ndarray:
+def _given_labels(dataset: Dataset) -> np.ndarray:
     return dataset.train_labels if dataset.given is None else dataset.given
 
 
 def _splits(dataset: Dataset) -> Iterator[tuple[str, np.ndarray]]:
-    given, end = _given(dataset), dataset.val_start
+    given, end = _given_labels(dataset), dataset.val_start
     yield "training", given[:end]
     if end is not None:
         yield "hold-out", given[end:]
@@ -55,7 +55,7 @@ def _splits(dataset: Dataset) -> Iterator[tuple[str, np.ndarray]]:
         yield "test", dataset.test_labels
 
 
-def _classes(dataset: Dataset) -> Iterator[str]:
+def _class_counts(dataset: Dataset) -> Iterator[str]:
     """``cat (400 training, 100 test)``."""
     names = dataset.info.class_names
     counted = [(s, np.bincount(labels, minlength=len(names))) for s, labels in _splits(dataset)]
@@ -63,10 +63,10 @@ def _classes(dataset: Dataset) -> Iterator[str]:
         yield f"{name} ({', '.join(f'{counts[label]:,} {split}' for split, counts in counted)})"
 
 
-def _training(dataset: Dataset) -> str:
+def _training_labels(dataset: Dataset) -> str:
     if not dataset.truth_known:
         return "as given; nobody knows the true ones, so memorisation is not measured"
-    wrong = (_given(dataset) != dataset.train_labels)[: dataset.val_start]
+    wrong = (_given_labels(dataset) != dataset.train_labels)[: dataset.val_start]
     if not wrong.any():
         return "all of them true"
     return f"as given and true ones known: {wrong.sum():,} ({percent(wrong.mean())}%) are wrong"
@@ -87,8 +87,8 @@ def _holdout(dataset: Dataset, data: OwnData) -> str:
     return f"a split of its own, its labels {stated}"
 
 
-def _examples(dataset: Dataset) -> list[str]:
+def _sample_files(dataset: Dataset) -> list[str]:
     """File names spread over the training set, each with its label."""
     rows = np.unique(np.linspace(0, len(dataset.names) - 1, NAMES).astype(int))
-    given = _given(dataset)
+    given = _given_labels(dataset)
     return [f"{dataset.names[row]}: {dataset.info.class_names[given[row]]}" for row in rows]

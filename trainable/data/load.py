@@ -35,7 +35,7 @@ def load_dataset(
     if isinstance(data, str):
         data = make_data(data, root=root)
     if isinstance(data, OwnData):
-        return _own(data, progress)
+        return _load_own(data, progress)
     reader = DATASETS[data.name].read
     assert reader is not None
     try:
@@ -45,7 +45,7 @@ def load_dataset(
     return Dataset(data.name, *train, *test)
 
 
-def _own(data: OwnData, progress: Reading | None) -> Dataset:
+def _load_own(data: OwnData, progress: Reading | None) -> Dataset:
     """A user's own data set, checked against what the sweep file asks of it."""
     assert data.root is not None
     clean = data.train_labels == "clean"

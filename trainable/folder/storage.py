@@ -150,11 +150,11 @@ class Folder:
             if here.type == fs.FileType.NotFound:
                 raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))
             if here.type == fs.FileType.File:
-                return [_entry(here, "")]
+                return [_path_info(here, "")]
             selector = fs.FileSelector(self._path, recursive=True)
             start = len(self._path.rstrip("/")) + 1 if self._path else 0
             found = self._filesystem.get_file_info(selector)
-        return sorted(_entry(info, info.path[start:]) for info in found)
+        return sorted(_path_info(info, info.path[start:]) for info in found)
 
     def stream(self, path: str) -> pyarrow.NativeFile:
         """The file at ``path`` of :meth:`tree`, open for reading from any place in it."""
@@ -291,7 +291,7 @@ class Folder:
         return f"Folder({str(self)!r})"
 
 
-def _entry(info: fs.FileInfo, path: str) -> PathInfo:
+def _path_info(info: fs.FileInfo, path: str) -> PathInfo:
     return PathInfo(path, info.type == fs.FileType.Directory, info.size or 0, info.mtime_ns or 0)
 
 

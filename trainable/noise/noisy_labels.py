@@ -135,7 +135,7 @@ def corrupt(
     try:
         noise = make_noise(kind, rate, **options)
     except ValidationError as error:
-        raise NoiseError(_first(error)) from None
+        raise NoiseError(_first_mistake(error)) from None
     # CIFAR-N's kind of file can be anybody's own.
     if dataset is not None and info is not None and not isinstance(noise, Human):
         try:
@@ -145,7 +145,7 @@ def corrupt(
     return draw_labels(noise, labels, num_classes=num_classes, seed=seed, dataset=info, **looks)
 
 
-def _first(error: ValidationError) -> str:
+def _first_mistake(error: ValidationError) -> str:
     """What pydantic found first, in one line."""
     mistake = error.errors(include_url=False)[0]
     where = ".".join(map(str, mistake["loc"]))

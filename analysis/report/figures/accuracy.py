@@ -46,7 +46,7 @@ def _accuracy(title: str, rows: pd.DataFrame, names: Mapping[str, str]) -> Chart
     traces = [_measured(loss, group) for loss, group in by_loss(drawn)]
     traces += [_published(loss, group) for loss, group in by_loss(printed)]
     if len(printed):
-        traces.append(_entry())
+        traces.append(_legend_entry())
     plot = figure(
         traces,
         axis("Test accuracy (%)", range=accuracy_range(drawn, drawn["published"])),
@@ -122,7 +122,7 @@ def _mark(
     )
 
 
-def _entry() -> go.Scatter:
+def _legend_entry() -> go.Scatter:
     """What the legend says about open marks: there is one of them for each method."""
     marker = {"symbol": "circle-open", "size": 10}
     return scatter(MUTED, "published", [None], [None], marker=marker)

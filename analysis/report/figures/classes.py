@@ -8,9 +8,9 @@ from analysis.report.chart import (
     Chart,
     axis,
     by_loss,
-    categories,
     figure,
     look,
+    named_axis,
     plain,
     points,
     scatter,
@@ -145,7 +145,7 @@ def _accuracy(title: str, rows: pd.DataFrame) -> Chart:
             scatter(look(loss), loss_name(loss), points(each), names, hover, marker=marker)
         )
     part = f", the {len(shown)} of {len(means)} that do worst" if len(shown) < len(means) else ""
-    plot = figure(traces, axis("Test accuracy (%)"), categories(shown))
+    plot = figure(traces, axis("Test accuracy (%)"), named_axis(shown))
     says = f"Lowest: {'; '.join(said)}."
     name = f"{title}: accuracy per class{part}"
     return Chart(name, plot, says, pd.DataFrame(cells), height(len(shown)))

@@ -14,10 +14,10 @@ from analysis.report.chart import (
     axis,
     by_loss,
     by_setting,
-    categories,
     epochs,
     figure,
     look,
+    named_axis,
     plain,
     points,
     scatter,
@@ -102,7 +102,7 @@ def _importances(title: str, rows: pd.DataFrame) -> Chart:
             f"{top['trials']} trials)"
         )
     share = axis("Share of the differences in accuracy (%)")
-    plot = figure(traces, share, categories(order[::-1]), bargap=0.3)
+    plot = figure(traces, share, named_axis(order[::-1]), bargap=0.3)
     behind = pd.DataFrame(
         {
             "loss": rows["loss"].map(loss_name),
@@ -151,7 +151,7 @@ def _budget(title: str, rows: pd.DataFrame) -> Chart:
         for name, values, style, pattern in bars
         if values.sum()
     ]
-    plot = figure(traces, axis("Epochs"), categories(names), barmode="stack", bargap=0.35)
+    plot = figure(traces, axis("Epochs"), named_axis(names), barmode="stack", bargap=0.35)
     says = (
         f"{sums['epochs'].sum():,} epochs trained in {rows['hours'].sum():.2f} trial hours, "
         f"{sums['saved_epochs'].sum():,} saved, {sums['lost_epochs'].sum():,} lost."
@@ -180,8 +180,8 @@ def gap_charts(table: pd.DataFrame, judged_on: str) -> list[Chart]:
 
 def _gap(title: str, rows: pd.DataFrame, judged_on: str) -> Chart:
     names = rows["loss"].map(loss_name).tolist()
-    traces = [*_bridges(rows), *_ends(rows)]
-    plot = figure(traces, axis("Accuracy (%)"), categories(names))
+    traces = [*_bridges(rows), *_end_marks(rows)]
+    plot = figure(traces, axis("Accuracy (%)"), named_axis(names))
     agreement = f"rank correlation of {judged_on} and clean test"
     behind = pd.DataFrame(
         {
@@ -229,7 +229,7 @@ def _bridges(rows: pd.DataFrame) -> list[go.Scatter]:
     ]
 
 
-def _ends(rows: pd.DataFrame) -> list[go.Scatter]:
+def _end_marks(rows: pd.DataFrame) -> list[go.Scatter]:
     """What was seen first, open, and what came again, filled."""
     first = {"symbol": "circle-open", "size": 11, "line_width": 2}
     ends = [

@@ -31,7 +31,7 @@ def contour_charts(studies: Mapping[str, optuna.Study], best: pd.DataFrame) -> l
     charts = []
     for row in records(best):
         trials = ended(studies[row["study"]])
-        pairs = _pairs(trials)
+        pairs = _by_target(trials)
         for target, there in pairs.items():
             title = f"{row['title']}: {loss_name(row['loss'])}"
             title += f", {target}" if len(pairs) > 1 else ""
@@ -39,7 +39,7 @@ def contour_charts(studies: Mapping[str, optuna.Study], best: pd.DataFrame) -> l
     return charts
 
 
-def _pairs(trials: list[FrozenTrial]) -> dict[str, list[FrozenTrial]]:
+def _by_target(trials: list[FrozenTrial]) -> dict[str, list[FrozenTrial]]:
     """By target that has a beta1 and a beta2 which vary, its trials, if there are several."""
     varied = varying(trials)
     names = [name.removesuffix(".beta1") for name in varied if name.endswith(".beta1")]
@@ -85,7 +85,7 @@ def _contour(title: str, there: list[FrozenTrial], one: str, two: str) -> Chart:
 
 def _looked_at(trials: pd.DataFrame) -> go.Scatter:
     marker = {"symbol": "x-thin-open", "size": 6}
-    return _points(trials, MUTED, "stopped early", "<extra>stopped early</extra>", marker)
+    return _trial_marks(trials, MUTED, "stopped early", "<extra>stopped early</extra>", marker)
 
 
 def _measured(trials: pd.DataFrame) -> go.Scatter:
@@ -96,10 +96,12 @@ def _measured(trials: pd.DataFrame) -> go.Scatter:
         "line": {"color": INK.light, "width": 1},
         "colorbar": {"thickness": 10, "outlinewidth": 0, "ticksuffix": "%", "nticks": 6},
     }
-    return _points(trials, INK, "full budget", ": %{marker.color:.2f}%<extra></extra>", marker)
+    return _trial_marks(
+        trials, INK, "full budget", ": %{marker.color:.2f}%<extra></extra>", marker
+    )
 
 
-def _points(
+def _trial_marks(
     trials: pd.DataFrame, style: Look, name: str, value: str, marker: dict[str, Any]
 ) -> go.Scatter:
     return scatter(

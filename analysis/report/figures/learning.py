@@ -16,10 +16,10 @@ from analysis.report.chart import (
     axis,
     by_loss,
     by_setting,
-    categories,
     epochs,
     figure,
     look,
+    named_axis,
     plain,
     scatter,
 )
@@ -64,11 +64,11 @@ def _over_epochs(title: str, rows: pd.DataFrame, column: str, measure: str) -> C
         cells[loss_name(loss)] = means["mean"].map("{:.2f}".format) + spread
         ends[loss_name(loss)] = means["mean"].iloc[-1]
     table = _thin(pd.DataFrame(cells).rename_axis("epoch").fillna("")).reset_index()
-    says = f"After the last epoch: {_listing(ends)}."
+    says = f"After the last epoch: {_named_percentages(ends)}."
     return Chart(title, figure(traces, epochs(rows["epoch"].max()), axis(measure)), says, table)
 
 
-def _listing(values: Mapping[str, float]) -> str:
+def _named_percentages(values: Mapping[str, float]) -> str:
     """Percentages with their names, or of many only the ends."""
     said = [f"{name} {value:.2f}%" for name, value in sorted(values.items(), key=lambda v: v[1])]
     return ", ".join(said) if len(said) < 5 else f"from {said[0]} to {said[-1]}"
@@ -135,7 +135,7 @@ def _convergence(title: str, rows: pd.DataFrame, fraction: float) -> Chart:
     plot = figure(
         traces,
         axis("Epochs", range=[0, 1.03 * float(drawn["max_epochs"].max())]),
-        categories(names),
+        named_axis(names),
         showlegend=False,
     )
     said = [f"{loss_name(loss)} {_reached(g['epochs'])}" for loss, g in by_loss(drawn)]

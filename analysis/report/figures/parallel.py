@@ -56,7 +56,7 @@ class Row:
     @property
     def upright(self) -> bool:
         """Whether the names of choices have no room beside each other."""
-        longest = max((len(line) for c in self.choices.values() for line in _split(c)), default=0)
+        longest = max((len(line) for c in self.choices.values() for line in _broken(c)), default=0)
         return longest * len(self.choices) > WIDTH
 
 
@@ -97,10 +97,12 @@ def accuracy(trial: FrozenTrial) -> float:
 
 
 def _parallel(title: str, trials: list[FrozenTrial], best: object, colour: str) -> Chart:
-    rows = _parameters(trials)
-    rows += [row for epoch in _epochs(trials) if (row := _accuracies(epoch, trials)).places]
+    rows = _parameter_rows(trials)
+    rows += [
+        row for epoch in _epochs_with_axis(trials) if (row := _accuracy_row(epoch, trials)).places
+    ]
     flat = [text for row in rows if not row.upright for text in row.choices.values()]
-    two = any(len(_split(text)) > 1 for text in flat)
+    two = any(len(_broken(text)) > 1 for text in flat)
     between, band = ROOM + BAND + 2 * LINE * two, BAND + LINE * two
     bands = [_height(row) if row.upright else band for row in rows]
     downs = _downs(rows)
@@ -113,7 +115,7 @@ def _parallel(title: str, trials: list[FrozenTrial], best: object, colour: str) 
     ]
     looks = [(STOPPED_EARLY.light, 1.0), (INK.light, 1.2), (colour, 3.5)]
     traces = [
-        _lines(name, group, placed, {"color": shade, "width": width})
+        _polylines(name, group, placed, {"color": shade, "width": width})
         for (name, group), (shade, width) in zip(groups.items(), looks, strict=True)
         if group
     ]
@@ -137,7 +139,7 @@ def _parallel(title: str, trials: list[FrozenTrial], best: object, colour: str) 
     return Chart(title, plot, says, _behind(trials), 40 + between * (downs[-1] + 1))
 
 
-def _parameters(trials: list[FrozenTrial]) -> list[Row]:
+def _parameter_rows(trials: list[FrozenTrial]) -> list[Row]:
     """An axis a parameter; those of several branches share one where name and domain agree.
 
     ``adam.eps`` and ``amsgrad.eps`` are the same to a reader, and no trial has both.
@@ -147,7 +149,7 @@ def _parameters(trials: list[FrozenTrial]) -> list[Row]:
         shared.setdefault((parameter_name(name), domain), []).append(name)
     times = Counter(name for name, _ in shared)
     return [
-        _parameter(_called(name, branches, times[name]), branches, domain, trials)
+        _parameter_row(_called(name, branches, times[name]), branches, domain, trials)
         for (name, domain), branches in shared.items()
     ]
 
@@ -158,7 +160,7 @@ def _called(name: str, branches: list[str], axes: int) -> str:
     return f"{name} ({branches[0].rpartition('.')[0]})" if alone else name
 
 
-def _parameter(
+def _parameter_row(
     name: str, branches: list[str], domain: BaseDistribution, trials: list[FrozenTrial]
 ) -> Row:
     values = {t.number: t.params[b] for t in trials for b in branches if b in t.params}
@@ -184,7 +186,7 @@ def _position(value: Any, domain: BaseDistribution) -> float:
     return float((value - low) / (high - low))
 
 
-def _epochs(trials: list[FrozenTrial]) -> list[int]:
+def _epochs_with_axis(trials: list[FrozenTrial]) -> list[int]:
     """Epochs whose accuracies have an axis: the usual ones of stopped trials, and the last."""
     ends = [(t.state, t.user_attrs["epochs"]) for t in trials]
     full = [epochs for state, epochs in ends if state == TrialState.COMPLETE]
@@ -192,7 +194,7 @@ def _epochs(trials: list[FrozenTrial]) -> list[int]:
     return sorted({*(epochs for epochs, _ in stopped.most_common(RUNGS)), *full})
 
 
-def _accuracies(epoch: int, trials: list[FrozenTrial]) -> Row:
+def _accuracy_row(epoch: int, trials: list[FrozenTrial]) -> Row:
     """What trials had reached after ``epoch``; of those that ended there, their last value."""
     values = {t.number: t.intermediate_values.get(epoch, math.nan) for t in trials}
     values |= {t.number: accuracy(t) for t in trials if t.user_attrs["epochs"] == epoch}
@@ -215,10 +217,10 @@ def _downs(rows: list[Row]) -> list[int]:
 
 def _height(row: Row) -> int:
     """Of the band of an axis with upright names, in pixels."""
-    return LETTER * max(len(line) for text in row.choices.values() for line in _split(text))
+    return LETTER * max(len(line) for text in row.choices.values() for line in _broken(text))
 
 
-def _lines(
+def _polylines(
     name: str,
     trials: list[FrozenTrial],
     placed: list[tuple[Row, int, float]],
@@ -257,7 +259,7 @@ def _beside(row: Row) -> str:
     return plain(row.name) + scale
 
 
-def _split(text: str) -> list[str]:
+def _broken(text: str) -> list[str]:
     """The lines of a choice's name: the last word of a long one has its own."""
     head, underscore, tail = text.rpartition("_") if len(text) > LABEL else ("", "", text)
     return [head + underscore, tail] if head else [tail]
@@ -265,7 +267,7 @@ def _split(text: str) -> list[str]:
 
 def _label(x: float, down: int, text: str, *, upright: bool = False) -> dict[str, Any]:
     """Small text right of a choice, ``upright`` where it would run into the next."""
-    lines = _split(text)
+    lines = _broken(text)
     # The axis runs below a single line, or between the lines.
     flat = {"yanchor": "middle" if len(lines) > 1 else "bottom"}
     return {

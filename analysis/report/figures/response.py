@@ -68,7 +68,7 @@ def _scale(values: "pd.Series[Any]") -> dict[str, Any]:
 def _response(
     title: str, rows: pd.DataFrame, xaxis: dict[str, Any], parameter: str, alone: bool
 ) -> Chart:
-    traces = [_points(loss, group, parameter, alone) for loss, group in by_loss(rows)]
+    traces = [_trial_marks(loss, group, parameter, alone) for loss, group in by_loss(rows)]
     elr = 100 * rows["elr_best"].iloc[0]
     plot = figure(traces, xaxis, axis("Test accuracy (%)"))
     says = f"{len(rows)} trials, {parameter} {_span(rows['value'])}. {_chosen(rows)}"
@@ -108,12 +108,12 @@ def _elr_again(row: "pd.Series[Any]") -> str:
     )
 
 
-def _points(loss: str, rows: pd.DataFrame, parameter: str, joined: bool) -> go.Scatter:
+def _trial_marks(loss: str, rows: pd.DataFrame, parameter: str, joined: bool) -> go.Scatter:
     sizes = [15 if chosen else 8 for chosen in rows["chosen"]]
     return scatter(
         look(loss),
         loss_name(loss),
-        rows["value"].map(_shown),
+        rows["value"].map(_as_drawn),
         points(rows["test_accuracy"]),
         f"%{{text}}, {plain(parameter)} %{{x}}: %{{y:.2f}}%<extra>%{{fullData.name}}</extra>",
         text=[f"trial {number}" for number in rows["number"]],
@@ -133,7 +133,7 @@ def _dotted(plot: go.Figure, level: float, name: str) -> None:
     plot.update_layout(xaxis2={"overlaying": "x", "range": [0, 1], "visible": False})
 
 
-def _shown(value: object) -> object:
+def _as_drawn(value: object) -> object:
     """A number, or text that Plotly shows as it is."""
     return value if isinstance(value, (int, float)) else plain(value)
 
@@ -160,8 +160,8 @@ def _best_values(kind: str, rows: pd.DataFrame, parameter: str) -> Chart:
         beside = (place - (len(losses) - 1) / 2) * DODGE * room
         best = group[group["rank"] == 1].sort_values("noise_rate")
         traces += [
-            _values(loss, group[group["rank"] > 1], beside, mode="markers", showlegend=False),
-            _values(loss, best, beside, mode="lines+markers"),
+            _value_marks(loss, group[group["rank"] > 1], beside, mode="markers", showlegend=False),
+            _value_marks(loss, best, beside, mode="lines+markers"),
         ]
         said.append(f"{loss_name(loss)} {', '.join(best['value'].map(short))}")
     rates = sorted(set((100 * rows["noise_rate"]).round(2)))
@@ -191,13 +191,13 @@ def _span(values: "pd.Series[Any]") -> str:
     return f"{every[0]} to {every[-1]}" if is_numeric_dtype(values) else ", ".join(every)
 
 
-def _values(loss: str, rows: pd.DataFrame, beside: float, **settings: Any) -> go.Scatter:
+def _value_marks(loss: str, rows: pd.DataFrame, beside: float, **settings: Any) -> go.Scatter:
     best = "lines" in settings["mode"]
     return scatter(
         look(loss),
         loss_name(loss),
         100 * rows["noise_rate"] + beside,
-        rows["value"].map(_shown),
+        rows["value"].map(_as_drawn),
         "%{text}<extra>%{fullData.name}</extra>",
         text=[
             f"trial {row['number']}, {plain(short(row['value']))}: "

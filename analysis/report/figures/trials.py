@@ -27,11 +27,11 @@ def curve_charts(table: pd.DataFrame) -> list[Chart]:
     charts = []
     for title, setting in by_setting(table):
         for loss, rows in by_loss(setting):
-            charts.append(_curves(f"{title}: {loss_name(loss)}", rows, look(loss)))
+            charts.append(_curve_chart(f"{title}: {loss_name(loss)}", rows, look(loss)))
     return charts
 
 
-def _curves(title: str, rows: pd.DataFrame, style: Look) -> Chart:
+def _curve_chart(title: str, rows: pd.DataFrame, style: Look) -> Chart:
     rows = rows.sort_values(["number", "epoch"])
     ends = rows.groupby("number").tail(1)
     stopped = set(ends.loc[ends["status"] == STOPPED, "number"])
@@ -41,7 +41,9 @@ def _curves(title: str, rows: pd.DataFrame, style: Look) -> Chart:
         ("trained on", rows[~rows["number"].isin(stopped) & ~rows["chosen"]], INK, 1),
         ("chosen", rows[rows["chosen"]], style, 3),
     ]
-    traces = [_lines(name, part, shade, width) for name, part, shade, width in groups if len(part)]
+    traces = [
+        _joined(name, part, shade, width) for name, part, shade, width in groups if len(part)
+    ]
     plot = figure(traces, epochs(rows["epoch"].max()), axis("Selection metric (%)"))
     for rung in rungs:
         plot.add_vline(rung, line={"color": FAINT.light, "dash": "dot", "width": 1})
@@ -59,7 +61,7 @@ def _curves(title: str, rows: pd.DataFrame, style: Look) -> Chart:
     return Chart(title, plot, says, behind.reset_index(drop=True))
 
 
-def _lines(name: str, rows: pd.DataFrame, style: Look, width: int) -> go.Scatter:
+def _joined(name: str, rows: pd.DataFrame, style: Look, width: int) -> go.Scatter:
     """The curves of several trials in one trace, a gap after each."""
     x: list[float | None] = []
     y: list[float | None] = []

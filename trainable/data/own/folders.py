@@ -43,7 +43,7 @@ def read_folders(root: Folder, tree: list[PathInfo], *, labels_follow: bool) -> 
     """
     files = [entry for entry in tree if not entry.is_folder]
     images = [entry for entry in files if entry.path.lower().endswith(IMAGES)]
-    splits = by_split({_top(entry) for entry in tree if "/" in entry.path}, str(root))
+    splits = by_split({_top_folder(entry) for entry in tree if "/" in entry.path}, str(root))
     exact = {split: tops[0] for split, tops in splits.items() if tops[0] == split_word(tops[0])}
     if "train" not in exact:
         _check_level(root, images, exact, labels_follow)
@@ -87,7 +87,7 @@ def _reader(root: Folder, path: str) -> Callable[[], bytes]:
     return read
 
 
-def _top(entry: PathInfo) -> str:
+def _top_folder(entry: PathInfo) -> str:
     return entry.path.partition("/")[0]
 
 
@@ -126,7 +126,7 @@ def _check_level(
             f"valid are {LAYOUT}, or a labels file (labels = …)"
         )
     if max(depths) > 1:
-        tops = sorted({_top(entry) for entry in images})
+        tops = sorted({_top_folder(entry) for entry in images})
         raise DataError(
             f"{root} is a level too high, or lacks train: give the folder that holds train and "
             f"test (in it are {some(tops)}); valid is {LAYOUT}"

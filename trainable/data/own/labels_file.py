@@ -57,13 +57,13 @@ def read_labels(location: str, found: Found) -> FileLabels:
         DataError: no such file, other columns, a label that is no class, a row for an image that
             is not there, an image with two rows: one line with the row.
     """
-    columns = {name.strip().lower(): values for name, values in _columns(location).items()}
+    columns = {name.strip().lower(): values for name, values in _read_columns(location).items()}
     by_index = not any(name in columns for name in FILE)
     image = _pick(columns, FILE + INDEX, location)[0]
     labels = [_text(values) for values in zip(*_pick(columns, LABEL, location), strict=True)]
     true = [name for name in TRUE if name in columns]
     true_labels = [_text((value,)) for value in columns[true[0]]] if true else [""] * len(labels)
-    names = found.class_names or _class_names(labels + true_labels)
+    names = found.class_names or _classes_among(labels + true_labels)
     numbers = {name: label for label, name in enumerate(names)}
     if not any(name.isdigit() for name in names):
         numbers |= {str(label): label for label in range(len(names))}
@@ -84,7 +84,7 @@ def _blank(found: Found) -> dict[str, Ints]:
     return {s: np.full(len(part.names), UNKNOWN, np.int64) for s, part in found.parts.items()}
 
 
-def _columns(location: str) -> Mapping[str, Sequence[Any]]:
+def _read_columns(location: str) -> Mapping[str, Sequence[Any]]:
     with Folder.open(location).stream("") as stream:
         data = bytes(stream.readall())
     if data.startswith(b"PAR1"):
@@ -129,7 +129,7 @@ def _text(values: tuple[Any, ...]) -> str:
     return ""
 
 
-def _class_names(labels: list[str]) -> tuple[str, ...]:
+def _classes_among(labels: list[str]) -> tuple[str, ...]:
     found = {label for label in labels if label}
     if all(label.isdigit() for label in found):
         return tuple(map(str, range(max(map(int, found), default=-1) + 1)))

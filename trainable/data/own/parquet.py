@@ -38,9 +38,9 @@ def read_parquet(root: Folder, entries: list[PathInfo]) -> Found:
     raw: dict[str, list[Any]] = {}
     names: dict[str, tuple[str, ...]] = {}
     for split, paths in shards.items():
-        tables = [_columns(root, path, image, label) for path in paths]
+        tables = [_paths_and_labels(root, path, image, label) for path in paths]
         raw[split] = [value for _, labels in tables for value in labels]
-        names[split] = _names(split, [path for found, _ in tables for path in found])
+        names[split] = _row_names(split, [path for found, _ in tables for path in found])
     class_names, numbers = numbered(str(root), raw, _class_names(schema, label))
     parts = {
         split: FoundPart(
@@ -114,7 +114,7 @@ def _class_names(schema: pa.Schema, label: str | None) -> tuple[str, ...]:
     return tuple(map(str, names))
 
 
-def _columns(
+def _paths_and_labels(
     root: Folder, path: str, image: str, label: str | None
 ) -> tuple[list[str | None], list[Any]]:
     """Every row's path and label."""
@@ -137,7 +137,7 @@ def _columns(
     return paths, table[label].to_pylist() if label is not None else [None] * rows
 
 
-def _names(split: str, paths: list[str | None]) -> tuple[str, ...]:
+def _row_names(split: str, paths: list[str | None]) -> tuple[str, ...]:
     """The rows' own paths, if every row has one and none comes twice."""
     if None in paths or len(set(paths)) < len(paths):
         return tuple(f"{split}[{row}]" for row in range(len(paths)))
