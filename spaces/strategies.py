@@ -64,18 +64,20 @@ _COMMON = Parameter(
     kind=bool,
 )
 
+_STARTUP = Parameter(
+    None,
+    "random trials at first; empty: a quarter of the budget, at most 10",
+    kind=int,
+    low=1,
+    optional=True,
+)
+
 SAMPLERS: dict[str, Sampler] = {
     "tpe": Sampler(
         "tree-structured Parzen estimator, multivariate, grouped by branch",
         "Optuna's TPESampler",
         {
-            "n_startup_trials": Parameter(
-                None,
-                "random trials at first; empty: a quarter of the budget, at most 10",
-                kind=int,
-                low=1,
-                optional=True,
-            ),
+            "n_startup_trials": _STARTUP,
             "n_ei_candidates": Parameter(24, "candidates a suggestion", kind=int, low=1),
         },
         build="search.studies.samplers:tpe",
@@ -109,15 +111,7 @@ SAMPLERS: dict[str, Sampler] = {
     "gp": Sampler(
         "Gaussian process with expected improvement",
         "Optuna's GPSampler",
-        {
-            "n_startup_trials": Parameter(
-                None,
-                "random trials at first; empty: a quarter of the budget, at most 10",
-                kind=int,
-                low=1,
-                optional=True,
-            ),
-        },
+        {"n_startup_trials": _STARTUP},
         build="search.studies.samplers:gp",
         priors=True,
     ),

@@ -71,7 +71,9 @@ def test_write_trials_follows_rows_that_end_change_or_vanish(tmp_path):
 def test_write_trials_converts_an_ended_row_once(tmp_path, monkeypatch):
     converted = []
     original = store._storable
-    monkeypatch.setattr(store, "_plain", lambda value: converted.append(value) or original(value))
+    monkeypatch.setattr(
+        store, "_storable", lambda value: converted.append(value) or original(value)
+    )
     writer = ResultsWriter(Folder.open(tmp_path))
     rows = [trial_row(number=k) for k in range(3)]
     writer.write_trials(rows)

@@ -3,7 +3,8 @@
 import math
 from collections.abc import Iterable
 
-from analysis.schema import COMPLETED, REPLICATE
+from analysis.rule import may_win, selection_key
+from analysis.schema import REPLICATE
 from search.studies.trial import Trial
 from spaces.sweep import ConfirmSpec
 
@@ -11,17 +12,15 @@ from spaces.sweep import ConfirmSpec
 def leaders(trials: Iterable[Trial], metric: str) -> list[Trial]:
     """The trials that may be chosen, best first, as ``analysis.best`` ranks them.
 
-    Of those that are no replicates, with their full budget and a value, the ones of the largest
-    budget; ties go to the smaller number.
+    Of those that are no replicates and may win (``analysis.rule``) the ones of the largest budget.
     """
-    full = [
-        t
-        for t in trials
-        if t.phase != REPLICATE and t.status == COMPLETED and not math.isnan(_value(t, metric))
+    searched = [t for t in trials if t.phase != REPLICATE]
+    able = [
+        t for t in searched if may_win(t.status, t.epochs, t.config.max_epochs, _value(t, metric))
     ]
-    deepest = max((t.config.max_epochs for t in full), default=0)
-    chosen = [t for t in full if t.config.max_epochs == deepest]
-    return sorted(chosen, key=lambda trial: (-_value(trial, metric), trial.number))
+    deepest = max((t.config.max_epochs for t in able), default=0)
+    chosen = [t for t in able if t.config.max_epochs == deepest]
+    return sorted(chosen, key=lambda trial: selection_key(trial.number, _value(trial, metric)))
 
 
 def replicate_seeds(seed: int, count: int) -> range:

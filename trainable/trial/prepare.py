@@ -8,7 +8,6 @@ from dataclasses import asdict, replace
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from trainable.config import DataConfig, Noise
 from trainable.data import Dataset, Ints, TrialData, split_holdout, subset_index
@@ -107,7 +106,8 @@ def trial_data(
     if dataset.val_start is None:
         train, val = split_holdout(true, config.holdout, derive_seed(seed, "split"))
     else:
-        train, val = (np.flatnonzero(part) for part in _parts(subset, dataset.val_start))
+        held_out = subset >= dataset.val_start
+        train, val = np.flatnonzero(~held_out), np.flatnonzero(held_out)
     alone = dataset.tested_on == "holdout"
     return TrialData(
         info=dataset.info,
@@ -123,8 +123,3 @@ def trial_data(
         transition=noisy_labels.transition,
         truth_known=dataset.truth_known,
     )
-
-
-def _parts(subset: Ints, val_start: int) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
-    """Which of the examples are for training, and which are a hold-out of its own."""
-    return subset < val_start, subset >= val_start

@@ -61,9 +61,12 @@ def reference(
     name = f"{dataset.name}-{_fingerprint(dataset, subset, config)}.npz"
     if not cache.exists(name):
         _log.info("training the reference classifier of %s, seed %d", dataset.name, seed)
-        cache.write(name, _pack(_train(dataset, subset, config)))
+        packed = io.BytesIO()
+        np.savez(packed, **vars(_train(dataset, subset, config)))
+        cache.write(name, packed.getvalue())
     try:
-        return _unpack(cache.read(name))
+        with np.load(io.BytesIO(cache.read(name)), allow_pickle=False) as arrays:
+            return Predictions(arrays["probabilities"], arrays["features"])
     except (ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile) as error:
         message = f"{cache}/{name} is damaged: delete it and it is trained again"
         raise DataError(message) from error
@@ -113,14 +116,3 @@ def _fingerprint(dataset: Dataset, subset: Ints, config: TrialConfig) -> str:
     digest.update(dataset.train_images[subset].tobytes())
     digest.update(dataset.train_labels[subset].astype("<i8").tobytes())
     return digest.hexdigest()[:16]
-
-
-def _pack(result: Predictions) -> bytes:
-    buffer = io.BytesIO()
-    np.savez(buffer, probabilities=result.probabilities, features=result.features)
-    return buffer.getvalue()
-
-
-def _unpack(content: bytes) -> Predictions:
-    with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
-        return Predictions(arrays["probabilities"], arrays["features"])

@@ -151,15 +151,17 @@ def _places(
                 )
             yield "train", int(text)
         return
-    places = _Names(found)
-    lacking = [str(name) for name in image if places.of(str(name)) is None]
+    ends = _path_ends(found)
+    places = [ends.get(str(name).strip().removeprefix("./"), []) for name in image]
+    lacking = [str(name) for name, there in zip(image, places, strict=True) if not there]
     if lacking:
         raise DataError(
             f"{location} has labels for {len(lacking):,} files that are not in {found.where}: "
             f"{some(lacking)}; a name there is {found.parts['train'].names[0]}"
         )
     for row, name in enumerate(image):
-        where = places.of(str(name)) or []
+        # A training image goes before others of the same name.
+        where = [place for place in places[row] if place[0] == "train"] or places[row]
         if len(where) > 1:
             (first, i), (second, j) = where[:2]
             raise DataError(
@@ -169,22 +171,14 @@ def _places(
         yield where[0]
 
 
-class _Names:
-    """The images by any end of their paths."""
-
-    def __init__(self, found: Found) -> None:
-        self._ends: dict[str, list[tuple[str, int]]] = {}  # the places of each end of a path
-        for split, part in found.parts.items():
-            for position, name in enumerate(part.names):
-                for start in [0] + [i + 1 for i, sign in enumerate(name) if sign == "/"]:
-                    self._ends.setdefault(name[start:], []).append((split, position))
-
-    def of(self, name: str) -> list[tuple[str, int]] | None:
-        """Where it may be; a training image comes before others of the same name."""
-        places = self._ends.get(name.strip().removeprefix("./"))
-        if places is None:
-            return None
-        return [place for place in places if place[0] == "train"] or places
+def _path_ends(found: Found) -> dict[str, list[tuple[str, int]]]:
+    """Split and position of the images by every end of their paths."""
+    ends: dict[str, list[tuple[str, int]]] = {}
+    for split, part in found.parts.items():
+        for position, name in enumerate(part.names):
+            for start in [0] + [i + 1 for i, sign in enumerate(name) if sign == "/"]:
+                ends.setdefault(name[start:], []).append((split, position))
+    return ends
 
 
 def _check_once(location: str, image: Sequence[Any], places: list[tuple[str, int]]) -> None:
