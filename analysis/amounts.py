@@ -29,6 +29,7 @@ def signed(number: float, digits: int = 2) -> str:
     A minus is a true one wherever people read: in terminals, Markdown, LaTeX, HTML and figures.
     CSV is for programs and never comes this way: it has the numbers themselves.
     """
+    # z: what rounds to zero has no minus.
     return "-" if pd.isna(number) else f"{number:+z.{digits}f}".replace("-", "−")
 
 

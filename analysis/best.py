@@ -123,6 +123,7 @@ def chosen_configs(results: Results) -> pd.DataFrame:
         for again in (True, False)
     )
     searched = searched[~searched["study"].isin(confirmed["study"])]
+    # Of an empty table pandas would take the dtypes too, which are not those of the other.
     parts = [table for table in (confirmed, searched) if len(table)]
     return pd.concat(parts or [confirmed], ignore_index=True)
 
@@ -137,6 +138,7 @@ def final_trials(results: Results) -> pd.DataFrame:
     trials = full_budget(results.trials)
     chosen = chosen_configs(results)
     confirmed = chosen["confirmed"].astype("bool")
+    # A search trial has been chosen among many, its replicates have not: they never mix.
     again, first = set(chosen["trial_id"][confirmed]), set(chosen["trial_id"][~confirmed])
     final = trials["source_trial_id"].isin(again) & (trials["phase"] == REPLICATE)
     return trials[final | trials["trial_id"].isin(first)].sort_values(
@@ -157,6 +159,7 @@ def rank_trials(results: Results) -> pd.DataFrame:
     trials = trials[trials["max_epochs"] == deepest].merge(
         replicated(results.trials), on="trial_id", how="left"
     )
+    # A trial that nobody ran again is in no row of the other table: counts of NaN.
     trials[REPLICATE_COUNTS] = trials[REPLICATE_COUNTS].fillna(0).astype("int64")
     return _ranked(trials, _SEARCHED)
 
@@ -196,6 +199,7 @@ def replicated(trials: pd.DataFrame) -> pd.DataFrame:
         replicated_test=("test", "mean"),
         replicated_test_std=("test", "std"),
     )
+    # A mean over the seeds that survived would reward a configuration for diverging.
     steady = table["replicates_diverged"] == 0
     return table.assign(confirmed_value=table["replicated_value"].where(steady))
 
@@ -233,6 +237,7 @@ def one_study(results: Results, study: str | None) -> str:
     Raises ResultsError, which lists them, for an unknown one, or none of several.
     """
     names = sorted(_studies(results)["study"])
+    # Any of several would be a guess, and its files would bear the name of what was meant.
     if study is None and len(names) > 1:
         raise ResultsError(f"one study at a time: add --study with one of {', '.join(names)}")
     name = study if study is not None else "".join(names)
@@ -269,6 +274,7 @@ def varied_parameters(results: Results) -> dict[str, set[str]]:
         cells = {}
     varied = {}
     for study, group in ((str(k), g) for k, g in trials.groupby("study", observed=True)):
+        # Without a sweep file, what differs must have been searched.
         names = {name for name in columns if group[name].nunique() > 1}
         if study in cells:
             # A branch's parameters carry its name in the space, and none in the results.

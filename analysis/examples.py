@@ -49,4 +49,5 @@ def _path(name: str) -> Path:
 
 
 def _home() -> Path:
+    # ``files`` promises no path, but a package that is unpacked, as ours is, lies at one.
     return Path(str(files("analysis").joinpath(_FOLDER)))

@@ -60,6 +60,7 @@ class ResultsWarning(UserWarning):
     """Something is not in the results because its file is damaged or missing."""
 
 
+# Compared by identity: tables have no single truth value, and ``once`` hashes its arguments.
 @dataclass(frozen=True, eq=False)
 class Results:
     """One sweep's results."""
@@ -103,6 +104,7 @@ def once(
     @wraps(compute)
     def computed(results: Results, *args: P.args, **kwargs: P.kwargs) -> T:
         given = signature.bind(results, *args, **kwargs)
+        # Else a default that is spelled out would be computed and kept a second time.
         given.apply_defaults()
         key = (compute, *tuple(given.arguments.values())[1:])  # without the results
         if key not in results.computed:
@@ -164,6 +166,7 @@ def load_results(
         StorageError: the storage cannot be read.
     """
     folder = Folder.open(path)
+    # A sweep that has only begun has its file and no trial yet: that is no mistake.
     if not folder.exists(layout.TRIALS) and not folder.exists(layout.SWEEP):
         raise ResultsError(_not_results(folder))
     for name in set(columns or ()) - {column.name for column in EPOCH_COLUMNS}:
@@ -218,9 +221,11 @@ def _typed_trials(trials: pd.DataFrame, studies: list[str]) -> pd.DataFrame:
     """Sorted, with categoricals; trial ids are categories in this order."""
     trials = trials[trials["study"].isin(studies)]
     replicates = trials["phase"] != SEARCH
+    # The last key counts most: study, then search before what repeats it, number, id.
     order = np.lexsort((trials["trial_id"], trials["number"], replicates, trials["study"]))
     trials = trials.iloc[order].reset_index(drop=True)
     dtypes: dict[str, Any] = dict.fromkeys(categorical_columns(trials.columns), "category")
+    # Of all studies asked for, so that trials and epochs have the same categories.
     dtypes["study"] = pd.CategoricalDtype(studies)
     dtypes["trial_id"] = pd.CategoricalDtype(trials["trial_id"])
     return trials.astype(dtypes)
@@ -238,6 +243,7 @@ def _load_epochs(
     schema = pa.schema(f for f in EPOCH_SCHEMA if f.name in {*wanted, *EPOCH_KEY})
     parts = _settled_parts(folder, studies, schema, strict)
     table = pa.concat_tables([_with_study(schema.empty_table(), studies, 0), *parts])
+    # Each part numbers its texts by itself, and pandas takes one numbering for a column.
     table = table.unify_dictionaries()
     rows = latest_rows(table, trial_ids)
     # A finished sweep has every epoch once and in order: then nothing is copied.
@@ -265,6 +271,7 @@ def _settled_parts(
         table = _read(places[index], layout.part_name(*part), schema, EPOCH_KEY, strict)
         return _with_study(table, studies, index)
 
+    # Two pools: a study that waited in the one that reads its files could wait for itself.
     with ThreadPoolExecutor(_READERS) as files, ThreadPoolExecutor(_READERS) as threads:
 
         def settled(index: int, listing: set[Part]) -> list[pa.Table]:

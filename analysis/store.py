@@ -100,6 +100,7 @@ class ResultsWriter:
     def compact(self) -> None:
         """Leave one part a study, with exactly one row for each trial and epoch."""
         for study, known in self._parts.items():
+            # A resume that added nothing rewrites nothing.
             if {level for level, _ in known} == {COMPACTED_LEVEL} and len(known) == 1:
                 continue
             self._replace(study, sorted(known), COMPACTED_LEVEL)
@@ -154,6 +155,7 @@ class ResultsWriter:
             self._parts[study].discard(key)
 
     def _write_part(self, study: str, level: int, table: pa.Table) -> None:
+        # Unique over all levels: the name of a part that was merged never comes again.
         known = self._parts.setdefault(study, set())
         number = max((number for _, number in known), default=-1) + 1
         name = layout.part_name(level, number)
@@ -217,11 +219,13 @@ def _fitted(file: pq.ParquetFile, schema: pa.Schema, key: Sequence[str], others:
             raise _ForeignError(f"no {column!r} in it")
     schema = pa.schema(f for f in schema if f.name in names or not f.name.startswith(PARAM))
     rest = [n for n in names if n not in schema.names] if others else []
+    # Files are read side by side already: threads of its own would only take turns with those.
     whole = file.read([*(n for n in schema.names if n in names), *rest], use_threads=False)
     table = whole.drop_columns(rest)
     for field in schema:
         if field.name not in names:
             table = table.append_column(field, pa.nulls(len(table), field.type))
+    # An older file may have its columns in another order, or of another type.
     if not table.schema.equals(schema):
         table = table.select(schema.names).cast(schema)
     for column in key:

@@ -111,6 +111,7 @@ def compare(
     other = configs[same & (configs["loss"] == loss)]
     own, there = (finals["study"].isin(of) for of in ([config["study"]], other["study"]))
     found = paired_difference(finals[own], finals[there])
+    # The seeds that are left were picked by the outcome: their difference says nothing of all.
     unstable = config["replicates_diverged"] + other["replicates_diverged"].sum() > 0
     if unstable and found["pairs"]:
         return found | {"verdict": UNSTABLE}
@@ -122,6 +123,7 @@ def verdict(low: float, high: float, pairs: float) -> str | None:
     """What an interval of a difference that rests on so many pairs is worth; None without any."""
     if not pairs:
         return None
+    # On a small test set a few seeds may differ by the same number of images.
     if pairs < ENOUGH_PAIRS or high - low < LEAST_WIDTH:
         return UNCLEAR
     if low > 0:
@@ -135,6 +137,7 @@ def paired_difference(trials: pd.DataFrame, baseline: pd.DataFrame) -> dict[str,
     The interval is Student's, two-sided, at :data:`CONFIDENCE`; NaN with fewer than two pairs.
     Replicates are paired with replicates only: a search trial is one draw, and a chosen one.
     """
+    # The phase as well: a search trial is paired with no replicate that happens to have its seed.
     both = trials.merge(baseline, on=["seed", "phase"])
     differences = (both["test_accuracy_x"] - both["test_accuracy_y"]).to_numpy()
     half = half_width(differences)

@@ -69,6 +69,7 @@ def answers(results: Results, against: Results | None = None) -> pd.DataFrame:
     accuracy in the setting; a trial that never does counts with one epoch more than it had.
     """
     elr_of = results if against is None else against
+    # The goals of all losses are those of one ELR, so that epochs to them compare.
     reference = _at_end(_replicate_epochs(elr_of))
     reference = reference[reference["loss"] == BASELINE]
     goals = reference.groupby(SETTING)["test_accuracy"].mean()
@@ -170,6 +171,7 @@ def _parts(pairs: pd.DataFrame) -> Iterator[tuple[Mapping[str, object], pd.DataF
     shared = ["dataset", "model", "loss", "question"]
     for keys, part in pairs.groupby(shared, sort=True, observed=True):
         settings = part["noise"].nunique()
+        # Seeds that ran in all settings: the means of others would be over fewer of them.
         everywhere = part.groupby("seed").filter(lambda seed: len(seed) == settings)  # noqa: B023
         if settings > 1 and len(everywhere):
             means = everywhere.groupby("seed")[["value", BASELINE]].mean()
@@ -205,6 +207,7 @@ def _verdict(low: float, high: float, pairs: int, question: str) -> str:
 def _seeds_needed(spread: float, comparisons: int) -> float:
     """The fewest pairs whose interval reaches half a point to either side; NaN: unknown."""
     counts = range(2, MOST_SEEDS + 1)
+    # One pair has no spread, and pairs that all agree would ask for no seeds at all.
     if not spread > 0:
         return math.nan
     enough = bisect_left(
@@ -230,6 +233,7 @@ def targets(results: Results, against: Results | None = None) -> pd.DataFrame:
     setting = [*SETTING, "loss"]
     best = full.groupby([*setting, "target"])["selection_value"].max().rename("best").reset_index()
     chosen = best_configs(results).dropna(subset="trial_id")
+    # Best against best, both from the search: replicates of the others there are none.
     elr = best_configs(against or results).dropna(subset="trial_id")
     elr = elr[elr["loss"] == BASELINE][[*SETTING, "selection_value"]]
     winners = _with_target(chosen)[[*setting, "target"]].assign(won=True)
@@ -238,6 +242,7 @@ def targets(results: Results, against: Results | None = None) -> pd.DataFrame:
     best = best.merge(elr, on=SETTING).merge(winners, "left", [*setting, "target"])
     best = best.merge(again.rename(columns={"difference": "confirmed"}), "left", setting)
     best["won"] = best["won"].eq(True)
+    # Only the winner ran on fresh seeds: its result says nothing of the other targets.
     best["confirmed"] = best["confirmed"].where(best["won"])
     best["difference"] = best["best"] - best["selection_value"]
     of = ["loss", "target"]

@@ -74,6 +74,7 @@ def confusions(results: Results) -> pd.DataFrame:
         own = [found for found in finals if found.row["study"] == study]
         if own:
             total = np.sum([found.counts for found in own], axis=0)
+            # A class without a test image has a row of zeros, not of NaN.
             share = total / np.maximum(total.sum(axis=1, keepdims=True), 1)
             tables.append(_long(str(study), share, own[0].names))
     return _together(tables, PAIRS)
@@ -117,12 +118,14 @@ class _Recorded(NamedTuple):
 def _recorded(results: Results) -> list[_Recorded]:
     """The final trials that recorded their test images by true and predicted class."""
     folder = results.folder / layout.TARGETS
+    # Listed once: a question for each trial would be a request each on an object store.
     left, found = set(folder.names()), []
     for row in records(final_trials(results)):
         name = layout.table_name(str(row["trial_id"]))
         if name not in left:
             continue
         stored = read_beside(folder, name, "it has just gone").schema.metadata or {}
+        # Earlier versions wrote targets without it.
         if layout.CONFUSION.encode() not in stored:
             continue
         try:

@@ -42,10 +42,12 @@ def sweeps_of(all_: Sequence[Results]) -> Sweeps:
     """
     if len(all_) < 2:
         raise ResultsError("two results folders or more are compared: name another one")
+    # Two spellings of one folder would be compared with themselves, and differ in nothing.
     places = [os.path.realpath(results.folder.location) for results in all_]
     for results, place in zip(all_, places, strict=True):
         if places.count(place) > 1:
             raise ResultsError(f"{results.folder} is there twice")
+    # Two sweeps that differ in their network alone are what people want to compare.
     single = all(results.trials["model"].nunique() < 2 for results in all_)
     setting = [name for name in SETTING if name != "model" or not single]
     ran = [set(results.trials[setting].itertuples(index=False, name=None)) for results in all_]
@@ -146,6 +148,7 @@ def unpaired_difference(values: np.ndarray, others: np.ndarray) -> tuple[float, 
     if min(len(values), len(others)) < 2:
         return mean, float("nan")
     errors = [v.var(ddof=1) / len(v) for v in (values, others)]
+    # All values alike on both sides: there are no degrees of freedom to compute.
     if not sum(errors):
         return mean, 0.0
     spread = sum(e**2 / (len(v) - 1) for e, v in zip(errors, (values, others), strict=True))

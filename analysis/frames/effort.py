@@ -82,7 +82,9 @@ def selection_gap(results: Results) -> pd.DataFrame:
 def _rank_correlation(trials: pd.DataFrame) -> float:
     if len(trials) < ENOUGH_TRIALS:
         return float("nan")
+    # Spearman's is Pearson's of the ranks; asked for by name, pandas would import scipy.
     ranks = trials[["selection_value", "test_accuracy"]].rank()
+    # Of values that are all equal numpy would divide by zero.
     if (ranks.nunique() < 2).any():
         return float("nan")
     return float(ranks["selection_value"].corr(ranks["test_accuracy"]))

@@ -182,6 +182,7 @@ def doubted_pairs(results: Results) -> pd.DataFrame:
     rows = list[dict[str, Any]]()
     best = chosen_configs(results).sort_values("selection_value", ascending=False)
     left = set((results.folder / layout.TARGETS).names())
+    # A winner that ended before its targets were kept leaves the next study of its setting.
     best = best[best["trial_id"].astype(str).map(layout.table_name).isin(left)]
     for study in best.drop_duplicates([*SETTING])["study"]:
         errors = label_errors(results, str(study))
@@ -275,6 +276,7 @@ def _read_targets(results: Folder, trial_id: str) -> pd.DataFrame:
     for column in ("index", "given"):
         if column not in table:
             raise ResultsError(f"{folder}/{name} is no table of targets: no {column!r} in it")
+    # Where nobody knows the truth the column is empty, and must not pass for labels.
     if "true" in table and table["true"].isna().any():
         table = table.drop(columns="true")
     return pd.DataFrame(table)

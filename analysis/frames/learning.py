@@ -53,6 +53,7 @@ def response_curve(results: Results, parameter: str = "lam") -> pd.DataFrame:
         raise ResultsError(unknown("hyperparameter", parameter, names))
     trials = trials.rename(columns={f"{PARAM}{parameter}": "value"}).dropna(subset="value")
     best = best_configs(results)
+    # By the selection rule: the highest on test would be a choice that nobody may make.
     trials = trials.assign(chosen=trials["trial_id"].isin(set(best["trial_id"].dropna())))
     columns = ["study", *STUDY_COLUMNS, "trial_id", "number", "value", "chosen"]
     curve = trials[[*columns, "selection_value", "test_accuracy"]]
@@ -86,6 +87,7 @@ def convergence(results: Results, fractions: Sequence[float] = FRACTIONS) -> pd.
     epochs = final_curves(results)
     keys = ["study", *STUDY_COLUMNS, "trial_id", "seed", "max_epochs"]
     peaks = epochs.groupby(keys, sort=False)["test_accuracy"].max().rename("own").reset_index()
+    # The mean over ELR's seeds: a goal of a lucky one would be hard for all.
     baseline = peaks[peaks["loss"] == BASELINE].groupby(SETTING)["own"].mean().rename("elr")
     peaks = peaks.merge(baseline.reset_index(), on=SETTING, how="left")
     goals = peaks.melt(keys, ["own", "elr"], "reference", "best").dropna(subset="best")
@@ -153,6 +155,7 @@ def best_so_far(results: Results) -> pd.DataFrame:
     start = results.epochs["recorded_at"].min()
     rows["hours"] = (rows["recorded_at"] - start).dt.total_seconds() / 3600
     full = _as_text(full_budget(results.trials))[["trial_id", "epochs"]]
+    # Only full budgets count: a trial is never chosen for a value on its way.
     ended = rows.merge(full, left_on=["trial_id", "epoch"], right_on=["trial_id", "epochs"])
     ended["best"] = ended.groupby("study")["value"].cummax()
     return ended[["study", "spent", "hours", "best"]]

@@ -36,11 +36,13 @@ def overview(results: Results) -> pd.DataFrame:
     best = best.merge(table[["study", *_MEASURED, *_PRINTED]], on="study")
     finals = final_trials(results)
     pairs = [(loss, best, loss) for loss in AGAINST]
+    # A row for every setting, in the order of ``best``: NaN where adam_elr has none.
     refined = best[SETTING].merge(configs[configs["loss"] == OURS], on=SETTING, how="left")
     pairs.append(("refined", refined, BASELINE))
     for name, rows, loss in pairs:
         found = [compare(row, loss, configs, finals) for _, row in rows.iterrows()]
         table = pd.DataFrame(found, columns=DIFFERENCE, index=best.index)
+        # Where there is nothing to compare pandas would keep a column of objects.
         numbers = dict.fromkeys(table.columns.drop("verdict"), "float64")
         best = best.join(table.astype(numbers).add_prefix(f"{name}_"))
     ties = loss_ties(results)

@@ -114,6 +114,7 @@ def _settings_of(dataset: str, kind: str, rate: float) -> tuple[str, ...]:
         return (make_noise(kind, rate).setting,)
     if dataset == "cifar100":
         return (make_noise(kind, rate, ring="contiguous").setting,)
+    # Which of the two a paper took is seldom said: both are shown, and the difference is told.
     both = (False, True)
     return tuple(make_noise(kind, rate, legacy_sequential=one).setting for one in both)
 
@@ -132,6 +133,7 @@ def deviations(config: Mapping[str, Any], protocol: Protocol) -> tuple[Deviation
     used = table_in(config["config"], "data").get("train_examples") or images
     schedule = config.get("param_lr_schedule")
     theirs = "cosine_warm_restarts" if protocol.starred else "multistep"
+    # ELR's budgets: 120 on CIFAR-10 and 150 on CIFAR-100 with MultiStepLR, 150 with the star.
     epochs = 150 if protocol.starred or config["dataset"] == "cifar100" else 120
     pairs = [
         (config["model"], NETWORK, ""),

@@ -60,6 +60,7 @@ def optuna_studies(
     for name in map(str, names):
         if name not in spaces:
             raise ResultsError(f"{results.folder}: study {name!r} is not in the sweep file")
+        # A line on stderr for every study would look as if something were searched.
         with _quiet():
             study = optuna.create_study(storage=storage, study_name=name, direction="maximize")
         rows = records(trials[trials["study"] == name])
@@ -132,13 +133,16 @@ def _frozen(
         ) from None
     state, value = STATES[row["status"]], row["selection_value"]
     started, ended = (_local(row[name]) for name in ("started_at", "ended_at"))
+    # Optuna refuses a failed trial that has a value, and a NaN in any.
     valued = state in (TrialState.COMPLETE, TrialState.PRUNED) and not math.isnan(value)
     return FrozenTrial(
         number=row["number"],
+        # Optuna gives it an id when it enters a study.
         trial_id=-1,
         state=state,
         value=value if valued else None,
         datetime_start=started,
+        # Optuna wants one of a finished trial, also where no end was recorded.
         datetime_complete=(ended or started) if state.is_finished() else None,
         params=parameters,
         distributions=distributions,
@@ -152,4 +156,5 @@ def _local(time: Any) -> Any:
     """A timestamp as Optuna has them: local time without a zone."""
     if pd.isna(time):
         return None
+    # pandas would warn of lost nanoseconds, which nobody recorded.
     return time.to_pydatetime(warn=False).astimezone().replace(tzinfo=None)

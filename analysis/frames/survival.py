@@ -33,6 +33,7 @@ def _survival(study: str, trials: pd.DataFrame) -> pd.DataFrame:
     counts = {name: before[status == name].sum(axis=0) for name in COUNTS[1:]}
     counts = {"trials": (~before).sum(axis=0), **counts}
     table = pd.DataFrame({"study": study, "epoch": epochs, **counts})
+    # Trials still running are censored: they leave the numbers without counting as ended.
     ended = table[[STOPPED, DIVERGED, FAILED]].sum(axis="columns").diff().fillna(0)
     share = (table["trials"] / (table["trials"] + ended)).cumprod()
     return table.assign(share=share.fillna(share.ffill().where(lambda last: last == 0)))

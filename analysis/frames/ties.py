@@ -74,6 +74,7 @@ def loss_ties(results: Results) -> pd.DataFrame:
     table = table.merge(best, on=SETTING, suffixes=("", "_best"))
     table["behind"] = table["value_best"] - table["value"]
     table["margin"] = margin(*(table[n] for n in _COMPARED))
+    # A mean over fresh seeds and the best of a search do not compare: one has been selected.
     alike = table["confirmed"] == table["confirmed_best"]
     table["tied"] = (table["behind"] <= table["margin"]) & alike
     # Every best is within the margin of itself; a tie takes two.

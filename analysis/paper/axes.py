@@ -50,6 +50,7 @@ class Scale:
         if self.log:
             axes.set(**{f"{which}scale": "log"})
             own.set_major_formatter(ticker.FuncFormatter(lambda value, _: f"{value:g}"))
+            # Over less than a decade matplotlib would write minor ticks too, into each other.
             own.set_minor_locator(ticker.NullLocator())
         limits = self._limits()
         if limits is not None:
@@ -67,6 +68,7 @@ class Scale:
             low, high = self.settings.range
             return (10.0**low, 10.0**high) if self.log else (low, high)
         if self.names:
+            # As Plotly does: half the room of a name before the first and after the last.
             ends = (-0.5, len(self.names) - 0.5)
             return ends if self.settings.autorange != "reversed" else ends[::-1]
         return None
@@ -83,6 +85,7 @@ class Scale:
         elif settings.dtick is not None:
             axis.set_major_locator(ticker.MultipleLocator(settings.dtick))
         elif not self.log:
+            # Steps as Plotly has them: matplotlib would also take 2.5.
             axis.set_major_locator(ticker.MaxNLocator("auto", steps=[1, 2, 5, 10]))
 
 

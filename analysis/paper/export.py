@@ -50,6 +50,7 @@ def write_figures(
             file = f"{name}-{columns}col.{how}"
             try:
                 data = picture(chart.plot, chart.height, how, columns, against)
+            # One chart that cannot be drawn leaves the others their files.
             except NoPaperFormError as error:
                 left_out(f"{file}: {error} has no form on paper; the report can save it")
                 continue

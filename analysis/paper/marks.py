@@ -63,6 +63,7 @@ def dashes(dash: str | None, width: float) -> Any:
     if dash in (None, "solid"):
         return "solid"
     if dash in DASHES:
+        # Plotly scales the dashes of its names with the line, but of thin ones not below 3 pixels.
         lengths = [max(width, 3.0) * length for length in DASHES[dash]]
     else:
         lengths = [float(n) for n in re.findall(r"[\d.]+", str(dash))]

@@ -77,6 +77,7 @@ def picture(
     """
     figure, sink = drawn(plot, height, columns, marks), BytesIO()
     with mpl.rc_context(STYLE):
+        # A date would make other bytes each time.
         undated = {"pdf": {"CreationDate": None}, "svg": {"Date": None}}.get(how)
         figure.savefig(sink, format=how, dpi=PNG_SCALE * PIXELS_PER_INCH, metadata=undated)
     data = sink.getvalue()
@@ -92,9 +93,11 @@ def drawn(plot: go.Figure, height: int, columns: int = 1, marks: Sequence[str] =
     """
     size = (COLUMNS[columns] / PIXELS_PER_INCH, height / PIXELS_PER_INCH)
     figure = Figure(figsize=size, facecolor="white", layout="constrained")
+    # A figure made without pyplot has no canvas that could measure its texts.
     FigureCanvasAgg(figure)
     panels = _panels(plot, figure)
     entries = []
+    # Above the grid and the lines of shapes, which are at 2 and below.
     for order, trace in enumerate(plot.data, start=3):
         shown = draw(panels[_axes_of(trace)], trace, order)
         if trace.name and trace.showlegend is not False and shown is not None:
@@ -106,6 +109,7 @@ def drawn(plot: go.Figure, height: int, columns: int = 1, marks: Sequence[str] =
     entries.sort(key=lambda entry: entry[0])
     if entries and plot.layout.showlegend is not False:
         _legend(figure, [(name, shown) for _, name, shown in entries])
+    # Numbers along an axis are thinned by matplotlib itself, names are not.
     if panels["x", "y"].x.names:
         _turn_long_names(figure, panels["x", "y"].axes)
     if marks:
@@ -143,6 +147,7 @@ def _over(main: Axes, scales: dict[str, Scale], x: str, y: str) -> Axes:
     if len(own) > 1 or scales[own[0]].settings.overlaying is None:
         raise NoPaperFormError("several panels")
     over = main.twiny() if own[0] == x else main.twinx()
+    # One grid is enough.
     over.grid(visible=False)
     return over
 
@@ -212,6 +217,7 @@ def _legend(figure: Figure, entries: list[tuple[str, Any]]) -> None:
         if extent.width <= figure.bbox.width or columns == 1:
             figure.set_size_inches(width, height + extent.height / figure.dpi)
             return
+        # Too wide: one column fewer.
         legend.remove()
 
 
@@ -227,6 +233,7 @@ def _foot(figure: Figure, marks: Sequence[str]) -> None:
 
 def _turn_long_names(figure: Figure, axes: Axes) -> None:
     """Names below the axes that would run into each other stand upright."""
+    # Only now is it known where the names lie.
     figure.draw_without_rendering()
     labels = [label for label in axes.get_xticklabels() if label.get_text()]
     boxes = [label.get_window_extent() for label in labels]
@@ -236,6 +243,7 @@ def _turn_long_names(figure: Figure, axes: Axes) -> None:
 
 def _with_font(svg: str) -> str:
     """The picture with those characters of its font that it writes."""
+    # The time of writing would make other bytes each time.
     font = TTFont(font_manager.findfont(FONT), recalcTimestamp=False)
     options = subset.Options()
     options.drop_tables += ["FFTM", "GDEF", "GPOS", "GSUB"]  # slow, and not needed for labels

@@ -74,6 +74,7 @@ def _scatter(panel: Panel, trace: Any, order: int) -> Any:
         y = y + panel.shift(trace)
     mode = trace.mode or "lines+markers"
     shown = Line2D([], [], color="none")
+    # A band has an outline, of which no line or marker is drawn.
     if trace.fill not in (None, "none"):
         return _filled(panel, trace, (x, y), order)
     if "lines" in mode:
@@ -122,6 +123,7 @@ def _dots(panel: Panel, trace: Any, points: tuple[Floats, Floats], order: int) -
     shape, filled = symbol(marker.symbol)
     sizes = np.array(MARKER if marker.size is None else marker.size, dtype=np.float64)
     opacity = np.prod([v for v in (trace.opacity, marker.opacity) if v is not None])
+    # Plotly gives diameters in pixels, matplotlib takes areas in points.
     settings: dict[str, Any] = {"s": (PIXEL * sizes) ** 2, "marker": shape, "zorder": order}
     by_value = not isinstance(marker.color, str)
     if by_value:
@@ -132,6 +134,7 @@ def _dots(panel: Panel, trace: Any, points: tuple[Floats, Floats], order: int) -
         inside = colour(marker.color, float(opacity))
     edge = inside if marker.line.color is None else colour(marker.line.color)
     width = PIXEL * (marker.line.width or (0 if filled else 1))
+    # These markers are lines alone: matplotlib draws them in the colour of an edge, not a face.
     if isinstance(shape, str) and shape in "|_x":
         settings |= {"color": edge, "linewidths": max(width, PIXEL)}
     elif filled:
@@ -155,6 +158,7 @@ def _with_marker(line: Line2D, trace: Any, dots: PathCollection) -> Line2D:
     """The line of a legend with the first marker of the trace on it."""
     shape, filled = symbol(trace.marker.symbol)
     edges, faces = (np.asarray(c) for c in (dots.get_edgecolor(), dots.get_facecolor()))
+    # Of values in colours there is no edge colour: the first face stands for all.
     edge = next((tuple(colours[0]) for colours in (edges, faces) if len(colours)), "none")
     return Line2D(
         [],
@@ -201,6 +205,7 @@ def _heatmap(panel: Panel, trace: Any, order: int) -> None:
         _edges(y),
         np.ma.masked_invalid(z),
         cmap=colour_map(trace.colorscale),
+        # Plotly's gap between cells is a frame around each of them here.
         edgecolors="white" if trace.xgap else "none",
         linewidth=PIXEL * (trace.xgap or 0),
         zorder=order,

@@ -90,6 +90,7 @@ def _answer_grids(results: Results, found: pd.DataFrame, against: Results | None
         for (dataset, model, loss), table in found.groupby(["dataset", "model", "loss"], sort=True)
     ]
     last = grids[-1]
+    # Once is enough: what holds for all tables would be read past under each.
     return [*grids[:-1], replace(last, notes=(*last.notes, *said))]
 
 

@@ -36,6 +36,7 @@ class SafeConsole(Console):
     ) -> Iterable[Segment]:
         """See :class:`rich.console.Console`; what rich itself draws with stays."""
         for segment in super().render(renderable, options):
+            # What rich itself asks of the terminal is in control segments; text is never trusted.
             yield segment if segment.control else segment._replace(text=disarmed(segment.text))
 
 
@@ -47,4 +48,5 @@ def csv_text(table: Any) -> str:
 def _no_formula(value: Any) -> Any:
     if not isinstance(value, str):
         return value
+    # These start a formula, which a spreadsheet would run when the file is opened.
     return "'" * value.startswith(("=", "+", "-", "@", "\t", "\r")) + disarmed(value)

@@ -34,6 +34,7 @@ def contact_sheet(
     from PIL import Image, ImageDraw
 
     rows = records(errors.doubted.head(COLUMNS * ROWS))
+    # One row at least: without a doubt the picture still says whose labels it is about.
     height = TITLE + max(1, -(-len(rows) // COLUMNS)) * (TILE + CAPTION + GAP) + GAP
     sheet = Image.new("RGB", (GAP + COLUMNS * (TILE + GAP), height), PAPER)
     draw = ImageDraw.Draw(sheet)
@@ -54,6 +55,7 @@ def as_image(pixels: NDArray[np.uint8]) -> "Image":
     """An image of a data set, uint8 ``[channels, height, width]``, as Pillow has it."""
     from PIL import Image
 
+    # Pillow takes grey images without an axis of channels, and others with it last.
     plane = pixels[0] if pixels.shape[0] == 1 else np.ascontiguousarray(pixels.transpose(1, 2, 0))
     return Image.fromarray(plane)
 

@@ -87,11 +87,13 @@ def _text(grid: Grid) -> str:
     count = len(grid.header)
     table = [line + ("",) * (count - len(line)) for line in lines]
     widths = [max(len(line[i]) for line in table) for i in range(count)]
+    # Headings have their line alone, so a long one makes no column wider.
     widths[0] = max((len(line[0]) for line in lines if len(line) > 1), default=0)
     body = [
         "  ".join(text.ljust(w) for text, w in zip(line, widths, strict=True)).rstrip()
         for line in table
     ]
+    # A terminal shows no bold that a file or a pipe would keep.
     notes = [note.replace("Bold:", "Starred:") for note in grid.notes]
     return "\n".join([grid.title, "", *body, "", *notes, ""])
 
@@ -136,6 +138,7 @@ def latex_float(caption: str, label: str, columns: str, body: Iterable[str], not
         "\\small",
         f"\\caption{{{escaped(caption)}}}",
         f"\\label{{tab:{slug}}}",
+        # Shrunk to the page only where it is wider: a narrow one would be blown up.
         "\\resizebox{\\ifdim\\width>\\linewidth\\linewidth\\else\\width\\fi}{!}{%",
         f"\\begin{{tabular}}{{{columns}}}",
         "\\toprule",
@@ -171,6 +174,7 @@ _LATEX: dict[str, str | int | None] = {
 
 def escaped(text: str) -> str:
     """Text as LaTeX prints it."""
+    # A minus sign, but the hyphen of a name stays one.
     text = re.sub(r"(?<!\w)-(?=\d)", "−", text)
     return text.translate(str.maketrans(_LATEX))
 

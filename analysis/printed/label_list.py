@@ -53,6 +53,7 @@ def label_list(
     ranked = errors.ranked[["index", "given", "proposed", "score"]]
     table = pd.concat([ranked, _unranked(errors, results)])
     names = np.array(classes, object)
+    # A number has to stand where nothing is proposed, only to be looked up and left out.
     judged = table["proposed"].notna()
     columns = {
         "given": names[table["given"].to_numpy(int)],

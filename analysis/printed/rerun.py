@@ -44,6 +44,7 @@ def best_sweep(results: Results, study: str | None = None, *, confirmed: bool = 
 
 def sweep_table(config: TrialConfig, name: str, metric: str) -> dict[str, Any]:
     """A sweep file's content for one trial; what is None stays out, at its reference value."""
+    # The one trial has nothing to be compared with, and is wanted whole.
     search: dict[str, Any] = {"early_stopping": "none", "metric": metric}
     if metric in TEST_METRICS:
         search["allow_test_selection"] = True
@@ -70,6 +71,7 @@ def _noise(noise: Noise) -> dict[str, Any]:
 
 def _space(config: TrialConfig) -> dict[str, Any]:
     """The loss's and optimiser's values by plain name, the others by owner."""
+    # A target's parameter may bear the name of another owner's: under its own table it is clear.
     own = LOSSES[config.loss].parameters
     plain = {k: NONE if v is None else v for k, v in config.loss_parameters.items() if k in own}
     target = {k: v for k, v in config.loss_parameters.items() if k not in own}

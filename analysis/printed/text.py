@@ -34,6 +34,7 @@ def width() -> int:
 def print_best(results: Results, out: Console, *, confirmed: bool = False, top: int = 1) -> None:
     """Print the best configurations of each study, noise setting by noise setting."""
     best = best_table(results, confirmed=confirmed, top=top)
+    # Stable: within a setting the best stays first.
     best = best.sort_values(SETTING, kind="stable")
     rows = records(best)
     if not rows:
@@ -117,6 +118,7 @@ def print_table(header: tuple[str, ...], rows: list[list[str]], out: Console) ->
             overflow="fold",
         )
     for row in rows:
+        # As text: rich would read [brackets] in a name as markup.
         table.add_row(*(Text(cell) for cell in row))
     out.print(table)
 

@@ -101,6 +101,7 @@ def stored(
         for i, chart in enumerate(section.charts)
     }
     stored = {"figures": plots, "dark": dark_colours(), "trials": trials, "marks": against}
+    # As it is, "</script>" in the name of a sweep would end the script around it.
     text = json.dumps(stored, separators=(",", ":"))
     return Markup(text.replace("<", "\\u003c"))
 

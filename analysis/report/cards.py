@@ -91,6 +91,7 @@ def _replicate(results: Results) -> str:
     again = results.trials[results.trials["phase"] == REPLICATE]
     started = again["source_trial_id"].astype("str").value_counts()
     lost = chosen["trial_id"].astype("str").map(started).fillna(0)
+    # What was started and neither counts nor runs has diverged or failed.
     lost -= chosen["replicates"] + chosen["replicates_unfinished"]
     ranks = rank_trials(results).set_index("trial_id")["rank"]
     top = ranks[chosen["trial_id"]].max()
@@ -137,6 +138,7 @@ def _card(row: Mapping[str, Any], varied: set[str]) -> Card:
     sure, badge = _badge(row)
     number, spread = _test_accuracy(row)
     against = {f"vs {loss_name(loss)}": _versus(row, loss) for loss in AGAINST}
+    # Where the refined loss has won, its own line says the same.
     if row["loss"] != OURS:
         name = f"{loss_name(OURS)} vs {loss_name(BASELINE)}"
         against[name] = _versus(row, "refined")

@@ -58,6 +58,7 @@ def figure(
     """A figure with its legend above it."""
     left = 56 if yaxis["title"]["text"] else 8
     below = 48 if xaxis["title"]["text"] else 16
+    # No template: its colours are none that the page knows how to darken.
     whole = {
         "template": "none",
         "dragmode": False,
@@ -98,6 +99,7 @@ def scatter(
     given |= {} if trials is None else {"customdata": list(trials), "meta": TRIALS}
     given |= {"line": line} if "lines" in mode else {}
     given |= {"marker": marker} if "markers" in mode else {}
+    # Lists: Plotly writes arrays as base64, which neither page nor matplotlib would look into.
     return go.Scatter(x=list(x), y=list(y), **given)
 
 

@@ -61,6 +61,7 @@ def _drawn(plan: Section, numbers: Numbers) -> Section:
     missing, charts = plan.missing, list[Chart]()
     try:
         charts = plan.draw(numbers) if plan.draw else charts
+    # One damaged file costs its section, not the report.
     except ResultsError as error:
         missing = f"This could not be computed: {error}."
     intro = plan.intro.format(judged_on=numbers.judged_on)

@@ -80,6 +80,7 @@ class Numbers:
             return []
         counts = curve["study"].value_counts()
         alone = all(varied[study] <= {name} for study in counts[counts > 1].index)
+        # Points of one loss are a curve only where nothing else moved between them.
         charts = response_charts(curve, name, alone=alone)
         if name != "lam":
             charts = [replace(chart, title=f"{chart.title}: {name}") for chart in charts]
@@ -124,6 +125,7 @@ class Numbers:
         """All hyperparameters of each study: the winner of each setting first, then the second."""
         best = self.titled(best_configs(self.results))
         values = best.groupby(SETTING)["selection_value"]
+        # "first": two of equal value would share a place, and none would be the first.
         places = values.rank(method="first", ascending=False)
         best = best.assign(place=places).sort_values("place", kind="stable")
         return parallel_charts(optuna_studies(self.results), best)

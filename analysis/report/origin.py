@@ -70,6 +70,7 @@ def _versions(text: str) -> str:
 
 
 def _start_sheets(results: Results) -> list[Sheet]:
+    # A file that anybody may have written: what is not as it should be is left out.
     starts = results.provenance.get("starts")
     starts = [s for s in starts if isinstance(s, dict)] if isinstance(starts, list) else []
     rows = [

@@ -71,6 +71,7 @@ def _live(page: str, version: int) -> str:
     """The page, allowed to ask its own server, and with the script that does."""
     script = files("analysis.report").joinpath("templates", "live.js").read_text(encoding="utf-8")
     page = page.replace(_POLICY, f"{_POLICY} connect-src 'self';", 1)
+    # The last one: text of a sweep may hold another.
     head, _, tail = page.rpartition("</body>")
     return f'{head}<script data-version="{version}">{script}</script>\n</body>{tail}'
 
@@ -98,6 +99,7 @@ def serving(host: str = LOOPBACK, port: int = 0) -> Iterator[LivePage]:
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             _, given, *rest = self.path.split("/", 2)
+            # In constant time: how long a wrong token takes says nothing of the right one.
             known = hmac.compare_digest(given.encode(), token.encode())
             found = page.answer(rest[0]) if known and rest else None
             kind, text = found or ("text/plain", "not found")
@@ -115,6 +117,7 @@ def serving(host: str = LOOPBACK, port: int = 0) -> Iterator[LivePage]:
 
     with _listening(host, port, Handler) as server:
         page = LivePage(f"http://{host}:{server.server_address[1]}/{token}/")
+        # A daemon: a request that hangs keeps no program from ending.
         thread = threading.Thread(target=server.serve_forever, daemon=True)
         thread.start()
         try:

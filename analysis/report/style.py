@@ -57,6 +57,7 @@ def looks() -> dict[str, Look]:
     """A look for every loss, in the catalogue's order; past the palette colours come again."""
     found = {}
     for place, loss in enumerate(LOSSES):
+        # The second time around the marks move on by one: no two losses look alike at once.
         again, own = divmod(place, len(PALETTE))
         marks = PALETTE[(own + again) % len(PALETTE)]
         found[loss] = replace(PALETTE[own], dash=marks.dash, symbol=marks.symbol)
@@ -119,6 +120,7 @@ def study_titles(trials: pd.DataFrame) -> pd.DataFrame:
 
 def titled(table: pd.DataFrame, titles: pd.DataFrame) -> pd.DataFrame:
     """The rows of ``table`` with the columns of :func:`study_titles`, in its order."""
+    # Tables may have some of these columns; a merge would rename both.
     own = table.drop(columns=titles.columns.drop("study"), errors="ignore")
     return titles.merge(own.astype({"study": "str"}), on="study", how="inner")
 

@@ -70,6 +70,7 @@ def _toml(results: Results, row: dict[str, Any]) -> str:
         config = recorded_config(results.folder, row)
     except ResultsError:
         return ""
+    # A name may have 100 signs (trainable.parameters.NAME).
     name = f"{row['trial_id']}-again"[:100]
     return tomli_w.dumps(sweep_table(config, name, str(row["selected_by"])))
 

@@ -49,6 +49,7 @@ def watch_report(
     hears why. Raises as :func:`write_report` does if the first turn fails, or :data:`PATIENCE` of
     them in a row.
     """
+    # So a first turn that fails ends it: then somebody has named the wrong folder.
     failed = PATIENCE - 1
     while True:
         try:
@@ -80,6 +81,7 @@ def has_ended(results: Results) -> bool:
         spec = sweep_spec(results)
     except ResultsError:
         return True
+    # Time may have ended it before its trials were out: nobody owns it any more then.
     if spec.budget.limited and not results.folder.exists(layout.OWNER):
         return True
     search = results.trials[results.trials["phase"] == SEARCH]

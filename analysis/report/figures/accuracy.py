@@ -50,6 +50,7 @@ def _accuracy(title: str, rows: pd.DataFrame, names: Mapping[str, str]) -> Chart
     plot = figure(
         traces,
         axis("Test accuracy (%)", range=accuracy_range(drawn, drawn["published"])),
+        # Reversed: Plotly would put the first setting at the bottom.
         axis(categoryarray=[plain(name) for name in settings], autorange="reversed"),
         scattermode="group",
         scattergap=0.35,

@@ -55,6 +55,7 @@ def _survival(title: str, rows: pd.DataFrame) -> Chart:
         said.append(f"{loss_name(loss)} {_fate(group.iloc[-1])}")
     yaxis = axis("Trials still training (%)", range=[0, 104])
     plot = figure(traces[::-1], epochs(rows["epoch"].max()), yaxis)  # dashes over solid lines
+    # Only where the number falls: a row for every epoch would be long and say nothing.
     steps = rows[rows["trials"] != rows.groupby("loss")["trials"].shift(-1)]
     behind = pd.DataFrame(
         {

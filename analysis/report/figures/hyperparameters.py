@@ -118,6 +118,7 @@ def _trial_marks(
 def _spread(trials: pd.DataFrame) -> bool:
     """Whether the trials span an area, not only a line."""
     points = trials[["beta1", "beta2"]].to_numpy()
+    # Of points in one line griddata finds no triangles, and raises.
     return int(np.linalg.matrix_rank(points - points.mean(axis=0))) == 2
 
 
@@ -127,6 +128,7 @@ def _between(trials: pd.DataFrame) -> go.Contour:
 
     points = trials[["beta1", "beta2"]].to_numpy()
     x, y = (np.linspace(column.min(), column.max(), 40) for column in points.T)
+    # Rescaled: beta2 may vary by a hundredth of what beta1 does, and triangles would be slivers.
     z = griddata(
         points, 100 * trials["accuracy"].to_numpy(), tuple(np.meshgrid(x, y)), rescale=True
     )

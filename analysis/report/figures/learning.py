@@ -113,6 +113,7 @@ def _band(loss: str, means: pd.DataFrame) -> list[go.Scatter]:
 
 def _thin(table: pd.DataFrame) -> pd.DataFrame:
     """Evenly spaced rows, at most :data:`TABLE_ROWS`, the last one among them."""
+    # Counted from the end, whose row is the one that is read.
     step = -(-len(table) // TABLE_ROWS)
     return table.iloc[::-1].iloc[::step].iloc[::-1]
 

@@ -177,6 +177,7 @@ def _parameter_row(
 def _position(value: Any, domain: BaseDistribution) -> float:
     """Where a value lies on its axis, from 0 to 1; a choice has the room right of it."""
     if isinstance(domain, CategoricalDistribution):
+        # At the left end of its share of the axis, where its name starts too.
         return domain.choices.index(value) / len(domain.choices)
     low, high = domain.low, domain.high  # type: ignore[attr-defined]
     if high == low:

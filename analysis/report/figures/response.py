@@ -56,6 +56,7 @@ def _scale(values: "pd.Series[Any]") -> dict[str, Any]:
         return {}
     decades = math.log10(high / low)
     digits, step = ((1, 2, 5), 1) if decades < 2 else ((1,), math.ceil(decades / 6))
+    # Plotly's own ticks between decades are single digits without their power.
     ticks = [float(f"{digit}e{power}") for power in range(-12, 13, step) for digit in digits]
     return {
         "type": "log",
@@ -130,6 +131,7 @@ def _dotted(plot: go.Figure, level: float, name: str) -> None:
     plot.add_trace(
         scatter(INK, name, [0, 1], [level] * 2, hover, mode="lines", line=line, xaxis="x2")
     )
+    # A shape would reach from edge to edge as well, but says nothing under a finger.
     plot.update_layout(xaxis2={"overlaying": "x", "range": [0, 1], "visible": False})
 
 
