@@ -159,6 +159,7 @@ class TrialConfig:
         plain["loss_parameters"] = {k: v for k, v in given.items() if k not in gone}
         plain["data"] = make_data(**plain["data"])
         plain["noise"] = make_noise(**plain["noise"])
+        # Milestones are the only lists, so the network's parameters are as JSON has them.
         for key in ("loss_parameters", "schedule_parameters"):
             plain[key] = from_json(plain[key])
         return cls(**plain)
@@ -184,6 +185,7 @@ class TrialConfig:
         has the value that stands for its absence.
         """
         plain, network = self.as_dict(), NETWORKS[self.network]
+        # Where files lie decides nothing of what a trial is.
         del plain["data"]["root"]
         plain["data"].pop("labels", None)
         noise = {k: v for k, v in plain["noise"].items() if v is not None and k != "labels_file"}
@@ -193,6 +195,7 @@ class TrialConfig:
             for name, value in self.network_parameters.items()
             if value != network.parameters[name].default
         }
+        # The same name, another network: its checkpoints do not fit any more.
         if network.revision > 1:
             plain["network"] = f"{self.network}, revision {network.revision}"
         for name, before in _LATER.items():
@@ -200,6 +203,7 @@ class TrialConfig:
                 del plain[name]
         # As in the fingerprints of older folders.
         plain["loss_parameters"] |= dict.fromkeys(_dropped(self.loss_parameters))
+        # Sorted: the order in which a config was put together must not matter.
         text = json.dumps(plain, sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
@@ -222,6 +226,7 @@ def loss_owners(loss: str, parameters: Mapping[str, Value]) -> list[Entry]:
 def complete_loss(loss: str, given: Mapping[str, Value]) -> dict[str, Value]:
     """All parameters of ``loss``, its target's among them: ``given`` over the references."""
     owners = loss_owners(loss, given)
+    # One table, so that a message about an unknown name lists the target's parameters too.
     merged = Entry(loss, parameters={k: v for o in owners for k, v in o.parameters.items()})
     return merged.complete(loss, given)
 

@@ -82,8 +82,10 @@ class Parameter:
             if not isinstance(value, self.kind):
                 raise error
             return value
+        # To Python True is a 1; in a sweep file it is a mistake.
         if isinstance(value, bool) or not isinstance(value, int | float):
             raise error
+        # Also refuses NaN and infinity, which TOML can write.
         if not -LARGEST <= value <= LARGEST:
             raise ValueError(f"{name} = {shown(value)} is not a finite number below 2^53")
         if not self._inside(value):

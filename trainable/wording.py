@@ -25,9 +25,11 @@ def unknown(what: str, name: object, valid: Iterable[str]) -> str:
 
 def _nearest(given: str, names: list[str]) -> str:
     """What was meant, by its letters and digits alone: the same, close, or how it begins."""
+    # A shell takes a list's quotes away: --set losses=[ce, elr] arrives as one word.
     listed = [name.strip() for name in given.split(",")]
     if len(listed) > 1 and set(listed) <= set(names):
         return "[" + ", ".join(f'"{name}"' for name in listed) + "]"
+    # Reversed: of two names with the same letters the first stays.
     plain = {_letters(name): name for name in reversed(names)}
     wanted = _letters(given)
     near = difflib.get_close_matches(wanted, plain, n=1)

@@ -89,6 +89,7 @@ def read_digits(root: str | None = None) -> tuple[Part, Part]:
     digits = load_digits()
     images = ((digits.images.astype(np.int64) * 255 + 8) // 16).astype(np.uint8)[:, None]
     labels = digits.target.astype(np.int64)
+    # A seed of its own, never the trial's: the test set is the same in every sweep.
     test = stratified_subset(labels, DIGITS_TEST, derive_seed(0, "digits"))
     train = np.setdiff1d(np.arange(len(labels)), test)
     return (images[train], labels[train]), (images[test], labels[test])
@@ -115,6 +116,7 @@ def _read_cifar(source: "type[CIFAR10]", root: str | None) -> tuple[Part, Part]:
     if missing:
         _check_level(folder, source.base_folder, missing)
         _check_there(root, folder)
+        # torchvision unpacks an archive that is there without asking the network.
         packed = (folder / source.filename).is_file()
         _download(
             lambda: source(str(folder), download=True),
@@ -183,6 +185,7 @@ def _check_answers(url: str) -> None:
 
     def ask() -> None:
         try:
+            # As torchvision will ask: a server may turn Python's own name away.
             head = Request(url, method="HEAD", headers={"User-Agent": "pytorch/vision"})
             urlopen(head, timeout=ANSWER_SECONDS).close()
         except HTTPError:
@@ -213,6 +216,7 @@ def read_fashion_mnist(root: str | None = None) -> tuple[Part, Part]:
     names = [Path(name).stem for name, _ in FashionMNIST.resources]
     home = _folder(root)
     raw = home / "FashionMNIST" / "raw"
+    # A folder that the user names is the only place looked in: other files may be other data.
     folders = [home, home / "raw", raw, *([] if root is not None else [DEBIAN_FASHION_MNIST])]
     found = next((f for f in folders if all(_idx_file(f, name) for name in names)), None)
     if found is None:
@@ -236,6 +240,7 @@ def _fashion_part(
     if len(labels) and labels.max() > 9:
         raise DataError(f"{folder}: label {labels.max()}, but Fashion-MNIST has classes 0 to 9")
     count, digest = _FASHION_LABELS[part]
+    # A smaller file is somebody's own cut, which cannot be checked.
     if len(labels) == count and hashlib.sha256(labels.tobytes()).hexdigest() != digest:
         raise DataError(
             f"{folder}: its {count:,} {part} labels are not Fashion-MNIST's; MNIST's files have "

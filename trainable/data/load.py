@@ -57,6 +57,7 @@ def _load_own(data: OwnData, progress: Reading | None) -> Dataset:
     except ValueError as error:
         raise DataError(f"{data.root}: {error}") from None
     held_out = round(data.holdout * (data.train_examples or info.train_examples))
+    # With fewer images than classes some class would never be validated on.
     if own.val is None and held_out < info.num_classes:
         raise DataError(
             f"{data.root}: holdout = {data.holdout} leaves {held_out} images to validate on, "
@@ -64,6 +65,7 @@ def _load_own(data: OwnData, progress: Reading | None) -> Dataset:
         )
     val_clean = own.val is not None and data.val_labels == "clean"
     test_images, test_labels, tested_on = _test(data, own)
+    # A trial needs some label to train on; ``truth_known`` says that nothing is measured by it.
     true = own.train.given if own.train.true is None else own.train.true
     parts = [own.train] if own.val is None else [own.train, own.val]
     return Dataset(

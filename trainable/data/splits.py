@@ -29,7 +29,9 @@ def stratified_subset(labels: Ints, size: int, seed: int) -> Ints:
         return np.zeros(0, np.int64)
     classes, counts = np.unique(labels, return_counts=True)
     take, remainder = np.divmod(counts * size, len(labels))
+    # Stable: at equal remainders the smaller class, on every machine.
     take[np.argsort(-remainder, kind="stable")[: size - take.sum()]] += 1
+    # By sorting uniform numbers: how numpy shuffles is its own, and may change.
     order = np.argsort(np.random.default_rng(seed).random(len(labels)), kind="stable")
     chosen = [order[labels[order] == c][:n] for c, n in zip(classes, take, strict=True)]
     return np.sort(np.concatenate(chosen)).astype(np.int64)

@@ -31,6 +31,7 @@ def opened(data: bytes) -> pq.ParquetFile:
     """The file in ``data``. Raises one of :data:`DAMAGED`, as does reading a damaged page."""
     file = pq.ParquetFile(pa.BufferReader(data), page_checksum_verification=True)
     written = (file.schema_arrow.metadata or {}).get(_NAMES)
+    # Files of earlier versions and of other tools have none.
     if written is not None and written != _checksum(file.schema_arrow):
         raise ValueError("wrong checksum of the names of its columns")
     return file

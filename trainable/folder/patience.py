@@ -34,4 +34,5 @@ def patiently(results: Folder, action: Callable[[], T], *, seconds: float = PATI
             if final or time.monotonic() + pause > deadline:
                 raise
         time.sleep(pause)
+        # Soon at first, as most failures last a moment; then seldom, to spare the storage.
         pause = min(2 * pause, 5.0)

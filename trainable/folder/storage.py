@@ -105,6 +105,7 @@ class Folder:
             return shlex.quote(self.location)
         parts = _split(self.location)
         options = [o for o in parts.query.split("&") if o.partition("=")[0] in _OPEN_OPTIONS]
+        # A command that is shown may be copied into a chat: keys stay out of it.
         public = parts._replace(netloc=parts.netloc.rpartition("@")[2], query="&".join(options))
         return shlex.quote(_uri(public, parts.path))
 
@@ -125,6 +126,7 @@ class Folder:
         """
         path = self._join(name)
         with self._explained("write", name, UnwritableError):
+            # A rename would be a copy and a delete there, and is not needed.
             if self._filesystem.type_name in OBJECT_STORES:
                 self._put(path, data)
             else:
@@ -205,6 +207,7 @@ class Folder:
         """Where the file at ``path`` really lies. Raises OSError if a device or such is there."""
         if self._filesystem.type_name != "local":
             return path
+        # A rename onto a link would put the file in its place.
         path = os.path.realpath(path)
         if os.path.exists(path) and not (os.path.isfile(path) or os.path.isdir(path)):
             raise OSError("it is no regular file")
@@ -217,12 +220,15 @@ class Folder:
         temporary = f"{folder}.{name}.{uuid4().hex[:8]}.tmp"
         try:
             self._put(temporary, data)
+            # Before the rename: else a crash could leave the new name on an empty file.
             self._sync(temporary)
             self._filesystem.move(temporary, path)
+        # Ctrl-C too must leave no half of a file.
         except BaseException:
             with suppress(OSError):  # it may not have been begun
                 self._filesystem.delete_file(temporary)
             raise
+        # The rename itself is durable once the folder is.
         self._sync(folder)
 
     def _sync(self, path: str) -> None:
@@ -272,6 +278,7 @@ class Folder:
             where = f"{str(self).rstrip('/')}/{name}" if name else str(self)
             reason = _reason(error)
             if kind is MissingError and what.startswith("write"):
+                # "No such file" would be odd to hear of a file that is being written.
                 reason = "its folder is not there and cannot be made"
             raise kind(f"cannot {what} {where}: {reason}") from error
 
@@ -299,6 +306,7 @@ def _path_info(info: fs.FileInfo, path: str) -> PathInfo:
 def _connect(root: str) -> tuple[fs.FileSystem, str]:
     """One connection a store, as opening one may ask the network for its region."""
     if root.startswith(("gs:", "gcs:")) and "retry_limit_seconds" not in root:
+        # Only if the user has not set it otherwise.
         root += ("&" if "?" in root else "?") + f"retry_limit_seconds={GCS_SECONDS}"
     filesystem, start = fs.FileSystem.from_uri(root)
     return filesystem, start

@@ -125,5 +125,6 @@ def having(fact: str) -> str:
 
 def choose(members: Ints, rate: float, uniform: Floats) -> Ints:
     """``round(rate * n)`` of the n ``members``: those with the smallest of N uniform numbers."""
+    # Of numbers for all N: the generator moves on alike, however many members there are.
     order = np.argsort(uniform[members], kind="stable")
     return members[order[: round(rate * len(members))]]

@@ -149,6 +149,7 @@ def _rows(path: Path, labels: NDArray[np.generic], draw: Draw) -> Ints:
 
 def _numpy_constructors() -> list[Any]:
     """What unpickles an array, under its names in numpy 1 and numpy 2."""
+    # Private in both versions of numpy, and the only thing that makes an array in a pickle.
     reconstruct = np.empty(0).__reduce__()[0]
     types = [np.dtype(code).__class__ for code in ("i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8")]
     return [

@@ -43,9 +43,11 @@ class InstanceDependent(Noise):
         mean, deviation = channel_statistics(images)
         deviation = np.where(deviation > 0, deviation, 1.0)  # a channel that never varies
         for label in range(draw.num_classes):
+            # Drawn for every class, also one without flips: the numbers after it stay the same.
             weights = draw.rng.standard_normal((*pixels.shape[1:], draw.num_classes))
             members = np.flatnonzero(flips & (draw.true == label))
             scores = _scores(pixels[members], mean, deviation, weights)
+            # A flip never leads back to the true class.
             scores[:, label] = -np.inf
             share = np.cumsum(np.exp(scores - scores.max(1, keepdims=True)), axis=1)
             given[members] = (uniform[members, None] * share[:, -1:] >= share).sum(1)

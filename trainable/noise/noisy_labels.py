@@ -98,6 +98,7 @@ def draw_labels(
     """
     true = _checked(true, num_classes)
     rng = np.random.default_rng(derive_seed(seed, "noise"))
+    # Before anything is asked for: at rate 0 no kind needs images or a classifier.
     if noise.rated and noise.rate == 0:
         return NoisyLabels.of(true, true.copy(), num_classes)
     given = noise.given(Draw(true, num_classes, rng, dataset, **looks))

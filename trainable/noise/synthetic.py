@@ -88,6 +88,7 @@ class Symmetric(Noise):
         if self.include_true:
             given[chosen] = np.floor(uniform * classes)
         else:
+            # 1 to C - 1 classes further on: every other class alike, the true one never.
             steps = 1 + np.floor(uniform * (classes - 1)).astype(np.int64)
             given[chosen] = (true[chosen] + steps) % classes
         return given
@@ -197,6 +198,7 @@ class LocallyConcentrated(Noise):
             members = np.flatnonzero(draw.true == label)
             budget = round(self.rate * len(members))
             for cluster in _clusters(features[members]):
+                # Drawn for a cluster that does not fit, too: later draws do not depend on sizes.
                 step = 1 + int(draw.rng.random() * (draw.num_classes - 1))
                 if len(cluster) <= budget:
                     given[members[cluster]] = (label + step) % draw.num_classes
@@ -249,7 +251,9 @@ def _clusters(features: Floats) -> list[Ints]:
     if len(features) == 0:
         return []
     wanted = min(CLUSTERS_PER_CLASS, max(1, len(features) // EXAMPLES_PER_CLUSTER))
+    # k-means warns of more clusters than different points.
     wanted = min(wanted, len(np.unique(features, axis=0)))
+    # A fixed seed, not the trial's: which cluster goes is drawn, where they are is not.
     cluster = KMeans(wanted, n_init=1, random_state=0).fit_predict(features)
     members = [np.flatnonzero(cluster == c) for c in range(wanted)]
     return sorted(members, key=len, reverse=True)

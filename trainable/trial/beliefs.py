@@ -40,6 +40,7 @@ class Beliefs:
 
         Each example comes once. Nothing here waits for the device.
         """
+        # Under autocast they may be bfloat16, whose sums over epochs would lose digits.
         logits = logits.float()
         given = self._given[order][:, None]
         others = logits.scatter(1, given, -torch.inf).amax(1)
@@ -53,6 +54,7 @@ class Beliefs:
             return None
         mean = self._probabilities / self._epochs
         given = self._given[:, None]
+        # Below every probability: the given class is no rival of itself.
         rival_probability, rival = mean.scatter(1, given, -1.0).max(1)
         own = mean.gather(1, given)[:, 0]
         return MeanBeliefs(self._margins / self._epochs, own, rival, rival_probability)

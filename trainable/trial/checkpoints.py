@@ -65,6 +65,7 @@ class CheckpointStore:
         torch.save(content, buffer)
         name = layout.checkpoint_name(len(checkpoint.curve))
         patiently(self._results, lambda: self._folder.write(name, buffer.getvalue()))
+        # Only once the new one is there: at no moment are there fewer than before.
         for old in patiently(self._results, self._names)[:-KEPT]:
             self._delete(old)
 
@@ -90,9 +91,11 @@ class CheckpointStore:
                     resume(content["state"])
                     return curve
                 reason = "belongs to another configuration"
+            # It is sound, and of use to the version that wrote it: it must not be removed below.
             except CheckpointError:
                 raise
             except Exception as error:  # a damaged zip, pickle or key: each has its own exception
+                # The machine's fault, not the file's: removed, it would be lost for nothing.
                 if _out_of_memory(error):
                     raise
                 first_line = f"{type(error).__name__}: {error}".splitlines()[0]

@@ -39,6 +39,7 @@ def write_targets(results: Folder, trial_id: str, trainer: Trainer) -> None:
 def targets_table(trainer: Trainer) -> pa.Table:
     """The table above; without means and confusion for a trial that trained no epoch here."""
     data = trainer.data
+    # Given labels stand in for true ones there: written, they would pass for the truth.
     unknown = np.full(len(data.train_true), not data.truth_known)
     columns = {
         "index": data.train_index,
@@ -60,6 +61,7 @@ def _final(trainer: Trainer) -> dict[str, Any]:
             "proposed": pa.nulls(count, pa.int64()),
             "confidence": pa.nulls(count, pa.float32()),
         }
+    # A target that saw no visit may be zero in all classes.
     total = np.maximum(targets.sum(axis=1), np.finfo(np.float32).tiny)
     return {"proposed": targets.argmax(axis=1), "confidence": targets.max(axis=1) / total}
 

@@ -53,10 +53,12 @@ def prepare(
         noisy = _draw(dataset, subset, data, noise, seed)
     else:
         noisy = NoisyLabels.of(true, given, dataset.num_classes)
+    # A hold-out that is stated to be clean keeps its labels, whatever noise was drawn over all.
     if dataset.val_start is not None and dataset.val_clean:
         labels = np.where(subset < dataset.val_start, noisy.labels, true)
         noisy = NoisyLabels.of(true, labels, dataset.num_classes)
     if not dataset.truth_known:
+        # Compared with themselves the labels would be right by definition: no rate, rather than 0.
         noisy = replace(noisy, rate=float("nan"))
     return trial_data(dataset, data, noisy, seed), noisy
 
@@ -108,6 +110,7 @@ def trial_data(
     else:
         held_out = subset >= dataset.val_start
         train, val = np.flatnonzero(~held_out), np.flatnonzero(held_out)
+    # Without a test set the hold-out is evaluated twice, and every output says so.
     alone = dataset.tested_on == "holdout"
     return TrialData(
         info=dataset.info,

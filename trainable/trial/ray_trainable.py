@@ -86,6 +86,7 @@ class TrialTrainable(tune.Trainable):
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
         """Start the actor's next trial. Everything of the one before is dropped first."""
+        # Before the next one is made: the device may have no room for two.
         del self._trainer
         self._start(new_config)
         return True
@@ -98,6 +99,7 @@ class TrialTrainable(tune.Trainable):
         self._curve.append(metrics)
         self._training_seconds += metrics.epoch_seconds
         full = metrics.epoch >= self._config.max_epochs
+        # Before the checkpoint: once that is there, a trial that broke would not come back here.
         if full:
             write_targets(self._results, self._assignment.trial_id, self._trainer)
         if full or metrics.epoch in self._assignment.rungs or self._checkpoint_pays():
@@ -183,6 +185,7 @@ class TrialTrainable(tune.Trainable):
 
     def _checkpoint_pays(self) -> bool:
         """Whether another checkpoint keeps their cost under its share of the training time."""
+        # A guess, before the first has been timed.
         expected = self._checkpoint_seconds or 0.02
         return expected < CHECKPOINT_SHARE * self._training_seconds
 

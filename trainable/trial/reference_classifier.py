@@ -75,6 +75,7 @@ def reference(
 def reference_config(data: DataConfig, seed: int) -> TrialConfig:
     """The trial that is the reference classifier's training."""
     return TrialConfig.build(
+        # What a sweep holds out or augments changes no label, so all share one classifier.
         data=replace(data, holdout=DataConfig.holdout, augment=DataConfig.augment),
         noise=make_noise("none"),
         loss="ce",
@@ -82,6 +83,7 @@ def reference_config(data: DataConfig, seed: int) -> TrialConfig:
         max_epochs=EPOCHS,
         seed=derive_seed(seed, "reference"),
         parameters={"lr": 0.1, "lr_schedule": "one_cycle", "weight_decay": 5e-4},
+        # "auto" would give other labels on a device with bfloat16.
         precision="float32",
     )
 
@@ -102,6 +104,7 @@ def _clean_data(dataset: Dataset, subset: Ints) -> TrialData:
         train_index=subset,
         train_given=true,
         train_true=true,
+        # A trainer evaluates something; one image costs nothing.
         val_index=subset[:1],
         val_given=true[:1],
         val_true=true[:1],

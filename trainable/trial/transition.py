@@ -37,6 +37,7 @@ def resolve_transition(config: TrialConfig, data: TrialData, device: torch.devic
         return torch.tensor(data.transition, dtype=torch.float32)
     plain = _plain_config(config)
     labels = hashlib.sha256(data.train_given.tobytes()).hexdigest()
+    # The labels as well: a resumed sweep brings those that were drawn, whatever the config says.
     key = (plain.fingerprint, labels, str(device))
     if key not in _estimates:
         _log.info("estimating the transition matrix: %d epochs with ce", plain.max_epochs)
@@ -63,6 +64,7 @@ def estimate_transition(
         [C, C], rows summing to 1.
     """
     last = len(probabilities) - 1
+    # As many as lie at or above the percentile, as numpy interpolates it.
     outliers = math.floor(OUTLIERS * last) + 1 if num_classes < UNFILTERED_CLASSES else 0
     chosen = np.argsort(probabilities, axis=0, kind="stable")[max(0, last - outliers)]
     rows = np.asarray(probabilities[chosen], dtype=np.float64)

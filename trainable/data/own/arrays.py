@@ -75,6 +75,7 @@ def _images(where: str, key: str, images: NDArray[Any]) -> Images:
         raise DataError(f"{where}: {key} is {images.dtype} {images.shape}: valid is {LAYOUT}")
     if images.ndim == 3:
         return images
+    # Channels last first: an array that could be read both ways is Keras'.
     if images.shape[3] in _CHANNELS:
         return images
     if images.shape[1] in _CHANNELS:

@@ -53,6 +53,7 @@ def _keep(path: Path, images: Images) -> None:
     temporary = path.with_name(f"{uuid4().hex}.tmp")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+        # Written as it goes: the bytes of it all would be a second copy in memory.
         with temporary.open("wb") as stream:
             np.save(stream, images)
         os.replace(temporary, path)

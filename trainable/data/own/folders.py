@@ -44,6 +44,7 @@ def read_folders(root: Folder, tree: list[PathInfo], *, labels_follow: bool) -> 
     files = [entry for entry in tree if not entry.is_folder]
     images = [entry for entry in files if entry.path.lower().endswith(IMAGES)]
     splits = by_split({_top_folder(entry) for entry in tree if "/" in entry.path}, str(root))
+    # Only a folder that is just called so: "training_photos" may well be a class.
     exact = {split: tops[0] for split, tops in splits.items() if tops[0] == split_word(tops[0])}
     if "train" not in exact:
         _check_level(root, images, exact, labels_follow)
@@ -61,6 +62,7 @@ def read_folders(root: Folder, tree: list[PathInfo], *, labels_follow: bool) -> 
             f"valid are {LAYOUT}, or a labels file (labels = …)"
         )
     names = {c for found in classes.values() for c in found if c is not None}
+    # A class without an image is a mistake that is named later; left out it would be silent.
     names |= _class_folders(tree, exact["train"])
     class_names = tuple(sorted(names))
     parts = {

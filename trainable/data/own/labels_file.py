@@ -66,6 +66,7 @@ def read_labels(location: str, found: Found) -> FileLabels:
     names = found.class_names or _classes_among(labels + true_labels)
     numbers = {name: label for label, name in enumerate(names)}
     if not any(name.isdigit() for name in names):
+        # Numbers stand for classes too, unless some class is itself called by a number.
         numbers |= {str(label): label for label in range(len(names))}
     places = list(_places(location, image, found, by_index=by_index))
     _check_once(location, image, places)
@@ -87,16 +88,19 @@ def _blank(found: Found) -> dict[str, Ints]:
 def _read_columns(location: str) -> Mapping[str, Sequence[Any]]:
     with Folder.open(location).stream("") as stream:
         data = bytes(stream.readall())
+    # By what is in it: its name may say anything.
     if data.startswith(b"PAR1"):
         try:
             return dict(pq.read_table(io.BytesIO(data)).to_pydict())
         except pa.ArrowException as error:
             raise DataError(f"{location} is damaged: {error}") from error
     try:
+        # Spreadsheets begin a CSV with a byte order mark, which would be part of the first name.
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise DataError(f"{location} is neither Parquet nor CSV in UTF-8: {error}") from error
     header = text.partition("\n")[0]
+    # By the header: a spreadsheet's CSV has semicolons where the comma is a decimal sign.
     delimiter = max(",;\t", key=header.count)
     rows = [row for row in csv.reader(io.StringIO(text), delimiter=delimiter) if row]
     if len(rows) < 2:

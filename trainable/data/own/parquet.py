@@ -139,6 +139,7 @@ def _paths_and_labels(
 
 def _row_names(split: str, paths: list[str | None]) -> tuple[str, ...]:
     """The rows' own paths, if every row has one and none comes twice."""
+    # A name has to mean one image, or a labels file could not tell them apart.
     if None in paths or len(set(paths)) < len(paths):
         return tuple(f"{split}[{row}]" for row in range(len(paths)))
     return tuple(f"{split}/{path}" for path in paths)

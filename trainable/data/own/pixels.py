@@ -108,6 +108,7 @@ def _each(
     done = 0
     with ThreadPoolExecutor(workers) as pool:
         while True:
+            # A few chunks ahead: threads never wait for files, and images do not fill the memory.
             while len(waiting) < 4 * (workers or 1) and (chunk := list(islice(source, _CHUNK))):
                 waiting.append(pool.submit(_chunk, function, chunk))
             if not waiting:
@@ -182,6 +183,7 @@ def _pixels(image: Image.Image, shape: Shape) -> Images:
     image = ImageOps.exif_transpose(image)
     if image.has_transparency_data:
         image = image.convert("RGBA")
+        # On white, as viewers show it; else hidden colours would come out.
         image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
     image = image.convert("L" if shape.channels == 1 else "RGB")
     if image.size != (shape.width, shape.height):

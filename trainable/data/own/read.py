@@ -57,6 +57,7 @@ def read_own(
         names = said.class_names if said is not None else found.class_names
         _check_classes(found.where, names, given)
         lengths = {split: len(part.names) for split, part in found.parts.items()}
+        # Before any pixel is read: what is in the cache needs no decoding.
         key = fingerprint(found, size)
         images = cached(key, lengths, lambda: _decoded(found, size, progress))
     except StorageError as error:
@@ -71,6 +72,7 @@ def read_own(
 
 def _find(root: Folder, labels: str | None) -> Found:
     """Whichever of the three kinds of files the root holds."""
+    # Listed once, for a folder behind a URI may hold a million objects.
     tree = [entry for entry in root.tree() if not _hidden(entry.path)]
     if labels is not None:
         start, named = root.location.rstrip("/"), Folder.open(labels).location
