@@ -212,6 +212,7 @@ def _end(go: "Callable[[Any], Finished]", folder: Folder) -> None:
     unsaid = LastWords(f"stopped: killed, or ended by Ray\n{resume}\nor, if {again}")
     try:
         with closing(unsaid), Signals(), last_resort(last_words):
+            # Within, as loading takes seconds in which somebody may press Ctrl-C.
             with err.status("loading torch and Ray"):
                 from search.driver import runner
 

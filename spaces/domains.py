@@ -122,6 +122,7 @@ class Range:
             part = ((number - low) / (self.step or 1) + 0.5) / (self._steps + 1)
         else:
             part = (number - low) / (high - low)
+        # Below 1, which would be past the last step of a stepped range.
         return min(max(part, 0.0), math.nextafter(1.0, 0.0))
 
     def points(self) -> tuple[Value, ...]:
@@ -186,6 +187,7 @@ class Choice:
 
     def nearest(self, value: Value) -> Value:
         """``value`` if it is an option; else the closest number, or the first option."""
+        # A choice of an earlier sweep may be gone; then some option has to stand for it.
         if value in self.options:
             return value
         numbers = [o for o in self.options if isinstance(o, int | float)]
@@ -242,6 +244,7 @@ def parse_domain(name: str, value: Any, parameter: Parameter) -> Domain:
         raise ValueError(f"{name}: a range needs low and high, or write {{ choice = […] }}")
     if parameter.kind not in (int, float) or parameter.options is not None:
         raise ValueError(f"{name}: a range makes no sense for {parameter.valid}; use choice = […]")
+    # Ends are valid values themselves, so that all between them are.
     low, high = (parameter.check(f"{name}: {key}", value[key]) for key in ("low", "high"))
     log, step = value.get("log", False), value.get("step")
     if not isinstance(log, bool):

@@ -42,6 +42,7 @@ def parse_space(
         if not isinstance(values, Mapping):
             raise ValueError(f"{owner} = {shown(values)} is not a table; write [space.{owner}]")
     branches = _branches(every, plain, scoped, losses, preset)
+    # What no trial can have is refused below, though the sweep's losses know it.
     used = {OPTIMISER_OWNER, *losses, *networks, *branches}
     active = {owner: parameters for owner, parameters in every.items() if owner in used}
     result: dict[str, dict[str, Domain]] = {owner: {} for owner in active}
@@ -50,6 +51,7 @@ def parse_space(
         # A message names the owner only where owners allow different values.
         alike = len({parameter.valid for parameter in found.values()}) == 1
         for owner, parameter in found.items():
+            # The owner's own table speaks for it.
             if name in scoped.get(owner, {}):
                 continue
             label = name if alike else f"{owner}.{name}"
@@ -93,6 +95,7 @@ def _branches(
 def _owners_of(name: str, value: Any, active: Owned, every: Owned) -> list[str]:
     """Who in this sweep has a parameter of this name. Raises ValueError if nobody has."""
     found = [owner for owner, parameters in active.items() if name in parameters]
+    # "beta" of a loss and of a target, say: one range for both would be an accident.
     if len({active[owner][name].meaning for owner in found}) > 1:
         tables = " or ".join(f"[space.{owner}]" for owner in found)
         raise ValueError(f"{name} means different things here; write it under {tables}")

@@ -58,6 +58,7 @@ class Preset:
     def max_epochs(self, dataset: str) -> int:
         """The budget of a trial, for sweep files that give none."""
         schedule = SCHEDULES.get(str(self.fixed.get("lr_schedule")))
+        # Papers train less long where the learning rate falls at milestones.
         falls = schedule is not None and "milestones" in schedule.parameters
         return DATASETS[dataset].multistep_epochs if falls else DATASETS[dataset].epochs
 
@@ -133,6 +134,7 @@ def reference_setting(
 
 def _nearest(classes: int) -> int:
     """The number of classes that has settings, nearest in proportion; 10 for what is not known."""
+    # In proportion: 30 classes are nearer to 10 than to 100, for what grows with their number.
     return min((10, 100), key=lambda known: abs(math.log(known / max(classes, 1))))
 
 
@@ -198,6 +200,7 @@ def build_space(
     target = _reference_target(loss, layers)
     reference = reference_setting(loss, dataset, noise_kind, max_epochs, target)
     sizes = NETWORKS[network].parameters
+    # A network's sizes come from no reference: what it is called says them.
     reference[network] = {name: Fixed(parameter.default) for name, parameter in sizes.items()}
     domains = {
         owner: {name: _topmost(owner, name, domain, layers) for name, domain in fixed.items()}

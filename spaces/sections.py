@@ -149,4 +149,5 @@ class ResourcesSpec(SweepTable):
     @classmethod
     def _decimals(cls, number: float | None) -> float | None:
         """Ray counts in ten-thousandths. A third is rounded down, so that three fit."""
+        # 1e-6: a binary 0.0003 times 10,000 may come out just below 3.
         return None if number is None else int(number * 10_000 + 1e-6) / 10_000

@@ -25,6 +25,7 @@ def _read_data(table: Any) -> tuple[DataConfig, ...]:
     if isinstance(table, tuple):
         return table
     options = _mapping(table, "[data]")
+    # Popped: what is left are the options, checked by the class of each data set.
     names = listed(options.pop("name", "digits"))
     if not names:
         raise ValueError("name = [] needs at least one entry")
@@ -53,6 +54,7 @@ def _read_noise(table: Any) -> tuple[Noise, ...]:
         raise ValueError(f"noise kind {kind!r} needs rates, such as rates = [0.2, 0.4]")
     if rates and not rated:
         raise ValueError(f"noise kind {kind!r} takes no rates: leave them out")
+    # An option of another kind likewise, from make_noise.
     foreign = [name for cls in NOISE_KINDS.values() for name in cls.options()]
     valid = ["kind", *(["rates"] if rated else []), *own.options()]
     _only({name: value for name, value in options.items() if name not in foreign}, valid)

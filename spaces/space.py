@@ -89,6 +89,7 @@ class Space:
         distributions: dict[str, BaseDistribution] = {}
 
         def collect(name: str, qualified: str, domain: Range | Choice) -> Value:
+            # By its plain name: of two branches that have one of this name a trial has one alone.
             parameters[qualified] = domain.encode(values[name])
             distributions[qualified] = domain.distribution
             return values[name]
@@ -149,6 +150,7 @@ def _combinations(domains: list[tuple[str, Domain]]) -> Iterator[dict[str, Value
 
 
 def _suggest(trial: optuna.Trial, name: str, distribution: BaseDistribution) -> Encoded:
+    # Through suggest_…, not from the sampler: so a trial has it on record as Optuna's own do.
     if isinstance(distribution, CategoricalDistribution):
         return trial.suggest_categorical(name, distribution.choices)
     d = distribution

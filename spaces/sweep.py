@@ -80,6 +80,7 @@ class Cell:
             return 1
         if not SAMPLERS[sampler].finite:
             return trials
+        # Counted up to the budget: the whole grid may be huge, and nobody asks how much.
         return sum(1 for _ in itertools.islice(self.space.grid(), trials))
 
 
@@ -144,8 +145,10 @@ class SweepSpec(SweepTable):
             _check_truncation(cell)
         _check_milestones(cell)
         _check_priors(cell.space, self.search)
+        # Only such a sampler walks all points; the others take continuous ranges.
         if SAMPLERS[self.search.sampler].finite:
             _check_finite(cell.space, self.search.sampler)
+        # A config that cannot be made is a mistake now, not once the trial is due.
         cell.trial(cell.reference, self.seed)
 
     @property
@@ -174,6 +177,7 @@ class SweepSpec(SweepTable):
         if len(set(defaults.values())) > 1:
             each = ", ".join(f"{network} for {name}" for name, network in defaults.items())
             raise ValueError(f"network: is missing, and the defaults differ ({each}): name one")
+        # Checked anew: the cells are those of the network.
         network = list(defaults.values())[:1]
         return self.model_validate(self.model_dump() | {"network": network})
 

@@ -45,6 +45,7 @@ def load_sweep(
 
 
 def _read(source: str) -> str | bytes:
+    # A shipped name goes first: a file of yours is told apart by its ".toml".
     if source in shipped():
         return shipped()[source]
     path = Path(source)

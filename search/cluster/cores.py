@@ -26,6 +26,7 @@ def _quotas() -> list[float]:
     except OSError:  # no Linux
         return []
     found = []
+    # A line a hierarchy: version 2 has one without a name, version 1 one a controller.
     for line in lines:
         _, controllers, path = line.split(":", 2)
         if not controllers:  # version 2
@@ -52,6 +53,7 @@ def _words(file: Path) -> list[str]:
 
 
 def _share(quota: str = "max", period: str = "") -> float | None:
+    # Version 2 writes "max", version 1 -1 where there is no limit.
     if quota in ("max", "-1") or not period:
         return None
     return int(quota) / int(period)

@@ -110,6 +110,7 @@ def _temporary() -> str | None:
         return None
     short = Path("/tmp") / f"ray-{os.getuid()}"
     try:
+        # Another user may have made it: then it is not ours, and a random name serves.
         short.mkdir(mode=0o700, exist_ok=True)
         if short.stat().st_uid == os.getuid():
             return str(short)
@@ -132,6 +133,7 @@ def _start(settings: dict[str, Any]) -> None:
             _init(settings)
         except Exception as error:  # Ray raises what it likes
             ray.shutdown()
+            # Only that may pass: where all cores are busy Ray's processes are slow to answer.
             if "timed out" not in str(error):
                 cure = TOKEN_HERE if asked_for_token else _cure(error)
                 raise SpecError(f"cannot start Ray: {_reason(error)} ({cure})") from error
@@ -201,6 +203,7 @@ def _check_answers(address: str, seconds: float) -> None:
     there = compat.address_of_ray_here() if address == "auto" else address
     if not there:
         raise SpecError(f"RAY_ADDRESS={address}: no Ray runs on this machine: unset it")
+    # The last colon: an IPv6 address has some of its own.
     host, _, port = there.rpartition("://")[2].rpartition(":")
     if not port.isdecimal():
         raise SpecError(f"RAY_ADDRESS={address}: is not host:port, such as 10.0.0.1:6379")

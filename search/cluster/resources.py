@@ -28,6 +28,7 @@ class TrialResources:
 
     def fit(self, node: dict[str, float]) -> int:
         """How many trials fit a node with these resources."""
+        # 1e-9: in binary 0.3 / 0.1 is a little below 3.
         cpus = node.get("CPU", 0.0) / self.cpus if self.cpus else math.inf
         gpus = _gpu_places(node.get("GPU", 0.0), self.gpus)
         return int(min(cpus + 1e-9, gpus))
@@ -56,8 +57,10 @@ def check_storage(results: Folder) -> None:
     credentials for the URI, or lacks the code.
     """
     there = [node for node in ray.nodes() if node["Alive"]]
+    # Alone, the driver has just written there itself.
     if len(there) < 2:
         return
+    # No cores: on a busy cluster it would wait for a trial to end.
     check = ray.remote(num_cpus=0, max_retries=0)(_why_unusable)
     answers = []
     for node in there:
@@ -97,6 +100,7 @@ def trial_resources(spec: ResourcesSpec) -> TrialResources:
     there = nodes()
     gpus = spec.gpus_per_trial
     if gpus is None:
+        # One node with a GPU is enough: trials go there, and none is slow on the others.
         gpus = 1.0 if any(node.get("GPU") for node in there) else 0.0
     cpus = spec.cpus_per_trial
     if cpus is None:
@@ -157,6 +161,7 @@ class Slots:
         return text
 
     def _nodes(self) -> list[dict[str, float]]:
+        # The driver asks at every event, and the cluster has better to do.
         if time.monotonic() - self._asked >= 1.0:
             self._there = nodes()
             self._asked = time.monotonic()

@@ -14,6 +14,7 @@ def with_network(spec: SweepSpec) -> tuple[SweepSpec, str]:
         return spec, ""
     dataset = spec.data[0].name
     on_cpu, on_gpu = (default_network(dataset, gpu=gpu) for gpu in (False, True))
+    # Ray takes seconds to start, which only this question would be for.
     if on_cpu == on_gpu:
         return spec.with_network(gpu=False), f"network {on_cpu}: the default for {dataset}"
     with join.joined(spec.resources.join_seconds):

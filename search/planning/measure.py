@@ -46,6 +46,7 @@ def measure(
     torch.set_num_threads(threads)
     config = dataclasses.replace(
         config,
+        # Two are run: the first one warms up (compilation, allocations), the second is timed.
         max_epochs=max(2, config.max_epochs),
         # The estimate would train a trial of its own.
         loss_parameters=dict(config.loss_parameters)
@@ -91,6 +92,7 @@ def _cost(trainer: Trainer, metrics: EpochMetrics, data: TrialData) -> Cost:
     """From the measured part of an epoch to a whole one."""
     part, device = trainer.data, trainer.device
     trained, evaluated = len(part.train_index), len(part.val_index) + len(part.test_labels)
+    # What an epoch took beside training its images.
     evaluation_seconds = metrics.epoch_seconds - trained / metrics.images_per_second
     whole = len(data.val_index) + len(data.test_labels) / affordable_interval(data)
     state = trainer.state_dict()

@@ -57,6 +57,7 @@ def outline(spec: SweepSpec, slots: int, datasets: Mapping[str, Dataset] = NONE_
     ``datasets``: by name, as far as they are read; a user's own have to be.
     """
     cells = spec.cells()
+    # Studies share the slots, and how many run side by side decides who arrives at a rung first.
     share = max(1, round(slots / len(cells)))
     after = {cell.study: _afterwards(spec, cell) for cell in cells}
     simulated: list[tuple[Cell, int, int]] = []
@@ -121,6 +122,7 @@ def _simulated_epochs(
         # Made-up curves know nothing of parameters, so the cheapest suggestions do.
         search = search.model_copy(update={"sampler": "random", "sampler_options": {}})
     budget = spec.budget.model_copy(update={"trials": trials})
+    # What follows the search is counted by itself: nothing stops it.
     alone = {"search": search, "budget": budget, "deepen": None, "confirm": None}
     spec = spec.model_copy(update=alone)
     sweep = Sweep(spec, {cell.study: Study(spec, cell)})

@@ -151,6 +151,7 @@ def estimate(
             for t in node_types
         )
     )
+    # However many slots there are, no sweep ends before its longest trial.
     longest = max(
         cell.max_epochs * t.costs[cell.study].epoch_seconds
         for cell in spec.cells()
@@ -229,6 +230,7 @@ def _workloads(
     shared: dict[Any, tuple[TrialConfig, TrialData]] = {}
     workloads = {}
     cells = spec.cells()
+    # The most parameters first, so that the first one of a key is the one that is kept.
     for cell in sorted(cells, key=lambda c: -len(_reference(spec, c).loss_parameters)):
         key = (cell.data, cell.network)
         if key not in shared:
@@ -252,6 +254,7 @@ def _measure_nodes(
     for node in ray.nodes():  # type: ignore[no-untyped-call]
         if node["Alive"] and trial.fit(node["Resources"]):
             alike.setdefault(_type(node["Resources"]), []).append(node)
+    # Once: as an argument it would travel to every task by itself.
     shared = ray.put(workloads)
     tasks = {
         key: ray.remote(measure_all)

@@ -89,6 +89,7 @@ def _holdout(dataset: Dataset, data: OwnData) -> str:
 
 def _sample_files(dataset: Dataset) -> list[str]:
     """File names spread over the training set, each with its label."""
+    # Unique, as a small set has fewer files than are asked for.
     rows = np.unique(np.linspace(0, len(dataset.names) - 1, NAMES).astype(int))
     given = _given_labels(dataset)
     return [f"{dataset.names[row]}: {dataset.info.class_names[given[row]]}" for row in rows]

@@ -29,6 +29,7 @@ class Afterwards:
         if self._deeper is None:
             self._deeper = deque(t for t in self._deepened(trials) if t.trial_id not in trials)
         deep = [trial for trial in trials.values() if trial.phase == DEEPER]
+        # Who is confirmed follows from the deeper ones, so all of these have to be through.
         if self._deeper or not all(trial.ended for trial in deep):
             return self._deeper
         self._again = deque(t for t in self._confirming(trials) if t.trial_id not in trials)
@@ -40,6 +41,7 @@ class Afterwards:
         ``planned``: trials that the search will have had, ``max_epochs``: the budget of each.
         """
         deepest = self.spec.deepen.max_epochs if self.spec.deepen else max_epochs
+        # An upper bound, until the search is out and says which.
         deeper, again = following(self.spec, planned)
         if self._deeper is not None:
             deeper = len(self._deeper)

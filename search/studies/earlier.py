@@ -61,6 +61,7 @@ def as_studies(
     Their cells have the space of today's, so that a place means the same in all of them; their
     names are no study's of today.
     """
+    # Reversed: of several cells of a loss the first one stays.
     space_of = {cell.loss: cell for cell in reversed(cells)}
     studies: dict[str, tuple[Cell, list[EarlierTrial]]] = {}
     for trial in trials:

@@ -72,6 +72,7 @@ class Features:
 
     def at(self, fractions: Floats) -> dict[str, Value]:
         """The point of the space at ``fractions`` [parameters]."""
+        # Of parameters that the point lacks: nothing is made of them.
         there = np.nan_to_num(fractions, nan=0.0)
         return self._space.at(dict(zip(self._domains, map(float, there), strict=True)))
 
@@ -107,6 +108,7 @@ class Features:
         present = fractions.copy()
         place = {name: i for i, name in enumerate(self._domains)}
         for group in self._space.groups:
+            # Under a parent that does not vary a group is always there, or never.
             if not group.condition or group.condition[0] not in place:
                 continue
             parent, value = group.condition
@@ -148,6 +150,7 @@ def _coordinates(cell: Cell, cells: Sequence[Cell]) -> Floats:
     def names(of: Cell) -> tuple[str, ...]:
         return of.data.name, of.network, of.loss, of.noise.kind
 
+    # With the axis: a data set and a network may bear one name.
     known = dict.fromkeys((axis, n) for other in cells for axis, n in enumerate(names(other)))
     mine = set(enumerate(names(cell)))
     return np.array([*(float(name in mine) for name in known), cell.noise.rate])

@@ -46,6 +46,7 @@ class Sweep:
         The reference setting is every study's first point; those of an ``earlier`` sweep come
         after it. ``cells``: in the place of those of the spec.
         """
+        # A replay brings cells of its own, whose trials come from a pool.
         cells = spec.cells() if cells is None else cells
         earlier = earlier or Earlier()
         models = _models(spec, cells, earlier.trials)
@@ -83,6 +84,7 @@ class Sweep:
         studies = list(self.studies.values())
         for study in studies:
             study.settle()
+        # First what was begun: only the rest of it is missing.
         if interrupted := [study for study in studies if study.interrupted]:
             return min(interrupted, key=lambda study: study.interrupted[0].number).deal()
         ready = [study for study in studies if study.has_work]

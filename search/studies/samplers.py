@@ -114,6 +114,7 @@ class OptunaHistory:
         if trial.status == FAILED:
             self.study.tell(trial.number, state=TrialState.FAIL)
         elif trial.status == DIVERGED or math.isnan(value):
+            # Told as failed, samplers would ignore it and be drawn into the region that diverges.
             state, least = _worst(self._search.sampler)
             self.study.tell(trial.number, values=least, state=state)
         else:
@@ -154,6 +155,7 @@ def build_sampler(
     build, given = _entry(name, options)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+        # Optuna hands seeds to numpy's old generators, which take 32 bits.
         sampler: BaseSampler = build(given, seed=seed % 2**32, trials=trials)
     return sampler
 
@@ -238,6 +240,7 @@ def _startup(options: Options, trials: int) -> int:
 def grid(options: Options, *, seed: int, space: Space) -> Iterator[dict[str, Value]]:
     """Every point of the space, in a shuffled order."""
     points = list(space.grid())
+    # In order, the last parameter alone would vary at first.
     random.Random(seed).shuffle(points)
     yield from points
 
@@ -271,6 +274,7 @@ def common_quasi_random(
     if not names:
         return
     kind = str(options["sequence"])
+    # A sequence a kind: the same seed would scramble both alike.
     engine = (qmc.Sobol if kind == "sobol" else qmc.Halton)(
         len(names), scramble=True, rng=derive_seed(seed, kind)
     )

@@ -33,6 +33,7 @@ def simulate(
             live.append(dealt)
         if not live:
             return
+        # From the front, and to the back again: every slot has one epoch a round.
         trial = live.popleft()
         outcome = dealer.report(trial, epoch_of(trial))
         if outcome.status == RUNNING:

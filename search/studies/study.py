@@ -192,6 +192,7 @@ class Study:
         """Take in one epoch of a running trial and say what becomes of it."""
         trial = self.trials[trial_id]
         outcome = self._judge(trial, metrics)
+        # A trial that ends by itself keeps its own reason.
         if outcome == GOES_ON and trial.phase in self._halted:
             outcome = Outcome(STOPPED, self._halted[trial.phase])
         self._apply(trial, outcome)
@@ -201,6 +202,7 @@ class Study:
         """A trial broke: it waits to be started again, or has failed for good."""
         trial = self.trials[trial_id]
         self._running.discard(trial_id)
+        # In a row: Trial.hear sets it back with every new epoch.
         trial.failures += 1
         if trial.failures <= self.spec.resources.max_failures:
             self._interrupted.append(trial)
@@ -215,6 +217,7 @@ class Study:
         ``rows`` come in their order of arrival. Trials without a final status wait to be dealt
         again, unless the rows say that they ended. Raises ValueError if a trial is missing.
         """
+        # The search in the order in which it was dealt: so the history numbers it as before.
         known = sorted(trials, key=lambda t: (t.phase != SEARCH, t.number, t.trial_id))
         recorded = {trial.trial_id: Outcome(trial.status, trial.end_reason) for trial in known}
         for trial in known:
@@ -228,14 +231,17 @@ class Study:
         outcomes: dict[str, Outcome] = {}
         attempts: dict[str, int] = {}
         for trial_id, attempt, metrics in rows:
+            # An epoch after a pause: it had been promoted meanwhile, which was a turn.
             if outcomes.get(trial_id, GOES_ON).status == PAUSED:
                 self.turns += 1
             outcomes[trial_id] = self._judge(self.trials[trial_id], metrics)
             attempts[trial_id] = attempt
         for trial in known:
             outcome = recorded[trial.trial_id]
+            # A final status is taken as recorded: why a trial ended is not always in its rows.
             if outcome.status not in ENDED:
                 outcome = outcomes.get(trial.trial_id, GOES_ON)
+            # Started once more after its last row: it had been promoted, and was interrupted then.
             if outcome.status == PAUSED and trial.attempt > attempts[trial.trial_id]:
                 self.rule.promote(trial.trial_id)
                 self.turns += 1
@@ -243,6 +249,7 @@ class Study:
             self._apply(trial, outcome)
             if outcome.status == RUNNING:
                 self._interrupted.append(trial)
+        # Each of these was dealt once.
         self.turns += len(self.trials)
 
     # -- inside ---------------------------------------------------------------------------------
@@ -279,6 +286,7 @@ class Study:
         value: float = getattr(metrics, self.search.metric)
         if trial.phase == SEARCH:
             self._history.report(trial, epoch, value)
+        # By the loss, for accuracies stay numbers when weights are none.
         if not math.isfinite(metrics.train_loss):
             return Outcome(DIVERGED, f"loss is {metrics.train_loss} in epoch {epoch}")
         if trial.phase == SEARCH:
