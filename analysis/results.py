@@ -30,12 +30,7 @@ from analysis.schema import (
     categorical_columns,
     parameter_columns,
 )
-from analysis.store import (
-    EPOCH_KEY,
-    EPOCH_SCHEMA,
-    ResultsError,
-    latest_rows,
-)
+from analysis.store import EPOCH_KEY, EPOCH_SCHEMA, ResultsError, latest_rows
 from spaces.sweep import SweepSpec
 from trainable.catalog import unknown
 from trainable.config import TrialConfig

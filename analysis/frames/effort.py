@@ -4,15 +4,7 @@ import pandas as pd
 
 from analysis.best import REPLICATE_COUNTS, best_configs, full_budget, replicated
 from analysis.results import Results
-from analysis.schema import (
-    COMPLETED,
-    DIVERGED,
-    FAILED,
-    PAUSED,
-    RUNNING,
-    SEARCH,
-    STOPPED,
-)
+from analysis.schema import COMPLETED, DIVERGED, FAILED, PAUSED, RUNNING, SEARCH, STOPPED
 
 EPOCH_COUNTS = ["epochs", "saved_epochs", "failed_epochs", "repeated_epochs", "lost_epochs"]
 

@@ -15,15 +15,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
 from analysis.paper.axes import Floats, Scale
-from analysis.paper.marks import (
-    PIXEL,
-    NoPaperFormError,
-    colour,
-    colour_map,
-    dashes,
-    symbol,
-    words,
-)
+from analysis.paper.marks import PIXEL, NoPaperFormError, colour, colour_map, dashes, symbol, words
 
 MARKER, LINE, LEVELS = 6, 2, 15
 """Plotly's sizes in pixels and its number of contours, where a trace does not say them."""

@@ -33,7 +33,8 @@ def best_sweep(results: Results, study: str | None = None, *, confirmed: bool = 
     if pd.isna(row["trial_id"]):
         raise ResultsError(f"study {name} has no trial that used its full budget")
     config = recorded_config(results.folder, row)
-    table = sweep_table(config, _name(results, name), row["selected_by"])
+    again = re.sub(r"[^A-Za-z0-9._-]", "-", f"{results.name}-{name}-best")[:100]
+    table = sweep_table(config, again, row["selected_by"])
     return (
         f"# The best configuration of {name}: trial {row['trial_id']},\n"
         f"# {percent(row['val_accuracy'])}% on the {holdout(results)}, "
@@ -87,8 +88,3 @@ def _space(config: TrialConfig) -> dict[str, Any]:
 
 def _given(values: dict[str, Any]) -> dict[str, Any]:
     return {k: list(v) if isinstance(v, tuple) else v for k, v in values.items() if v is not None}
-
-
-def _name(results: Results, study: str) -> str:
-    sweep = results.name
-    return re.sub(r"[^A-Za-z0-9._-]", "-", f"{sweep}-{study}-best")[:100]

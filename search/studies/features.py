@@ -52,10 +52,15 @@ class Features:
         self.belief = Belief(cell.space)  # where the user believes that the best lies
         # Which parameters are not numeric, [parameters].
         self.choices = np.array([isinstance(d, Choice) for d in self._domains.values()], bool)
-        # The columns of the model, in this order.
-        self._numeric = _numeric(cells)  # numeric parameters
-        self._options = _options(cells)  # (choice, option) pairs
-        self._coordinates = _coordinates(cell, cells)  # where the study is in the grid
+        varied = [varies for other in cells for varies in other.space.varies.items()]
+        # The columns of the model, in this order: numeric parameters,
+        self._numeric = dict.fromkeys(name for name, d in varied if not isinstance(d, Choice))
+        # (choice, option) pairs,
+        self._options = dict.fromkeys(
+            (name, repr(o)) for name, d in varied if isinstance(d, Choice) for o in d.options
+        )
+        # and where the study is in the grid.
+        self._coordinates = _coordinates(cell, cells)
 
     def labelled(self, labels: LabelStatistics | None) -> None:
         """Take in how the labels of the study came out, which is known once they are drawn.
@@ -121,27 +126,6 @@ class Features:
                 if (column := place.get(group.qualified(name))) is not None:
                     present[absent, column] = math.nan
         return present
-
-
-def _numeric(cells: Sequence[Cell]) -> list[str]:
-    names = (
-        name
-        for cell in cells
-        for name, domain in cell.space.varies.items()
-        if not isinstance(domain, Choice)
-    )
-    return list(dict.fromkeys(names))
-
-
-def _options(cells: Sequence[Cell]) -> list[tuple[str, str]]:
-    options = (
-        (name, repr(option))
-        for cell in cells
-        for name, domain in cell.space.varies.items()
-        if isinstance(domain, Choice)
-        for option in domain.options
-    )
-    return list(dict.fromkeys(options))
 
 
 def _coordinates(cell: Cell, cells: Sequence[Cell]) -> Floats:

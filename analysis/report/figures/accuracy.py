@@ -9,16 +9,7 @@ import plotly.graph_objects as go
 
 from analysis.amounts import percent
 from analysis.printed.text import mean_std
-from analysis.report.chart import (
-    Chart,
-    axis,
-    by_loss,
-    figure,
-    look,
-    plain,
-    points,
-    scatter,
-)
+from analysis.report.chart import Chart, axis, by_loss, figure, look, plain, points, scatter
 from analysis.report.style import MUTED, loss_name, sentence
 
 ROW_HEIGHT, METHOD_HEIGHT = 26, 15

@@ -45,18 +45,13 @@ def class_charts(
 
 
 def _noise(title: str, rows: pd.DataFrame) -> Chart:
-    wrong, first = _outside(rows)
-    says = f"{percent(wrong)}% of a class's labels are wrong on average"
-    says += f", most often {first}." if first else "."
-    return _matrix(f"{title}: labels given", rows, ("True class", "Label given"), says)
+    names = ("True class", "Label given")
+    return _matrix(f"{title}: labels given", rows, names, "labels are wrong")
 
 
 def _confusion(title: str, rows: pd.DataFrame) -> Chart:
-    wrong, first = _outside(rows)
-    name = loss_name(rows["loss"].iloc[0])
-    says = f"{percent(wrong)}% of a class's test images are mistaken on average"
-    says += f", most often {first}." if first else "."
-    return _matrix(f"{title}: predicted by {name}", rows, ("Test label", "Predicted"), says)
+    name, names = loss_name(rows["loss"].iloc[0]), ("Test label", "Predicted")
+    return _matrix(f"{title}: predicted by {name}", rows, names, "test images are mistaken")
 
 
 def _outside(rows: pd.DataFrame) -> tuple[float, str]:
@@ -70,7 +65,11 @@ def _outside(rows: pd.DataFrame) -> tuple[float, str]:
     return float(outside["share"].sum()) / len(classes), pair
 
 
-def _matrix(title: str, rows: pd.DataFrame, names: tuple[str, str], says: str) -> Chart:
+def _matrix(title: str, rows: pd.DataFrame, names: tuple[str, str], what: str) -> Chart:
+    """``names``: of what lies down and across; ``what``: happens outside of the diagonal."""
+    wrong, first = _outside(rows)
+    says = f"{percent(wrong)}% of a class's {what} on average"
+    says += f", most often {first}." if first else "."
     classes = list(rows["classes"].iloc[0])
     shares = rows.pivot(index="true", columns="other", values="share")
     hover = f"{names[0].lower()} %{{y}}, {names[1].lower()} %{{x}}: %{{z:.1f}}%<extra></extra>"
