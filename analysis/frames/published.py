@@ -142,7 +142,7 @@ def deviations(config: Mapping[str, Any], protocol: Protocol) -> tuple[Deviation
         (theirs if pd.isna(schedule) else schedule, theirs, ""),
     ]
     found = [
-        Deviation(_in_words(ours) + unit, _in_words(printed))
+        Deviation(_readable(ours) + unit, _readable(printed))
         for ours, printed, unit in pairs
         if ours != printed
     ]
@@ -171,7 +171,7 @@ def _moved(rate: float, sequential: bool) -> str:
     return f"classes moved {how} ({wrong:.1%} of the labels wrong, {to_dog:.2f} of the cats dogs)"
 
 
-def _in_words(value: object) -> str:
+def _readable(value: object) -> str:
     """``5,000``, ``cosine warm restarts``; the name of a network as it is."""
     if isinstance(value, int):
         return f"{value:,}"

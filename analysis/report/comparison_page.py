@@ -98,7 +98,7 @@ def _settings_sheet(found: dict[str, tuple[str, ...]]) -> Sheet:
 def _numbers_sheet(table: pd.DataFrame, sweeps: Sweeps) -> Sheet:
     rows = [
         {
-            "setting and loss": f"{_in_words(name, sweeps)}: {loss_name(row['loss'])}",
+            "setting and loss": f"{_titled(name, sweeps)}: {loss_name(row['loss'])}",
             "sweep": row["sweep"] + 1,
             "test accuracy (%)": accuracy(row),
             "minus sweep 1, in points": difference(row),
@@ -112,14 +112,14 @@ def _numbers_sheet(table: pd.DataFrame, sweeps: Sweeps) -> Sheet:
 
 def _over_seeds_sheet(varied: pd.DataFrame, sweeps: Sweeps) -> Sheet:
     rows = [
-        (_in_words(setting, sweeps), loss_name(loss), *numbers)
+        (_titled(setting, sweeps), loss_name(loss), *numbers)
         for setting, loss, *numbers in seed_lines(varied, sweeps)
     ]
     frame = pd.DataFrame(rows, columns=list(SEED_COLUMNS))
     return Sheet(frame, "Over the seeds of the sweep: test accuracy, and how much it varies")
 
 
-def _in_words(setting: str, sweeps: Sweeps) -> str:
+def _titled(setting: str, sweeps: Sweeps) -> str:
     """A setting's name as a reader says it: ``Symmetric, 40%``."""
     names: dict[str, str] = {}
     for results in sweeps.all:
@@ -153,7 +153,7 @@ def _chart(setting: str, rows: pd.DataFrame, sweeps: Sweeps) -> Chart:
     ]
     says = f"Points more than in sweep 1: {', '.join(said)}." if said else "No loss in common."
     height = ROOM + len(losses) * (LOSS_HEIGHT + SWEEP_HEIGHT * len(sweeps.all))
-    return Chart(_in_words(setting, sweeps), plot, says, behind, height)
+    return Chart(_titled(setting, sweeps), plot, says, behind, height)
 
 
 def _marks(place: Any, rows: pd.DataFrame, sweeps: Sweeps) -> Any:

@@ -70,19 +70,20 @@ class Trial:
 
     def again(self, seed: int) -> "Trial":
         """Its replicate on a fresh seed, without early stopping."""
-        return self._changed(REPLICATE, replicate_id(self.trial_id, seed), seed=seed)
+        config = dataclasses.replace(self.config, seed=seed)
+        return self._follower(REPLICATE, replicate_id(self.trial_id, seed), config)
 
     def deeper(self, max_epochs: int) -> "Trial":
         """The same trial with a larger budget."""
-        deeper_id = f"{self.trial_id}-epochs{max_epochs}"
-        return self._changed(DEEPER, deeper_id, max_epochs=max_epochs)
+        config = dataclasses.replace(self.config, max_epochs=max_epochs)
+        return self._follower(DEEPER, f"{self.trial_id}-epochs{max_epochs}", config)
 
-    def _changed(self, phase: Phase, trial_id: str, **config: int) -> "Trial":
+    def _follower(self, phase: Phase, trial_id: str, config: TrialConfig) -> "Trial":
         return Trial(
             study=self.study,
             trial_id=trial_id,
             number=self.number,
-            config=dataclasses.replace(self.config, **config),
+            config=config,
             phase=phase,
             source_trial_id=self.trial_id,
         )
