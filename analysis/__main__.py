@@ -43,6 +43,9 @@ OutFile = Annotated[
     Path | None,
     typer.Option(help="file to write; default: in DIR", parser=_file, metavar="FILE"),
 ]
+OutFolder = Annotated[
+    str | None, typer.Option(help="folder to write, a path or a URI; default: in DIR")
+]
 Study = Annotated[str | None, typer.Option(help="only this study")]
 Confirmed = Annotated[bool, typer.Option("--confirmed", help="choose among what was replicated")]
 
@@ -192,9 +195,7 @@ def figures(
             metavar="NAME", help=f"this section alone; repeatable; one of {', '.join(SECTIONS)}"
         ),
     ] = None,
-    out: Annotated[
-        str | None, typer.Option(help="folder to write, a path or a URI; default: in DIR")
-    ] = None,
+    out: OutFolder = None,
 ) -> None:
     """Write every chart of the report as a file for a paper."""
     from analysis.paper.export import write_figures
@@ -243,9 +244,7 @@ def labels(
     criterion: Annotated[
         str | None, typer.Option(help="margin, probability, losses or target; default: the best")
     ] = None,
-    out: Annotated[
-        str | None, typer.Option(help="folder to write, a path or a URI; default: in DIR")
-    ] = None,
+    out: OutFolder = None,
     picture: Annotated[bool, typer.Option(help="draw the doubted images")] = True,
 ) -> None:
     """Rank a study's training labels, the most doubtful first: a list to edit, and pictures."""
