@@ -186,14 +186,14 @@ def test_how_labels_came_out_is_told_beside_the_nominal_rate():
 
 
 def reported(rule: AshaTies, *finals: float) -> list[str]:
-    return [rule.report(str(i), 1, value, {1: 0}).action for i, value in enumerate(finals)]
+    return [rule.report(str(i), 1, value, {1: 0}).status for i, value in enumerate(finals)]
 
 
 def test_ties_go_on_within_four_standard_errors_of_the_hold_out():
     # sqrt(2 * 0.25 / 200) = 0.05: a trial a fifth below the cutoff is not worse for certain.
     around = (0.5, 0.5, 0.5, 0.31, 0.29)
-    assert reported(AshaTies(held_out=200), *around) == ["continue"] * 4 + ["stop"]
-    assert reported(AshaTies(held_out=20_000), *around) == ["continue"] * 3 + ["stop"] * 2
+    assert reported(AshaTies(held_out=200), *around) == ["running"] * 4 + ["stopped"]
+    assert reported(AshaTies(held_out=20_000), *around) == ["running"] * 3 + ["stopped"] * 2
 
 
 def test_ties_are_of_means_of_three_epochs():
@@ -201,7 +201,7 @@ def test_ties_are_of_means_of_three_epochs():
     for epoch, value in enumerate((0.3, 0.3, 0.6), start=1):  # 0.4 in the mean
         rule.report("lucky", epoch, value, {3: 0})
     for epoch, value in enumerate((0.5, 0.5, 0.5), start=1):
-        assert rule.report("steady", epoch, value, {3: 0}).action == "continue"
+        assert rule.report("steady", epoch, value, {3: 0}).status == "running"
     for epoch, value in enumerate((0.3, 0.3, 0.59), start=1):
         verdict = rule.report("unlucky", epoch, value, {3: 0})
-    assert verdict.action == "stop"
+    assert verdict.status == "stopped"

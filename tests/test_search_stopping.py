@@ -4,6 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from analysis.schema import PAUSED, RUNNING, STOPPED
 from search.studies.round_robin import Sweep
 from search.studies.stopping import (
     Asha,
@@ -52,46 +53,46 @@ def test_asha_with_improving_arrivals_stops_none_and_with_worsening_all_but_the_
 ):
     rung = {1: 0}
     improving, worsening = Asha(factor=factor), Asha(factor=factor)
-    verdicts = [improving.report(str(i), 1, i / 20, rung).action for i in range(20)]
-    assert verdicts == ["continue"] * 20
-    verdicts = [worsening.report(str(i), 1, -i / 20, rung).action for i in range(20)]
-    assert verdicts == ["continue"] * first + ["stop"] * (20 - first)
+    verdicts = [improving.report(str(i), 1, i / 20, rung).status for i in range(20)]
+    assert verdicts == [RUNNING] * 20
+    verdicts = [worsening.report(str(i), 1, -i / 20, rung).status for i in range(20)]
+    assert verdicts == [RUNNING] * first + [STOPPED] * (20 - first)
 
 
 def test_asha_lets_ties_go_on():
     rule = Asha(factor=3)
-    assert [rule.report(str(i), 2, 0.5, {2: 0}).action for i in range(9)] == ["continue"] * 9
+    assert [rule.report(str(i), 2, 0.5, {2: 0}).status for i in range(9)] == [RUNNING] * 9
 
 
 def test_asha_takes_the_best_third_and_one_more():
     rule = Asha(factor=3)
     for i, value in enumerate([0.9, 0.8, 0.7, 0.6, 0.5]):
         rule.report(str(i), 1, value, {1: 0})
-    assert rule.report("sixth", 1, 0.85, {1: 0}).action == "continue"
-    assert rule.report("seventh", 1, 0.84, {1: 0}).action == "continue"  # third of seven
+    assert rule.report("sixth", 1, 0.85, {1: 0}).status == RUNNING
+    assert rule.report("seventh", 1, 0.84, {1: 0}).status == RUNNING  # third of seven
     verdict = rule.report("eighth", 1, 0.83, {1: 0})
-    assert (verdict.action, verdict.reason) == ("stop", "rung 1: 0.8300 < 0.8400")
+    assert (verdict.status, verdict.reason) == (STOPPED, "rung 1: 0.8300 < 0.8400")
 
 
 def test_asha_treats_nan_as_the_worst():
     rule = Asha(factor=3)
     rule.report("a", 1, 0.1, {1: 0})
-    assert rule.report("b", 1, math.nan, {1: 0}).action == "stop"
+    assert rule.report("b", 1, math.nan, {1: 0}).status == STOPPED
 
 
 def test_asha_is_silent_between_rungs():
     rule = Asha(factor=3)
     rule.report("a", 3, 0.9, {3: 0})
-    assert rule.report("b", 2, 0.0, {3: 0}).action == "continue"
+    assert rule.report("b", 2, 0.0, {3: 0}).status == RUNNING
 
 
 @given(VALUES)
 def test_asha_never_stops_the_best_so_far(values):
     rule, best = Asha(factor=3), -math.inf
     for i, value in enumerate(values):
-        action = rule.report(str(i), 1, value, {1: 0}).action
+        action = rule.report(str(i), 1, value, {1: 0}).status
         if value >= best:
-            assert action == "continue"
+            assert action == RUNNING
             best = value
 
 
@@ -104,11 +105,11 @@ def test_asha_fed_the_same_values_again_decides_the_same(values):
 
 def test_promotion_pauses_the_first_arrivals_and_promotes_the_best_third():
     rule = AshaPromotion(factor=3)
-    assert [rule.report(t, 1, v, {1: 0}).action for t, v in [("a", 0.5), ("b", 0.7)]] == [
-        "pause"
+    assert [rule.report(t, 1, v, {1: 0}).status for t, v in [("a", 0.5), ("b", 0.7)]] == [
+        PAUSED
     ] * 2
     assert rule.promotable() is None
-    assert rule.report("c", 1, 0.6, {1: 0}).action == "pause"
+    assert rule.report("c", 1, 0.6, {1: 0}).status == PAUSED
     assert rule.promotable() == "b"
     rule.promote("b")
     assert rule.promotable() is None
@@ -118,7 +119,7 @@ def test_promotion_of_an_arrival_in_the_best_third_needs_no_pause():
     rule = AshaPromotion(factor=3)
     for trial_id, value in [("a", 0.5), ("b", 0.4)]:
         rule.report(trial_id, 1, value, {1: 0})
-    assert rule.report("c", 1, 0.9, {1: 0}).action == "continue"
+    assert rule.report("c", 1, 0.9, {1: 0}).status == RUNNING
     assert rule.promotable() is None
 
 
@@ -156,7 +157,7 @@ def test_promotion_passes_those_in_the_best_share_and_in_the_end_all_of_it(value
         return sorted(range(count), key=lambda i: (-known[i], i))[: count // 3]
 
     for i, value in enumerate(values):
-        if rule.report(str(i), 1, value, {1: 0}).action == "continue":
+        if rule.report(str(i), 1, value, {1: 0}).status == RUNNING:
             passed.add(i)
         while waiting := rule.promotable():
             rule.promote(waiting)
@@ -169,27 +170,27 @@ def test_median_stops_what_stays_below_the_others_means():
     rule = Median(grace=2)
     for trial_id, values in {"a": (0.4, 0.6), "b": (0.5, 0.7), "c": (0.6, 0.8)}.items():
         for epoch, value in enumerate(values, 1):
-            assert rule.report(trial_id, epoch, value, {}).action == "continue"
-    assert rule.report("d", 1, 0.0, {}).action == "continue"  # before grace
+            assert rule.report(trial_id, epoch, value, {}).status == RUNNING
+    assert rule.report("d", 1, 0.0, {}).status == RUNNING  # before grace
     verdict = rule.report("d", 2, 0.59, {})  # others' means: 0.5, 0.6, 0.7
-    assert (verdict.action, verdict.reason) == ("stop", "epoch 2: best 0.5900 < 0.6000")
+    assert (verdict.status, verdict.reason) == (STOPPED, "epoch 2: best 0.5900 < 0.6000")
     rule.report("e", 1, 0.61, {})
-    assert rule.report("e", 2, 0.0, {}).action == "continue"  # its best counts
+    assert rule.report("e", 2, 0.0, {}).status == RUNNING  # its best counts
 
 
 def test_median_needs_three_others():
     rule = Median(grace=1)
     rule.report("a", 1, 0.9, {})
     rule.report("b", 1, 0.9, {})
-    assert rule.report("c", 1, 0.1, {}).action == "continue"
-    assert rule.report("d", 1, 0.1, {}).action == "stop"
+    assert rule.report("c", 1, 0.1, {}).status == RUNNING
+    assert rule.report("d", 1, 0.1, {}).status == STOPPED
 
 
 def test_median_survives_nan_and_a_repeated_epoch():
     rule = Median(grace=1)
     for trial_id in "abc":
         rule.report(trial_id, 1, 0.5, {})
-    assert rule.report("d", 1, math.nan, {}).action == "stop"
+    assert rule.report("d", 1, math.nan, {}).status == STOPPED
     rule.report("a", 2, 0.7, {})
     rule.report("a", 1, 0.5, {})
     rule.report("a", 2, 0.7, {})
@@ -206,10 +207,10 @@ def test_options_reach_the_rule_and_change_what_it_decides():
         rule = build_rule("asha_ties", grace=1, factor=3, held_out=100, options={"errors": errors})
         for i, value in enumerate([0.9, 0.8, 0.7]):
             rule.report(str(i), 1, value, {1: 0})
-        return rule.report("last", 1, 0.75, {1: 0}).action
+        return rule.report("last", 1, 0.75, {1: 0}).status
 
     # Cutoff .8 of four; the standard error of .75 against .80 on 100 examples is .059.
-    assert (last(0.5), last(1.0)) == ("stop", "continue")
+    assert (last(0.5), last(1.0)) == (STOPPED, RUNNING)
     assert build_rule("one_rung", grace=1, factor=3, options={"finalists": 5}).finalists == 5
     with pytest.raises(ValueError, match="unknown parameter of early_stopping rule asha 'errors'"):
         build_rule("asha", grace=1, factor=3, options={"errors": 1.0})

@@ -13,14 +13,15 @@ from optuna.samplers import BaseSampler, RandomSampler
 from analysis.printed.paper_table import format_table
 from analysis.report.write import write_report
 from analysis.results import load_results
+from analysis.schema import STOPPED
 from search.driver import provenance
 from search.driver.recorder import Recorder
 from search.planning.outline import outline
 from search.studies.round_robin import Sweep
 from search.studies.samplers import build_sampler, sequence
 from search.studies.simulate import simulate
-from search.studies.stopping import CONTINUE, Rule, Verdict, build_rule
-from search.studies.trial import Trial
+from search.studies.stopping import Rule, build_rule
+from search.studies.trial import GOES_ON, Outcome, Trial
 from spaces.space import Space
 from spaces.strategies import EARLY_STOPPING, SAMPLERS, EarlyStopping, Sampler
 from spaces.sweep_file import SpecError, dump_sweep, parse_sweep
@@ -63,11 +64,11 @@ class FirstOnly(Rule):
 
     first: list[str] = field(default_factory=list)
 
-    def report(self, trial_id: str, epoch: int, value: float, rungs: Mapping[int, int]) -> Verdict:
+    def report(self, trial_id: str, epoch: int, value: float, rungs: Mapping[int, int]) -> Outcome:
         if epoch != self.grace:
-            return CONTINUE
+            return GOES_ON
         self.first.append(trial_id)
-        return CONTINUE if self.first[0] == trial_id else Verdict("stop", "not the first")
+        return GOES_ON if self.first[0] == trial_id else Outcome(STOPPED, "not the first")
 
 
 @pytest.fixture(autouse=True)

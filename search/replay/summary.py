@@ -28,19 +28,16 @@ class Summary:
 
     All but ``epochs`` and ``success`` are fractions. ``epochs``: of the whole sweep until every
     study's choice was within half a point of its pool's best, all that was spent counted where
-    one never was. ``there``: runs in which every study got there; ``studies_there``: studies that
-    did, over all runs. ``lost``: of the best three trials of every pool, those that were stopped;
-    ``lost_all``: studies that lost all three. ``regret``, ``test_regret``: means over studies, by
-    budget (``search.replay.replay.BUDGETS``).
+    one never was. ``there``: runs in which every study got there. ``lost``: of the best three
+    trials of every pool, those that were stopped. ``regret``, ``test_regret``: means over studies,
+    by budget (``search.replay.replay.BUDGETS``).
     """
 
     strategy: str  # its name
     epochs: Estimate
     success: float  # the epochs of all runs over the number that got there; inf: none did
     there: float
-    studies_there: float
     lost: Estimate
-    lost_all: float
     regret: tuple[Estimate, ...]
     test_regret: tuple[Estimate, ...]
 
@@ -63,8 +60,6 @@ def ratio(ours: Sequence[Run], theirs: Sequence[Run]) -> Estimate:
 
 
 def _summary(strategy: str, runs: Sequence[Run]) -> Summary:
-    studies = [study for run in runs for study in run.studies]
-
     there = [all(s.to_value < math.inf for s in run.studies) for run in runs]
     spent = [run.spent for run in runs]
 
@@ -76,9 +71,7 @@ def _summary(strategy: str, runs: Sequence[Run]) -> Summary:
         epochs=_estimate(spent),
         success=sum(spent) / sum(there) if any(there) else math.inf,
         there=float(np.mean(there)),
-        studies_there=float(np.mean([study.to_value < math.inf for study in studies])),
         lost=over_studies(lambda study: study.lost / BEST),
-        lost_all=float(np.mean([study.lost == BEST for study in studies])),
         regret=tuple(
             over_studies(lambda study, i=i: study.regret[i]) for i in range(len(BUDGETS))
         ),

@@ -1,8 +1,8 @@
 """Early stopping: who goes on, decided from the reported values alone.
 
-A rule hears every epoch of every trial of one study, in the order of arrival, and answers with a
-verdict. It draws no random numbers and keeps nothing else, so feeding it the recorded rows again
-rebuilds it. Values are maximised; NaN is worse than everything.
+A rule hears every epoch of every trial of one study, in the order of arrival, and answers what
+becomes of it: it goes on, stops or pauses. It draws no random numbers and keeps nothing else, so
+feeding it the recorded rows again rebuilds it. Values are maximised; NaN is worse than everything.
 """
 
 import itertools
@@ -11,21 +11,11 @@ import statistics
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Literal
 
+from analysis.schema import PAUSED, STOPPED
+from search.studies.trial import GOES_ON, Outcome
 from spaces.strategies import EARLY_STOPPING
-from trainable.catalog import Value, unknown
-
-
-@dataclass(frozen=True)
-class Verdict:
-    """What a trial does next."""
-
-    action: Literal["continue", "stop", "pause"] = "continue"  # what
-    reason: str = ""  # in words, of all but "continue"
-
-
-CONTINUE = Verdict()
+from trainable.catalog import Value, named
 
 
 @dataclass(kw_only=True)
@@ -36,12 +26,13 @@ class Rule:
     factor: int = 3  # of n trials at a rung about n / factor go on
     held_out: int = 1  # examples that a value is measured on
 
-    def report(self, trial_id: str, epoch: int, value: float, rungs: Mapping[int, int]) -> Verdict:
-        """The verdict on a trial that reports ``value`` after ``epoch`` epochs.
+    def report(self, trial_id: str, epoch: int, value: float, rungs: Mapping[int, int]) -> Outcome:
+        """What becomes of a trial that reports ``value`` after ``epoch`` epochs.
 
-        ``rungs`` are the trial's own: {epoch: level} (:func:`rung_epochs`).
+        It is running, stopped or paused. ``rungs`` are the trial's own: {epoch: level}
+        (:func:`rung_epochs`).
         """
-        return CONTINUE
+        return GOES_ON
 
     def promotable(self) -> str | None:
         """A paused trial that has earned to go on, if any."""
@@ -98,18 +89,18 @@ class Asha(Rule):
     rungs: dict[int, dict[str, float]] = field(default_factory=dict)
     """By level, the value of every trial that arrived."""
 
-    def report(self, trial_id: str, epoch: int, value: float, rungs: Mapping[int, int]) -> Verdict:
+    def report(self, trial_id: str, epoch: int, value: float, rungs: Mapping[int, int]) -> Outcome:
         """See :class:`Rule`."""
         if epoch not in rungs:
-            return CONTINUE
+            return GOES_ON
         value = _worst_if_nan(value)
         values = self.rungs.setdefault(rungs[epoch], {})
         values[trial_id] = value
         ranked = sorted(values.values(), reverse=True)
         cutoff = ranked[min(len(ranked) // self.factor, len(ranked) - 1)]
         if value >= cutoff:
-            return CONTINUE
-        return Verdict("stop", f"rung {epoch}: {value:.4f} < {cutoff:.4f}")
+            return GOES_ON
+        return Outcome(STOPPED, f"rung {epoch}: {value:.4f} < {cutoff:.4f}")
 
 
 @dataclass(kw_only=True)
@@ -127,19 +118,19 @@ class AshaTies(Asha):
     latest: dict[str, list[float]] = field(default_factory=dict)
     """By trial, the values of the epochs up to its last."""
 
-    def report(self, trial_id: str, epoch: int, value: float, rungs: Mapping[int, int]) -> Verdict:
+    def report(self, trial_id: str, epoch: int, value: float, rungs: Mapping[int, int]) -> Outcome:
         """See :class:`Rule`."""
         values = self.latest.setdefault(trial_id, [])
         values[epoch - 1 :] = [_worst_if_nan(value)]
         if epoch not in rungs:
-            return CONTINUE
+            return GOES_ON
         mean = statistics.fmean(values[-3:])
-        verdict = super().report(trial_id, epoch, mean, rungs)
+        outcome = super().report(trial_id, epoch, mean, rungs)
         there = self.rungs[rungs[epoch]].values()
-        cutoff = sorted(there, reverse=True)[len(there) // self.factor] if verdict.reason else mean
+        cutoff = sorted(there, reverse=True)[len(there) // self.factor] if outcome.reason else mean
         if mean >= cutoff - self.errors * self._standard_error(mean, cutoff):
-            return CONTINUE
-        return verdict
+            return GOES_ON
+        return outcome
 
     def _standard_error(self, one: float, other: float) -> float:
         return math.sqrt(sum(max(p * (1 - p), 0.0) for p in (one, other)) / self.held_out)
@@ -160,19 +151,19 @@ class AshaPromotion(Rule):
     ended: set[str] = field(default_factory=set)
     """Trials that are over."""
 
-    def report(self, trial_id: str, epoch: int, value: float, rungs: Mapping[int, int]) -> Verdict:
+    def report(self, trial_id: str, epoch: int, value: float, rungs: Mapping[int, int]) -> Outcome:
         """See :class:`Rule`. A report past a rung says that the trial was promoted there."""
         for rung, level in rungs.items():
             if rung < epoch:
                 self.passed.setdefault(level, set()).add(trial_id)
         if epoch not in rungs:
-            return CONTINUE
+            return GOES_ON
         level = rungs[epoch]
         self.rungs.setdefault(level, {})[trial_id] = _worst_if_nan(value)
         if trial_id in self._best(level):
             self.passed.setdefault(level, set()).add(trial_id)
-            return CONTINUE
-        return Verdict("pause", f"rung {epoch}: waits to be promoted")
+            return GOES_ON
+        return Outcome(PAUSED, f"rung {epoch}: waits to be promoted")
 
     def promotable(self) -> str | None:
         """See :class:`Rule`. The highest rung first, the best trial of it first."""
@@ -232,15 +223,15 @@ class OneRung(Rule):
     passed: set[str] = field(default_factory=set)
     """Trials that went on, or are over."""
 
-    def report(self, trial_id: str, epoch: int, value: float, rungs: Mapping[int, int]) -> Verdict:
+    def report(self, trial_id: str, epoch: int, value: float, rungs: Mapping[int, int]) -> Outcome:
         """See :class:`Rule`. The first of the trial's rungs is the only one."""
         rung = min(rungs, default=0)
         if epoch > rung:
             self.passed.add(trial_id)
         if epoch != rung:
-            return CONTINUE
+            return GOES_ON
         self.values[trial_id] = _worst_if_nan(value)
-        return Verdict("pause", f"rung {epoch}: waits for the other trials")
+        return Outcome(PAUSED, f"rung {epoch}: waits for the other trials")
 
     def leader(self, completed: int) -> str | None:
         """See :class:`Rule`."""
@@ -276,20 +267,20 @@ class Median(Rule):
     sums: dict[str, list[float]] = field(default_factory=dict)
     """By trial, ``sums[n]`` of its first n values: a mean in one division."""
 
-    def report(self, trial_id: str, epoch: int, value: float, rungs: Mapping[int, int]) -> Verdict:
+    def report(self, trial_id: str, epoch: int, value: float, rungs: Mapping[int, int]) -> Outcome:
         """See :class:`Rule`. ``rungs`` are not used: every epoch is one."""
         self._hear(trial_id, epoch, _worst_if_nan(value))
         if epoch < self.grace:
-            return CONTINUE
+            return GOES_ON
         means = [
             s[epoch] / epoch for t, s in self.sums.items() if t != trial_id and len(s) > epoch
         ]
         if len(means) < 3:
-            return CONTINUE
+            return GOES_ON
         best, median = max(self.values[trial_id][:epoch]), statistics.median(means)
         if best >= median:
-            return CONTINUE
-        return Verdict("stop", f"epoch {epoch}: best {best:.4f} < {median:.4f}")
+            return GOES_ON
+        return Outcome(STOPPED, f"epoch {epoch}: best {best:.4f} < {median:.4f}")
 
     def _hear(self, trial_id: str, epoch: int, value: float) -> None:
         """An epoch that comes again after a recovery replaces the one before."""
@@ -315,9 +306,7 @@ def build_rule(
 
     Raises ValueError for an unknown name, and for options that the rule does not have.
     """
-    if name not in EARLY_STOPPING:
-        raise ValueError(unknown("early_stopping rule", name, EARLY_STOPPING))
-    entry = EARLY_STOPPING[name]
+    entry = named("early_stopping rule", name, EARLY_STOPPING)
     own = entry.complete(f"early_stopping rule {name}", options)
     rule: Rule = entry.builder()(grace=grace, factor=factor, held_out=held_out, **own)
     return rule

@@ -290,13 +290,11 @@ class Study:
         if not math.isfinite(metrics.train_loss):
             return Outcome(DIVERGED, f"loss is {metrics.train_loss} in epoch {epoch}")
         if trial.phase == SEARCH:
-            verdict = self.rule.report(trial.trial_id, epoch, value, self.rungs(trial))
+            outcome = self.rule.report(trial.trial_id, epoch, value, self.rungs(trial))
             if judged_before:  # it comes again after a recovery, and went on then
                 return GOES_ON
-            if epoch < full and verdict.action == "stop":
-                return Outcome(STOPPED, verdict.reason)
-            if epoch < full and verdict.action == "pause":
-                return Outcome(PAUSED, verdict.reason)
+            if epoch < full:
+                return outcome
         return Outcome(COMPLETED, f"all {full} epochs") if epoch >= full else GOES_ON
 
     def _apply(self, trial: Trial, outcome: Outcome) -> None:
