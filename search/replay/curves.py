@@ -110,6 +110,7 @@ def overridden(curves: Curves, overrides: Sequence[str]) -> Curves:
     """
     spec = parse_sweep(dump_sweep(curves.spec), overrides)
     free = ["search.", "budget.grace_epochs", "budget.reduction_factor"]
+    # Not strict: sweeps of other cells differ in lines of their own, below.
     spaces = zip(curves.spec.cells(), spec.cells(), strict=False)
     if all(old.space == new.space for old, new in spaces):  # but for their priors
         free.append("space.")

@@ -177,6 +177,7 @@ class _Watch:
 
     def end(self) -> StudyRun:
         """Everything has been dealt, and has ended. Budgets past that change nothing any more."""
+        # A pool may be used up before the largest budget.
         while len(self._run.regret) < len(BUDGETS):
             self.read()
         best = [self._trials.get(curve.number) for curve in self._ranked[:BEST]]

@@ -125,6 +125,7 @@ class Surrogate:
                     cell.space.nearest({**cell.reference, **trial.config.parameters})
                 )
                 heard = Heard(cell.study, at, trial.config.max_epochs, list(trial.values))
+                # At 0: before the first epoch of this sweep, so that every fit has them.
                 heard.arrivals, heard.diverged = [0] * len(trial.values), trial.diverged
                 self._trials[f"{cell.study}/{number}"] = heard
 
@@ -168,6 +169,7 @@ class Surrogate:
         """Bring all epochs recorded, as (trial_id, epoch), into their order of arrival."""
         for trial_id in {trial_id for trial_id, _ in rows} & set(self._trials):
             self._trials[trial_id].arrivals.clear()
+        # Studies were restored one after the other, but fits follow the order of the sweep.
         self._recorded, self._fitted = 0, -1
         for trial_id, epoch in rows:
             trial = self._trials.get(trial_id)  # None: a replicate
@@ -217,6 +219,7 @@ class Surrogate:
         order = np.argsort(-self._finals(mine), kind="stable")[:5]
         centres = np.array([mine[i].trial.at for i in order])[rng.integers(len(order), size=NEAR)]
         there = np.where(np.isnan(centres), rng.random(centres.shape), centres)
+        # In half of them: a step in all at once is mostly worse than where it began.
         steps = rng.normal(0, STEP, there.shape) * (rng.random(there.shape) < 0.5)
         fresh = features.uniform(rng, NEAR)
         other = features.choices & (rng.random(there.shape) < 0.2)
@@ -225,6 +228,7 @@ class Surrogate:
 
     def _promise(self, features: Features, places: Floats) -> Floats:
         """How good the forest expects ``places`` [n, parameters] to be, with its optimism: [n]."""
+        # The trees' own type, checked once here and not by each of them.
         columns = features.columns(places).astype(np.float32)
         trees = [tree.predict(columns, check_input=False) for tree in self._forest.estimators_]
         promise = np.mean(trees, axis=0) + self._optimism * np.std(trees, axis=0)

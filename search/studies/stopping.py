@@ -121,6 +121,7 @@ class AshaTies(Asha):
     def report(self, trial_id: str, epoch: int, value: float, rungs: Mapping[int, int]) -> Outcome:
         """See :class:`Rule`."""
         values = self.latest.setdefault(trial_id, [])
+        # An epoch that comes again takes back those after it.
         values[epoch - 1 :] = [_worst_if_nan(value)]
         if epoch not in rungs:
             return GOES_ON
