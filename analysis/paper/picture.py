@@ -105,7 +105,10 @@ def drawn(plot: go.Figure, height: int, columns: int = 1, marks: Sequence[str] =
     for panel in panels.values():
         panel.x.apply(panel.axes, "x")
         panel.y.apply(panel.axes, "y")
-    _marked(plot, panels["x", "y"])
+    for shape in plot.layout.shapes:
+        _upright_line(panels["x", "y"], shape)
+    for note in plot.layout.annotations:
+        _note(panels["x", "y"], note)
     entries.sort(key=lambda entry: entry[0])
     if entries and plot.layout.showlegend is not False:
         _legend(figure, [(name, shown) for _, name, shown in entries])
@@ -171,15 +174,6 @@ def _side_by_side(panel: Panel, layout: Any, traces: list[Any]) -> None:
     beside = bars or (traces if layout.scattermode == "group" else [])
     beside = [trace for trace in beside if trace.type == "bar" or trace.orientation]
     panel.groups = list(dict.fromkeys(group(trace) for trace in beside))
-
-
-def _marked(plot: go.Figure, panel: Panel) -> None:
-    """Lines, areas and words that belong to no trace."""
-    for shape in plot.layout.shapes:
-        _upright_line(panel, shape)
-    for note in plot.layout.annotations:
-        if note.text:
-            _note(panel, note)
 
 
 def _upright_line(panel: Panel, shape: Any) -> None:
