@@ -1,8 +1,8 @@
 """What a model over studies sees of a trial: numbers that mean the same in every study."""
 
 import math
-from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from collections.abc import Iterable, Mapping, Sequence
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +13,7 @@ from spaces.sweep import Cell
 from trainable.catalog import Value
 
 Floats = NDArray[np.float64]
+T = TypeVar("T")
 ABSENT = -1.0
 """The column of a number that a trial or a study lacks; the trees split it off."""
 
@@ -54,9 +55,9 @@ class Features:
         self.choices = np.array([isinstance(d, Choice) for d in self._domains.values()], bool)
         varied = [varies for other in cells for varies in other.space.varies.items()]
         # The columns of the model, in this order: numeric parameters,
-        self._numeric = dict.fromkeys(name for name, d in varied if not isinstance(d, Choice))
+        self._numeric = _unique(name for name, d in varied if not isinstance(d, Choice))
         # (choice, option) pairs,
-        self._options = dict.fromkeys(
+        self._options = _unique(
             (name, repr(o)) for name, d in varied if isinstance(d, Choice) for o in d.options
         )
         # and where the study is in the grid.
@@ -126,6 +127,10 @@ class Features:
                 if (column := place.get(group.qualified(name))) is not None:
                     present[absent, column] = math.nan
         return present
+
+
+def _unique(values: Iterable[T]) -> list[T]:
+    return list(dict.fromkeys(values))
 
 
 def _coordinates(cell: Cell, cells: Sequence[Cell]) -> Floats:
