@@ -223,7 +223,7 @@ def test_a_line_across_all_axes_and_words_are_drawn():
     plot.add_vline(1.5, line={"color": "#000000", "dash": "dot", "width": 1})
     plot.add_annotation(x=1, y=4, text="here &lt;b&gt;", showarrow=False)
     axes = drawn(plot, 200).axes[0]
-    assert axes.lines[-1].get_xdata().tolist() == [1.5, 1.5]
+    assert list(axes.lines[-1].get_xdata()) == [1.5, 1.5]
     assert [text.get_text() for text in axes.texts] == ["here <b>"]
 
 

@@ -98,7 +98,7 @@ def test_leaders_are_those_that_the_results_call_best(tmp_path):
 
 
 def as_trial(row):
-    config = spec().cells()[0].trial({}, 0)
+    config = replace(spec().cells()[0].trial({}, 0), max_epochs=row["max_epochs"])
     trial = Trial(row["study"], row["trial_id"], row["number"], config, status=row["status"])
     if not math.isnan(row["val_accuracy"]):
         trial.last = EpochMetrics(row["epochs"], 1.0, val_accuracy=row["selection_value"])
