@@ -9,7 +9,7 @@ from analysis.best import STUDY_COLUMNS, chosen_configs, final_trials, records
 from analysis.frames.published import Deviation, deviations, published
 from analysis.results import Results, once
 
-SETTING = ["dataset", "model", "noise_kind", "noise_rate", "noise"]
+SETTING = [name for name in STUDY_COLUMNS if name != "loss"]
 """Columns that studies must share to be compared."""
 DRAW = ["seed", "labels_fingerprint"]
 """What two replicates share that were trained on the same given labels and split."""

@@ -233,7 +233,7 @@ def targets(results: Results, against: Results | None = None) -> pd.DataFrame:
     setting = [*SETTING, "loss"]
     best = full.groupby([*setting, "target"])["selection_value"].max().rename("best").reset_index()
     chosen = best_configs(results).dropna(subset="trial_id")
-    # Best against best, both from the search: replicates of the others there are none.
+    # Best against best, both of the search: only winners have replicates.
     elr = best_configs(against or results).dropna(subset="trial_id")
     elr = elr[elr["loss"] == BASELINE][[*SETTING, "selection_value"]]
     winners = _with_target(chosen)[[*setting, "target"]].assign(won=True)

@@ -114,7 +114,7 @@ def _settings_of(dataset: str, kind: str, rate: float) -> tuple[str, ...]:
         return (make_noise(kind, rate).setting,)
     if dataset == "cifar100":
         return (make_noise(kind, rate, ring="contiguous").setting,)
-    # Which of the two a paper took is seldom said: both are shown, and the difference is told.
+    # Beside either way of moving classes: ``deviations`` says where a row was made by the other.
     both = (False, True)
     return tuple(make_noise(kind, rate, legacy_sequential=one).setting for one in both)
 

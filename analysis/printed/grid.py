@@ -93,7 +93,7 @@ def _text(grid: Grid) -> str:
         "  ".join(text.ljust(w) for text, w in zip(line, widths, strict=True)).rstrip()
         for line in table
     ]
-    # A terminal shows no bold that a file or a pipe would keep.
+    # A text has no bold: what would be is starred.
     notes = [note.replace("Bold:", "Starred:") for note in grid.notes]
     return "\n".join([grid.title, "", *body, "", *notes, ""])
 

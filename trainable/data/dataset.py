@@ -144,7 +144,7 @@ def subset_index(dataset: Dataset, config: DataConfig, seed: int) -> Ints:
         raise DataError(
             f"train_examples = {config.train_examples}, but {dataset.name} has {available}"
         )
-    # Drawn from all labels as they are: the subset does not depend on noise or hold-out.
+    # Of the labels before any noise is drawn: every noise setting has the same subset.
     seed = derive_seed(seed, "subset")
     chosen = stratified_subset(dataset.train_labels[:available], config.train_examples, seed)
     return np.concatenate([chosen, np.arange(available, len(dataset.train_labels))])
