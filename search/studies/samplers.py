@@ -12,7 +12,7 @@ import math
 import random
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
-from itertools import count
+from itertools import chain, count, islice
 from pkgutil import resolve_name
 from typing import Any, Protocol
 
@@ -27,7 +27,7 @@ from search.studies.belief import Belief
 from search.studies.trial import Trial
 from spaces.space import Space
 from spaces.strategies import SAMPLERS
-from spaces.sweep import SearchSpec
+from spaces.sweep import Cell, SearchSpec, SweepSpec
 from trainable.catalog import Value, named
 from trainable.seeds import derive_seed
 
@@ -181,15 +181,35 @@ def sequence(
     return points
 
 
+def fixed_points(
+    spec: SweepSpec,
+    cell: Cell,
+    first: Sequence[Mapping[str, Value]],
+    shared: Sequence[str],
+    own_seed: int,
+) -> list[Mapping[str, Value]]:
+    """The points to try before the sampler is asked, as many as there are trials at most.
+
+    Args:
+        spec: names the sampler; one that needs no history gives all of its points here.
+        cell: of the study.
+        first: what is tried before the sampler's own points.
+        shared: the parameters that any study of the sweep varies, by qualified name.
+        own_seed: of the study, for draws that are not common to the sweep's.
+    """
+    sampler, options = spec.search.sampler, spec.search.sampler_options
+    common = _entry(sampler, options)[1].get("common", False)
+    points = sequence(sampler, options, cell.space, spec.seed if common else own_seed, shared)
+    # Every point of a finite space is dealt anyway.
+    first = () if SAMPLERS[sampler].finite else first
+    # A trial's number says which common draw it is: first points stand in the place of some.
+    rest = islice(points or (), len(first) if common else 0, None)
+    return list(islice(chain(first, rest), spec.budget.trials))
+
+
 def _entry(name: str, options: Mapping[str, Value]) -> tuple[Any, Options]:
     entry = named("sampler", name, SAMPLERS)
     return entry.builder(), entry.complete(f"sampler {name!r}", options)
-
-
-def is_common(name: str, options: Mapping[str, Value]) -> bool:
-    """Whether all studies of the sweep draw the same values for the parameters they share."""
-    _, given = _entry(name, options)
-    return bool(given.get("common"))
 
 
 def learns_across(name: str, options: Mapping[str, Value]) -> bool:

@@ -20,8 +20,7 @@ from analysis.schema import (
     STOPPED,
 )
 from search.studies.afterwards import Afterwards
-from search.studies.points import fixed_points
-from search.studies.samplers import History, OptunaHistory
+from search.studies.samplers import History, OptunaHistory, fixed_points
 from search.studies.stopping import Rule, build_rule, rung_epochs
 from search.studies.trial import ENDED, GOES_ON, Outcome, Phase, Trial, replicate_id
 from spaces.sweep import Cell, SweepSpec
