@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: sweep test test-long test-all lint types clean
+.PHONY: sweep test test-long test-benchmarks test-all lint types clean
 
 sweep: $(READY)  ## run the quickstart sweep on the embedded digits
 	$(BIN)/python -m search run quickstart
@@ -14,10 +14,13 @@ test: lint types  ## lint, types and tests
 	$(BIN)/python -m pytest -n auto -m "not ray and not cluster and not faults and not benchmark"
 	$(BIN)/python -m pytest -m "ray and not cluster and not faults and not benchmark"
 
-test-long: $(READY)  ## the fault matrix, clusters of several nodes, and every benchmark at its smallest
-	$(BIN)/python -m pytest -m "cluster or faults or benchmark"
+test-long: $(READY)  ## the fault matrix, and clusters of several nodes
+	$(BIN)/python -m pytest -m "cluster or faults"
 
-test-all: test test-long
+test-benchmarks: $(READY)  ## every benchmark, on the smallest task that it takes
+	$(BIN)/python -m pytest -m benchmark
+
+test-all: test test-long test-benchmarks
 
 lint: $(READY)
 	$(BIN)/ruff check
