@@ -58,7 +58,7 @@ class Preset:
     def max_epochs(self, dataset: str) -> int:
         """The budget of a trial, for sweep files that give none."""
         schedule = SCHEDULES.get(str(self.fixed.get("lr_schedule")))
-        # Papers train less long where the learning rate falls at milestones.
+        # On some data sets papers train less long where the rate falls at milestones.
         falls = schedule is not None and "milestones" in schedule.parameters
         return DATASETS[dataset].multistep_epochs if falls else DATASETS[dataset].epochs
 

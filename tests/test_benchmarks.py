@@ -30,13 +30,12 @@ SMALLEST = {
 SHARED = {"side_by_side", "sweeps"}
 """Modules beside them that benchmarks import."""
 
-pytestmark = pytest.mark.benchmark
-
 
 def test_all_benchmarks_are_run_here():
     assert {path.stem for path in FOLDER.glob("*.py")} == set(SMALLEST) | SHARED
 
 
+@pytest.mark.benchmark
 @pytest.mark.parametrize("name", SMALLEST)
 def test_benchmark_runs(name, tmp_path):
     if name == "gpu" and not torch.cuda.is_available():

@@ -26,7 +26,7 @@ def _quotas() -> list[float]:
     except OSError:  # no Linux
         return []
     found = []
-    # A line a hierarchy: version 2 has one without a name, version 1 one a controller.
+    # A line a hierarchy: version 2 has one without a name, those of version 1 list controllers.
     for line in lines:
         _, controllers, path = line.split(":", 2)
         if not controllers:  # version 2

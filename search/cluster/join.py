@@ -133,7 +133,7 @@ def _start(settings: dict[str, Any]) -> None:
             _init(settings)
         except Exception as error:  # Ray raises what it likes
             ray.shutdown()
-            # Only that may pass: where all cores are busy Ray's processes are slow to answer.
+            # Only a timeout is tried again: on a busy machine Ray's processes answer late.
             if "timed out" not in str(error):
                 cure = TOKEN_HERE if asked_for_token else _cure(error)
                 raise SpecError(f"cannot start Ray: {_reason(error)} ({cure})") from error

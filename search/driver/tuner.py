@@ -183,7 +183,10 @@ class RecorderCallback(_NotPickled, Callback):
 
 
 class _TensorBoardWriter(SummaryWriter):  # type: ignore[misc]  # it has no types
-    """Writes to disk every half a minute and at the end, in a thread of its own."""
+    """Writes to disk every half a minute, in a thread of its own, and when it is closed.
+
+    The driver's sudden end loses the events of that half minute; the results have the epochs.
+    """
 
     def flush(self) -> None:
         """Nothing. Tune asks for it after each epoch, and the driver would wait for the disk."""

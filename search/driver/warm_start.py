@@ -2,11 +2,10 @@
 
 import json
 import math
-from functools import cache
 from typing import Any
 
 from analysis.best import best_configs, records
-from analysis.frames.transition_matrix import search_config, stored_matrix
+from analysis.frames.transition_matrix import stored_matrix
 from analysis.results import Results, ResultsError, recorded_config
 from analysis.schema import DIVERGED, FAILED, SEARCH
 from search.studies.earlier import Earlier, EarlierTrial
@@ -15,7 +14,7 @@ from search.studies.samplers import learns_across
 from spaces.sweep import Cell, SweepSpec
 from spaces.sweep_file import SpecError
 from trainable.catalog import Value
-from trainable.config import TrialConfig
+from trainable.config import TrialConfig, labels_name
 from trainable.folder import layout
 from trainable.folder.storage import Folder
 from trainable.parameters import from_json
@@ -44,24 +43,25 @@ def _trials(results: Results, metric: str) -> list[EarlierTrial]:
         (results.trials["phase"] == SEARCH) & (results.trials["status"] != FAILED)
     ]
     values = results.epochs.groupby("trial_id", observed=True)[metric].agg(tuple)
-
-    @cache
-    def labels(study: str) -> LabelStatistics | None:
-        config = search_config(results, study)
-        matrix = None if config is None else stored_matrix(results, config)
-        return None if matrix is None else LabelStatistics.of(matrix.to_numpy())
-
-    found = [
-        EarlierTrial(
-            str(row["study"]),
-            recorded_config(results.folder, row),
-            tuple(map(float, values[row["trial_id"]])),
-            row["status"] == DIVERGED,
-            labels(str(row["study"])),
+    labels: dict[str, LabelStatistics | None] = {}  # by their name
+    found = []
+    for row in records(trials.dropna(subset="config")):
+        if row["trial_id"] not in values.index:
+            continue
+        config = recorded_config(results.folder, row)
+        name = labels_name(config)
+        if name not in labels:
+            matrix = stored_matrix(results, config)
+            labels[name] = None if matrix is None else LabelStatistics.of(matrix.to_numpy())
+        found.append(
+            EarlierTrial(
+                str(row["study"]),
+                config,
+                tuple(map(float, values[row["trial_id"]])),
+                row["status"] == DIVERGED,
+                labels[name],
+            )
         )
-        for row in records(trials.dropna(subset="config"))
-        if row["trial_id"] in values.index
-    ]
     known = [trial for trial in found if trial.diverged or all(map(math.isfinite, trial.values))]
     if len(known) < len(found) and all(trial.diverged for trial in known):
         raise SpecError(

@@ -92,7 +92,6 @@ def _cost(trainer: Trainer, metrics: EpochMetrics, data: TrialData) -> Cost:
     """From the measured part of an epoch to a whole one."""
     part, device = trainer.data, trainer.device
     trained, evaluated = len(part.train_index), len(part.val_index) + len(part.test_labels)
-    # What an epoch took beside training its images.
     evaluation_seconds = metrics.epoch_seconds - trained / metrics.images_per_second
     whole = len(data.val_index) + len(data.test_labels) / affordable_interval(data)
     state = trainer.state_dict()

@@ -122,7 +122,7 @@ def _simulated_epochs(
         # Made-up curves know nothing of parameters, so the cheapest suggestions do.
         search = search.model_copy(update={"sampler": "random", "sampler_options": {}})
     budget = spec.budget.model_copy(update={"trials": trials})
-    # What follows the search is counted by itself: nothing stops it.
+    # What follows the search trains in full, and is counted elsewhere.
     alone = {"search": search, "budget": budget, "deepen": None, "confirm": None}
     spec = spec.model_copy(update=alone)
     sweep = Sweep(spec, {cell.study: Study(spec, cell)})

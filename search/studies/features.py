@@ -61,6 +61,7 @@ class Features:
             (name, repr(o)) for name, d in varied if isinstance(d, Choice) for o in d.options
         )
         # and where the study is in the grid.
+        self._labels: Floats = np.empty(0)  # how its labels came out; empty until told
         self._coordinates = _coordinates(cell, cells)
 
     def labelled(self, labels: LabelStatistics | None) -> None:
@@ -70,7 +71,7 @@ class Features:
         nobody knows of this one.
         """
         known = (ABSENT, ABSENT) if labels is None else labels
-        self._coordinates = np.append(self._coordinates, known)
+        self._labels = np.array(known)
 
     def uniform(self, rng: np.random.Generator, count: int) -> Floats:
         """Points [count, parameters] from the whole space, with parameters they do not need."""
@@ -106,7 +107,7 @@ class Features:
                 options.append(np.floor(there[name] * len(domain.options)) == index)
             else:
                 options.append(np.zeros(len(fractions), bool))
-        coordinates = np.tile(self._coordinates, (len(fractions), 1))
+        coordinates = np.tile([*self._coordinates, *self._labels], (len(fractions), 1))
         return np.column_stack([*numeric, *options, coordinates]).astype(np.float64)
 
     def present(self, fractions: Floats) -> Floats:

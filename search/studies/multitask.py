@@ -15,7 +15,6 @@ import bisect
 import math
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -293,16 +292,27 @@ class Surrogate:
 
 
 class SharedHistory:
-    """A study's window on the model of its sweep (``samplers.History``).
-
-    All that its trials do goes to the model as it is: a trial names its study. ``suggest`` does
-    so for the study.
-    """
+    """A study's window on the model of its sweep (``samplers.History``)."""
 
     def __init__(self, surrogate: Surrogate, cell: Cell) -> None:
-        self.suggest = partial(surrogate.suggest, cell)
-        # What a study tells of its trials.
-        self.enter, self.report, self.end = surrogate.enter, surrogate.report, surrogate.end
+        self._surrogate = surrogate  # the sweep's
+        self._cell = cell  # the study's
+
+    def suggest(self, number: int) -> dict[str, Value]:
+        """The point for trial ``number``."""
+        return self._surrogate.suggest(self._cell, number)
+
+    def enter(self, trial: Trial) -> None:
+        """A trial was dealt."""
+        self._surrogate.enter(trial)
+
+    def report(self, trial: Trial, epoch: int, value: float) -> None:
+        """A trial had an epoch."""
+        self._surrogate.report(trial, epoch, value)
+
+    def end(self, trial: Trial) -> None:
+        """A trial has ended."""
+        self._surrogate.end(trial)
 
 
 def _smoothed(values: Floats, epoch: int) -> float:

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from search.studies.earlier import Earlier, EarlierTrial
 from search.studies.features import LabelStatistics
 from search.studies.multitask import Surrogate
+from search.studies.samplers import learns_across
 from search.studies.study import Study
 from search.studies.trial import Outcome, Phase, Trial
 from spaces.strategies import SAMPLERS
@@ -158,6 +159,6 @@ def _models(
         return []
     options = entry.complete(f"sampler {name!r}", spec.search.sampler_options)
     build, metric = entry.builder(), spec.search.metric
-    if options["shared"]:
+    if learns_across(name, spec.search.sampler_options):
         return [build(options, seed=spec.seed, cells=cells, metric=metric, earlier=earlier)]
     return [build(options, seed=spec.seed, cells=[cell], metric=metric) for cell in cells]

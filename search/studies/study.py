@@ -285,7 +285,7 @@ class Study:
         value: float = getattr(metrics, self.search.metric)
         if trial.phase == SEARCH:
             self._history.report(trial, epoch, value)
-        # By the loss, for accuracies stay numbers when weights are none.
+        # By the loss, for accuracies stay finite when weights are NaN.
         if not math.isfinite(metrics.train_loss):
             return Outcome(DIVERGED, f"loss is {metrics.train_loss} in epoch {epoch}")
         if trial.phase == SEARCH:

@@ -96,6 +96,6 @@ class Trial:
             self.seconds += metrics.epoch_seconds
             self.failures = 0
         self.last = metrics
-        # So put, it also replaces the NaN that it starts with.
+        # Not ``>``, which the NaN that it starts with would never let pass.
         if not metrics.val_accuracy <= self.best_val:
             self.best_val = metrics.val_accuracy

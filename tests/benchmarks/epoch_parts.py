@@ -2,7 +2,7 @@
 
     python tests/benchmarks/epoch_parts.py [--repeats 9]
 
-The epoch is the trainer's own, step for step, with a clock between its parts. The hold-out is a
+The epoch is a copy of the trainer's, with a clock between its parts. The hold-out is a
 tenth of the training images, as in a sweep; an evaluation on all test images, which a sweep does
 in few epochs, is a share of the epoch without it.
 """

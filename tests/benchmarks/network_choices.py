@@ -8,8 +8,9 @@ batches of 128 that are ready; the evaluation is one of 2,048 images.
 """
 
 import argparse
-import ctypes
 from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
 
 import torch
 import torch.nn.functional as F  # noqa: N812
@@ -17,12 +18,7 @@ from side_by_side import in_turns, machine, print_table
 from torch import Tensor, nn
 
 from trainable.network.augment import Normalisation
-from trainable.network.device import (
-    LARGEST_KEPT,
-    M_MMAP_THRESHOLD,
-    M_TRIM_THRESHOLD,
-    start_trial,
-)
+from trainable.network.device import start_trial
 from trainable.network.evaluate import Evaluator
 from trainable.network.networks import Network, build_network
 from trainable.trial.trainer import EVALUATION_BATCH
@@ -131,18 +127,25 @@ def steps(name: str, channels: int, size: int) -> dict[str, Callable[[], object]
     return sides
 
 
-def given_back(step: Callable[[], object], repeats: int) -> float:
+def given_back(name: str, channels: int, size: int, repeats: int) -> float:
     """A step's time where freed memory goes back to the kernel, over that where it is kept.
 
-    One after the other: the step after one that gave its memory back would pay for that.
+    Each in a process of its own: what one keeps it does not give back later.
     """
     seconds = {}
-    for limit in (LARGEST_KEPT, 128 * 1024, LARGEST_KEPT):  # 128 KiB: glibc's default
-        mallopt = ctypes.CDLL(None).mallopt
-        mallopt(M_TRIM_THRESHOLD, limit)
-        mallopt(M_MMAP_THRESHOLD, limit)
-        seconds[limit] = in_turns({"step": step}, repeats)["step"]
-    return seconds[128 * 1024] / seconds[LARGEST_KEPT]
+    for kept in (True, False):
+        with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as process:
+            seconds[kept] = process.submit(
+                fresh_step, name, channels, size, repeats, kept
+            ).result()
+    return seconds[False] / seconds[True]
+
+
+def fresh_step(name: str, channels: int, size: int, repeats: int, kept: bool) -> float:
+    """Seconds of a step in this process, which ``kept`` what a step frees or did not."""
+    if kept:
+        start_trial(torch.device("cpu"))
+    return in_turns({STEP: steps(name, channels, size)[STEP]}, repeats)[STEP]
 
 
 def evaluations(name: str, channels: int, size: int) -> dict[str, Callable[[], object]]:
@@ -175,7 +178,7 @@ def main() -> None:
             column |= {side: f"{value / whole:.2f}" for side, value in seconds.items()}
             column[next(iter(seconds))] = f"{1e3 * whole:.1f} ms"
             if STEP in sides:
-                ratio = given_back(sides[STEP], repeats)
+                ratio = given_back(name, channels, size, repeats)
                 column["freed memory given back"] = f"{ratio:.2f}"
         columns.append(column)
     print(f"{machine()}. Medians of {repeats}.")

@@ -10,7 +10,7 @@ def stratified_subset(labels: Ints, size: int, seed: int) -> Ints:
     """Draw ``size`` examples with the classes in the proportions they have in ``labels``.
 
     Each class gets its share rounded down or up, so that the total is exact: places left over go
-    to the largest remainders, at equal ones to the smaller class.
+    to the largest remainders, at equal ones to the class of the lower number.
 
     Args:
         labels: int64 ``[N]``.
@@ -29,7 +29,7 @@ def stratified_subset(labels: Ints, size: int, seed: int) -> Ints:
         return np.zeros(0, np.int64)
     classes, counts = np.unique(labels, return_counts=True)
     take, remainder = np.divmod(counts * size, len(labels))
-    # Stable: at equal remainders the smaller class, on every machine.
+    # Stable: at equal remainders the class of the lower number, on every machine.
     take[np.argsort(-remainder, kind="stable")[: size - take.sum()]] += 1
     # By sorting uniform numbers: how numpy shuffles is its own, and may change.
     order = np.argsort(np.random.default_rng(seed).random(len(labels)), kind="stable")

@@ -35,7 +35,7 @@ def start_trial(device: torch.device) -> None:
 
 
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # of malloc.h
-LARGEST_KEPT = 2**30  # bytes of a block that stays with the process
+_LARGEST_KEPT = 2**30  # bytes of a block that stays with the process
 
 
 @cache
@@ -48,8 +48,8 @@ def _keep_freed_memory() -> None:
     """
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
     if sys.platform == "linux" and mallopt is not None:
-        mallopt(M_TRIM_THRESHOLD, LARGEST_KEPT)
-        mallopt(M_MMAP_THRESHOLD, LARGEST_KEPT)
+        mallopt(M_TRIM_THRESHOLD, _LARGEST_KEPT)
+        mallopt(M_MMAP_THRESHOLD, _LARGEST_KEPT)
 
 
 def autocast_dtype(precision: str, device: torch.device) -> torch.dtype | None:

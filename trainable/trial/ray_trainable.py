@@ -206,5 +206,5 @@ class TrialTrainable(tune.Trainable):
 
 @cache
 def _request(cpus: float, gpus: float) -> tune.PlacementGroupFactory:
-    """One object for all trials: Tune looks it up at every event, and compares two with care."""
+    """One object for all trials: Tune looks it up at every event, and two compare slowly."""
     return tune.PlacementGroupFactory([{"CPU": cpus, "GPU": gpus}])

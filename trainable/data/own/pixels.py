@@ -108,7 +108,7 @@ def _each(
     done = 0
     with ThreadPoolExecutor(workers) as pool:
         while True:
-            # A few chunks ahead: threads never wait for files, and images do not fill the memory.
+            # A few chunks ahead: all threads have work, and images do not fill the memory.
             while len(waiting) < 4 * (workers or 1) and (chunk := list(islice(source, _CHUNK))):
                 waiting.append(pool.submit(_chunk, function, chunk))
             if not waiting:
