@@ -12,7 +12,7 @@ sweep: $(READY)  ## run the quickstart sweep on the embedded digits
 
 test: lint types  ## lint, types and tests
 	$(BIN)/python -m pytest -n auto -m "not ray and not cluster and not faults and not benchmark"
-	$(BIN)/python -m pytest -m "ray and not cluster and not faults and not benchmark"
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m "ray and not cluster and not faults and not benchmark"
 
 test-long: $(READY)  ## the fault matrix, and clusters of several nodes
 	$(BIN)/python -m pytest -m "cluster or faults"

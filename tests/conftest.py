@@ -1,4 +1,4 @@
-"""One Ray for the whole test session, on loopback, with its own short temporary folder."""
+"""One Ray for all tests of a process, on loopback, with its own short temporary folder."""
 
 import os
 import shutil

@@ -247,6 +247,18 @@ def test_what_is_not_drawn_on_paper_says_so(results, tmp_path, monkeypatch):
     assert line.startswith("recorded-one-all-of-them-1col.pdf: a trace of type parcoords")
 
 
+@pytest.mark.parametrize(
+    ("trace", "message"),
+    [
+        (go.Scatter(x=[1], y=[1], text=["one"], mode="markers+text"), "texts at points"),
+        (go.Scatter(x=[1], y=[1], error_y={"array": [0.1]}), "error bars that stand"),
+    ],
+)
+def test_no_part_of_a_trace_is_left_out_without_a_word(trace, message):
+    with pytest.raises(NoPaperFormError, match=message):
+        drawn(figure([trace], axis(), axis()), 200)
+
+
 def test_names_are_those_of_sweep_section_and_chart_and_none_comes_twice():
     plot = go.Figure()
     charts = [Chart(title, plot, "", None) for title in ("A: b", "A, b", "Ä/../b")]

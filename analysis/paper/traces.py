@@ -65,6 +65,10 @@ def _scatter(panel: Panel, trace: Any, order: int) -> Any:
     if trace.orientation == "h":
         y = y + panel.shift(trace)
     mode = trace.mode or "lines+markers"
+    if "text" in mode:
+        raise NoPaperFormError("texts at points")
+    if trace.error_y.array is not None:
+        raise NoPaperFormError("error bars that stand")
     shown = Line2D([], [], color="none")
     # A band has an outline, of which no line or marker is drawn.
     if trace.fill not in (None, "none"):
