@@ -157,9 +157,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--trials", type=int, nargs="+", default=[200, 2000, 5000])
     parser.add_argument("--sampler", default="random", help="tpe adds its own growth")
-    parser.add_argument("--quick", action="store_true", help="40 trials")
+    parser.add_argument("--quick", action="store_true", help="200 trials")
     arguments = parser.parse_args()
-    sizes = [24, 40] if arguments.quick else sorted(arguments.trials)
+    sizes = [80, 200] if arguments.quick else sorted(arguments.trials)
     samples = watch(arguments.sampler, sizes[-1])
     cuts = [min(samples, key=lambda s: abs(s.trials - size)) for size in sizes]
     rows = [stretch(*pair) for pair in zip([samples[0], *cuts], cuts, strict=False)]
