@@ -117,12 +117,13 @@ def _read(
         tidy=Housekeeping(folder).tidy,
         confirm=owner.confirm,
     )
+    searched = {cell.study: cell.trial(cell.reference, spec.seed) for cell in spec.cells()}
     again = replicate_seeds(spec.seed, spec.confirm.seeds) if spec.confirm else ()
     with reading(console) as told:
-        for seed in (spec.seed, *again):
+        book.add(searched.values(), told)
+        for seed in again:
             book.add((cell.trial(cell.reference, seed) for cell in spec.cells()), told)
     sweep.judged_on(book.datasets)
-    searched = {cell.study: cell.trial(cell.reference, spec.seed) for cell in spec.cells()}
     sweep.labelled(book.transitions(searched))
     spent = 0.0
     earlier = load_results(folder) if wanted.there is not None else None

@@ -60,9 +60,10 @@ class Features:
         self._options = _unique(
             (name, repr(o)) for name, d in varied if isinstance(d, Choice) for o in d.options
         )
-        # and where the study is in the grid.
-        self._labels: Floats = np.empty(0)  # how its labels came out; empty until told
+        # where the study is in the grid,
         self._coordinates = _coordinates(cell, cells)
+        # and how its labels came out; empty until told.
+        self._labels: Floats = np.empty(0)
 
     def labelled(self, labels: LabelStatistics | None) -> None:
         """Take in how the labels of the study came out, which is known once they are drawn.

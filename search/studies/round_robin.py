@@ -4,11 +4,8 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-import numpy as np
-from numpy.typing import NDArray
-
 from search.studies.earlier import Earlier, EarlierTrial
-from search.studies.features import LabelStatistics
+from search.studies.features import Floats, LabelStatistics
 from search.studies.multitask import Surrogate
 from search.studies.samplers import learns_across
 from search.studies.study import Study
@@ -71,7 +68,7 @@ class Sweep:
             if data.name in datasets:
                 study.rule.held_out = datasets[data.name].held_out(data)
 
-    def labelled(self, transitions: Mapping[str, NDArray[np.float64]]) -> None:
+    def labelled(self, transitions: Mapping[str, Floats]) -> None:
         """Tell models across studies how the labels came out, once they are drawn.
 
         ``transitions``: by study the realised matrix [C, C], where somebody knows the truth.

@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
 
-from trainable.catalog import NETWORKS, Value, unknown
+from trainable.catalog import NETWORKS, Value, named
 
 Size: TypeAlias = tuple[int, int]
 """Height and width of the images in pixels."""
@@ -114,13 +114,12 @@ def build_network(
         ValueError: for an unknown name, a parameter the network does not have or take, or images
             too small.
     """
-    if name not in NETWORKS:
-        raise ValueError(unknown("network", name, NETWORKS))
+    entry = named("network", name, NETWORKS)
     both = (size, size) if isinstance(size, int) else size
     if min(both) < 8:
         raise ValueError(f"size = {size} is not a whole number of at least 8 pixels")
-    complete = NETWORKS[name].complete(name, parameters)
-    features, num_features = NETWORKS[name].builder()(channels, both, **complete)
+    complete = entry.complete(name, parameters)
+    features, num_features = entry.builder()(channels, both, **complete)
     return Network(features, num_features, num_classes)
 
 

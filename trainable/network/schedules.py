@@ -8,7 +8,7 @@ import math
 from collections.abc import Mapping
 from pkgutil import resolve_name
 
-from trainable.catalog import SCHEDULES, Value, unknown
+from trainable.catalog import SCHEDULES, Value, named
 
 
 def learning_rate(
@@ -26,11 +26,10 @@ def learning_rate(
     Raises:
         ValueError: for an unknown name, or an epoch outside the trial.
     """
-    if name not in SCHEDULES:
-        raise ValueError(unknown("lr_schedule", name, SCHEDULES))
+    schedule = named("lr_schedule", name, SCHEDULES)
     if not 1 <= epoch <= max_epochs:
         raise ValueError(f"epoch = {epoch} is not a whole number in [1, {max_epochs}]")
-    rate: float = SCHEDULES[name].builder()(lr, epoch - 1, max_epochs, **parameters)
+    rate: float = schedule.builder()(lr, epoch - 1, max_epochs, **parameters)
     return rate
 
 
@@ -39,11 +38,10 @@ def cycle_ends(name: str, parameters: Mapping[str, Value], max_epochs: int) -> t
 
     There the learning rate is lowest, so accuracies of different cycles compare.
     """
-    if name not in SCHEDULES:
-        raise ValueError(unknown("lr_schedule", name, SCHEDULES))
-    if not SCHEDULES[name].cycle_ends:
+    schedule = named("lr_schedule", name, SCHEDULES)
+    if not schedule.cycle_ends:
         return ()
-    ends: tuple[int, ...] = resolve_name(SCHEDULES[name].cycle_ends)(max_epochs, **parameters)
+    ends: tuple[int, ...] = resolve_name(schedule.cycle_ends)(max_epochs, **parameters)
     return ends
 
 

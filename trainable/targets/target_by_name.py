@@ -1,6 +1,6 @@
 """A target by its name."""
 
-from trainable.catalog import TARGETS, Value, unknown
+from trainable.catalog import TARGETS, Value, named
 from trainable.targets.moments import Target
 
 
@@ -15,11 +15,10 @@ def build_target(
         ValueError: For an unknown name or parameter, a value out of its range, or sizes that no
             training set has.
     """
-    if name not in TARGETS:
-        raise ValueError(unknown("target", name, TARGETS))
+    entry = named("target", name, TARGETS)
     check_sizes(num_examples, num_classes)
-    parameters = TARGETS[name].complete(name, hyperparameters)
-    target: Target = TARGETS[name].builder()(num_examples, num_classes, **parameters)
+    parameters = entry.complete(name, hyperparameters)
+    target: Target = entry.builder()(num_examples, num_classes, **parameters)
     return target
 
 
