@@ -93,6 +93,54 @@ def test_loss_gradient_is_the_closed_form(name: str, given: dict[str, float]) ->
     assert torch.allclose(gradient(built(name, **given).double(), logits), expected, atol=1e-12)
 
 
+def every_loss() -> list[Any]:
+    """Name and target of every loss, with each target where it takes one."""
+    refined = [("adam_elr", {"target": target}) for target in TARGETS if target != "ema"]
+    return [(name, {}) for name in LOSSES] + refined
+
+
+@pytest.mark.parametrize(("name", "given"), every_loss())
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.bfloat16])
+def test_backward_is_a_visit_that_gives_the_mean_loss_its_gradient(
+    name: str, given: dict[str, Any], dtype: torch.dtype
+) -> None:
+    called, gone_back = built(name, **given), built(name, **given)
+    if dtype == torch.float64:
+        called, gone_back = called.double(), gone_back.double()
+    for seed in range(4):
+        logits = random_logits(seed).to(dtype)
+        logits[0] *= 20  # agrees so well with its target that the regulariser is clipped
+        leaf = logits.clone().requires_grad_()
+        gone_back.backward(leaf, LABELS, INDEX)
+        assert leaf.grad is not None
+        expected = (gradient(called, logits) / B).to(leaf.grad.dtype)
+        within = torch.finfo(dtype).eps
+        assert torch.allclose(leaf.grad, expected, rtol=8 * within, atol=8 * within)
+        states = zip(called.buffers(), gone_back.buffers(), strict=True)
+        assert all(torch.equal(one, other) for one, other in states)
+
+
+@pytest.mark.parametrize(("name", "given"), every_loss())
+def test_last_visits_are_what_the_calls_came_to(name: str, given: dict[str, Any]) -> None:
+    loss = built(name, **given)
+    loss.start_epoch(1)
+    logits = torch.randn(N, C, generator=torch.Generator().manual_seed(0))
+    labels = torch.arange(N) % C
+    order = torch.randperm(N, generator=torch.Generator().manual_seed(1))
+    for _ in range(2):
+        values = torch.empty(N)
+        for index in order.split(5):
+            values[index] = loss(logits[index], labels[index], index)
+    before = {name: state.clone() for name, state in loss.state_dict().items()}
+    visits = loss.last_visits(logits.log_softmax(1), labels)
+    assert torch.allclose(visits.losses, values, rtol=1e-5)
+    assert all(torch.equal(state, before[name]) for name, state in loss.state_dict().items())
+    targets = loss.targets()
+    assert (visits.targets is None) == (targets is None)
+    if targets is not None:
+        assert torch.equal(visits.targets, targets)
+
+
 @pytest.mark.parametrize("target", TARGETS)
 def test_early_learning_gradient_is_the_closed_form(target: str) -> None:
     named = {} if target == "ema" else {"target": target}
@@ -299,7 +347,6 @@ def test_loss_tells_its_targets(name: str) -> None:
     loss = built(name)
     loss(random_logits(), LABELS, INDEX)
     if name not in EARLY_LEARNING:
-        assert loss.last_clipped is None
         assert loss.targets() is None
         return
     current = loss.targets()
@@ -307,8 +354,6 @@ def test_loss_tells_its_targets(name: str) -> None:
     assert current.shape == (N, C)
     assert (current[INDEX].sum(1) > 0).all()
     assert current.abs().sum(1).count_nonzero() == B
-    assert loss.last_clipped is not None
-    assert loss.last_clipped.tolist() == [False] * B
 
 
 @pytest.mark.parametrize("name", LOSSES)
@@ -343,6 +388,8 @@ def test_loss_never_waits_for_the_device(name: str) -> None:
         logits = torch.randn(B, C, requires_grad=True)
         values = loss(logits, torch.zeros(B, dtype=torch.int64), torch.arange(B))
         values.mean().backward()
+        loss.backward(logits, torch.zeros(B, dtype=torch.int64), torch.arange(B))
+        loss.last_visits(torch.randn(N, C).log_softmax(1), torch.zeros(N, dtype=torch.int64))
         loss.targets()
         with pytest.raises(DataDependentOutputException):
             values.mean().item()
@@ -356,8 +403,11 @@ def test_early_learning_clips_and_marks_what_agrees_with_its_target_entirely() -
     logits[0, 1] = 40.0
     for _ in range(2):
         values = loss(logits, LABELS, INDEX)
-    assert loss.last_clipped is not None
-    assert loss.last_clipped.tolist() == [True] + [False] * 5
+    log_p = torch.zeros(N, C)
+    log_p[INDEX] = logits.log_softmax(1)
+    clipped = loss.last_visits(log_p, torch.zeros(N, dtype=torch.int64)).clipped
+    assert clipped is not None
+    assert clipped.nonzero().flatten().tolist() == [INDEX[0]]
     assert values[0].item() == pytest.approx(40 + 2 * math.log(FLOOR), rel=1e-5)
     y = torch.eye(C)[LABELS]
     assert torch.allclose(gradient(loss, logits)[0], (logits.softmax(1) - y)[0])
@@ -403,7 +453,7 @@ def test_loss_accepts_what_the_catalogue_allows_and_stays_finite(
 
 @pytest.mark.parametrize("target", [name for name in TARGETS if name != "ema"])
 def test_adam_elr_takes_the_parameters_of_its_target(target: str) -> None:
-    assert built("adam_elr", target=target, beta1=0.5).last_clipped is None
+    built("adam_elr", target=target, beta1=0.5)
     with pytest.raises(ValueError, match="unknown parameter of adam_elr 'beta9'"):
         built("adam_elr", target=target, beta9=0.5)
 

@@ -17,7 +17,7 @@ from side_by_side import machine, print_table, random_data
 
 from trainable.config import DataConfig, TrialConfig, make_noise
 from trainable.network.evaluate import read
-from trainable.trial.trainer import Batch, Outputs, Trainer
+from trainable.trial.trainer import Batch, Trainer
 from trainable.trial.trial_loss import build_trainer
 
 CASES = [
@@ -70,17 +70,17 @@ def timed_epoch(trainer: Trainer) -> dict[str, float]:
     for batch in batches():
         logits = trainer.network(batch.inputs)
         spent("forward")
-        losses = trainer.loss(logits, batch.given, batch.places)
-        mean = losses.mean()
-        spent("loss, target")
         trainer._optimiser.zero_grad()
-        mean.backward()
+        leaf = logits.detach().requires_grad_()
+        trainer.loss.backward(leaf, batch.given, batch.places)
+        spent("loss, target")
+        logits.backward(leaf.grad)
         spent("backward")
         trainer._optimiser.step()
         spent("optimiser")
-        outputs.append((losses.detach(), logits.detach()))
-    losses, logits = map(torch.cat, zip(*outputs, strict=True))
-    trainer._training_columns(Outputs(losses, logits, trainer.loss.last_clipped), order)
+        outputs.append(logits.detach())
+    logits = torch.cat(outputs)
+    trainer._training_columns(torch.empty_like(logits).index_copy_(0, order, logits))
     spent("columns")
     read(trainer._evaluate(test=False))
     spent("hold-out")

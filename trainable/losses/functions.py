@@ -86,37 +86,47 @@ def symmetric_cross_entropy(
     return alpha * ce + A * beta * torch.expm1(-ce)
 
 
-def early_learning(
-    log_p: Tensor, labels: Tensor, *, p: Tensor, target: Tensor, lam: float
-) -> tuple[Tensor, Tensor, Tensor]:
-    """CE + lam log(1 - <p, t>) [B], its gradient in the logits [B, C], which are clipped [B] bool.
+def disagreement(p: Tensor, target: Tensor) -> Tensor:
+    """1 - <p, t> [B] for t [B, C] >= 0 with <p, t> < 1.
 
-    The gradient is p - y + lam g: a few kernels here, where autograd would run two dozen in every
-    step.
+    p is the softmax itself, which sums to 1 (ELR's code uses its clamped p here, whose sum may
+    pass 1). So it is sum_c p_c (1 - t_c), of numbers that are not negative, exact near 0.
+    """
+    return (p * (1 - target)).sum(1)
+
+
+def early_learning(log_p: Tensor, labels: Tensor, *, apart: Tensor, lam: float) -> Tensor:
+    """CE + lam log(1 - <p, t>).
 
     Liu et al. 2020, arXiv 2007.00151; with a refined target, the Adam-refined loss (eq. 2 to 8).
-    Losses below 0 are normal. The gradient of the second term is lam g, g_c = p_c (S - t_c) /
-    (1 - S), S = <p, t>, summing to 0: it keeps clean examples' gradient alive and cancels that of
-    wrong ones.
-
-    p in <p, t> is the softmax itself, which sums to 1 (ELR's code uses its clamped p there, whose
-    sum may pass 1). So 1 - S = sum_c p_c (1 - t_c), a sum of positive numbers that stays exact
-    where S is close to 1. Below :data:`FLOOR` it is clipped, and the example has no gradient from
-    this term.
+    Losses below 0 are normal. Below :data:`FLOOR`, 1 - <p, t> is clipped, and the example has no
+    gradient from this term.
 
     Args:
         log_p: [B, C].
         labels: [B].
-        p: [B, C], exp(log p), which the target has taken in.
-        target: t [B, C] >= 0 with <p, t> < 1; no gradient flows through it.
+        apart: 1 - <p, t> [B] (:func:`disagreement`); no gradient flows through t.
         lam: weight of the regulariser, 0 or more; there 1 to 10.
     """
+    return cross_entropy(log_p, labels) + lam * apart.clamp(min=FLOOR).log()
+
+
+def early_learning_gradient(p: Tensor, labels: Tensor, *, target: Tensor, lam: float) -> Tensor:
+    """The gradient of :func:`early_learning` in the logits, [B, C]: p - y + lam g.
+
+    g_c = p_c (S - t_c) / (1 - S) with S = <p, t> sums to 0: it keeps clean examples' gradient
+    alive and cancels that of wrong ones. Half a dozen kernels, where autograd would run two dozen
+    in every step.
+
+    Args:
+        p: [B, C], softmax of the logits.
+        labels: [B].
+        target: t [B, C], as in :func:`disagreement`.
+        lam: as in the loss.
+    """
     away = 1 - target
-    apart = (p * away).sum(1)  # 1 - S
-    floored, clipped = apart.clamp(min=FLOOR), apart < FLOOR
-    values = cross_entropy(log_p, labels) + lam * floored.log()
-    pull = (lam / floored).masked_fill_(clipped, 0.0)
+    apart = (p * away).sum(1, keepdim=True)  # 1 - S
+    pull = lam / F.threshold(apart, FLOOR, torch.inf)  # 0 where it is clipped
     # S - t = (1 - t) - (1 - S)
-    gradient = torch.addcmul(p, away.sub_(apart[:, None]).mul_(p), pull[:, None])
-    gradient.scatter_add_(1, labels[:, None], gradient.new_full((len(labels), 1), -1.0))
-    return values, gradient, clipped
+    gradient = torch.addcmul(p, away.sub_(apart).mul_(p), pull)
+    return gradient.scatter_(1, labels[:, None], -1.0, reduce="add")

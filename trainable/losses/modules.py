@@ -5,26 +5,33 @@ Whatever the logits' precision, everything here is computed in float32 at least.
 
 import math
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
-from torch.autograd.function import once_differentiable
 
 from trainable.losses import functions
 from trainable.losses.functions import log_probabilities
 from trainable.targets import Target, build_target
 
 
+class LastVisits(NamedTuple):
+    """What the latest visit to each training example came to."""
+
+    losses: Tensor
+    """[N]."""
+    targets: Tensor | None = None
+    """[N, C], what the examples were drawn to; None: the loss has no targets."""
+    clipped: Tensor | None = None
+    """[N] bool, examples that had no gradient from the regulariser."""
+
+
 class Loss(nn.Module):
     """A loss per example, and what the trainer may ask of it.
 
-    A call is a visit: a loss with a target takes in the predictions it is given, so it is called
-    once per training batch and never for evaluation.
+    A call is a visit: a loss with a target takes in the predictions it is given, so each training
+    batch is visited once, by a call or by :meth:`backward`, and no other.
     """
-
-    last_clipped: Tensor | None = None
-    """[B] bool, examples of the latest batch without a regulariser; None: no target, no batch."""
 
     def forward(self, logits: Tensor, labels: Tensor, index: Tensor) -> Tensor:
         """Losses [B] of a batch. Nothing here waits for the device.
@@ -33,6 +40,22 @@ class Loss(nn.Module):
             logits: [B, C], float32, bfloat16, float16 or float64.
             labels: [B] int64, the given labels.
             index: [B] int64, positions in the training set, no two equal.
+        """
+        raise NotImplementedError
+
+    def backward(self, logits: Tensor, labels: Tensor, index: Tensor) -> None:
+        """Visit a batch, and take the gradient of its mean loss back to the network's weights.
+
+        A loss may do so without its values, which :meth:`last_visits` tells of a whole epoch.
+        """
+        self(logits, labels, index).mean().backward()
+
+    def last_visits(self, log_p: Tensor, labels: Tensor) -> LastVisits:
+        """What the latest visits came to; nothing is visited.
+
+        Args:
+            log_p: [N, C], log softmax of what each training example was last visited with.
+            labels: [N] int64, their given labels.
         """
         raise NotImplementedError
 
@@ -60,7 +83,14 @@ class Formula(Loss):
     def forward(self, logits: Tensor, labels: Tensor, index: Tensor) -> Tensor:
         """Losses [B] of a batch; ``index`` is for losses that remember examples."""
         del index
-        return self._function(log_probabilities(logits), labels, **self._given)
+        return self._values(log_probabilities(logits), labels)
+
+    def last_visits(self, log_p: Tensor, labels: Tensor) -> LastVisits:
+        """The formula anew: it has no state."""
+        return LastVisits(self._values(log_p, labels))
+
+    def _values(self, log_p: Tensor, labels: Tensor) -> Tensor:
+        return self._function(log_p, labels, **self._given)
 
 
 class Forward(Formula):
@@ -86,10 +116,9 @@ class Forward(Formula):
         if self._make is None:
             self._set_transition(transition)
 
-    def forward(self, logits: Tensor, labels: Tensor, index: Tensor) -> Tensor:
-        """Losses [B] of a batch."""
-        self._given = {"log_given": self.log_given}
-        return super().forward(logits, labels, index)
+    def _values(self, log_p: Tensor, labels: Tensor) -> Tensor:
+        self._given = {"log_given": self.log_given}  # which a move to the device replaces
+        return super()._values(log_p, labels)
 
     def start_epoch(self, epoch: int) -> None:
         """Make T before the first epoch, if it was not given."""
@@ -128,21 +157,6 @@ class TruncatedGeneralisedCrossEntropy(Formula):
         self._given["k"] = self._k if truncated else 0.0
 
 
-class _WithGradient(torch.autograd.Function):
-    """Values [B] whose gradient in the logits [B, C] is known."""
-
-    @staticmethod
-    def forward(ctx: Any, logits: Tensor, values: Tensor, gradient: Tensor) -> Tensor:
-        ctx.save_for_backward(gradient.to(logits.dtype))
-        return values
-
-    @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, outer: Tensor) -> tuple[Tensor, None, None]:
-        (gradient,) = ctx.saved_tensors
-        return outer[:, None] * gradient, None, None
-
-
 class EarlyLearning(Loss):
     """CE + lam log(1 - <p, t>) (:func:`trainable.losses.functions.early_learning`).
 
@@ -156,13 +170,25 @@ class EarlyLearning(Loss):
 
     def forward(self, logits: Tensor, labels: Tensor, index: Tensor) -> Tensor:
         """Visit the examples at ``index`` with these predictions; their losses [B]."""
-        log_p = log_probabilities(logits.detach())
+        log_p = log_probabilities(logits)
         p = log_p.exp()
+        apart = functions.disagreement(p, self.target.update(p, index))
+        return functions.early_learning(log_p, labels, apart=apart, lam=self._lam)
+
+    @torch.no_grad()
+    def backward(self, logits: Tensor, labels: Tensor, index: Tensor) -> None:
+        """The same by the gradient's closed form."""
+        p = log_probabilities(logits).exp_()
         t = self.target.update(p, index)
-        values, gradient, self.last_clipped = functions.early_learning(
-            log_p, labels, p=p, target=t, lam=self._lam
-        )
-        return _WithGradient.apply(logits, values, gradient)  # type: ignore[no-any-return]
+        gradient = functions.early_learning_gradient(p, labels, target=t, lam=self._lam)
+        torch.autograd.backward(logits, gradient.mul_(1 / len(labels)).to(logits.dtype))
+
+    def last_visits(self, log_p: Tensor, labels: Tensor) -> LastVisits:
+        """With the targets as they stand, which are those that the latest visits left."""
+        targets = self.target.current()
+        apart = functions.disagreement(log_p.exp(), targets)
+        losses = functions.early_learning(log_p, labels, apart=apart, lam=self._lam)
+        return LastVisits(losses, targets, clipped=apart < functions.FLOOR)
 
     def targets(self) -> Tensor:
         """The current target of every training example, [N, C]."""

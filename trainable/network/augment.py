@@ -31,6 +31,8 @@ class Augmentation:
     def draw(self, count: int, generator: torch.Generator) -> Tensor:
         """Starts int64 [count], on the CPU: all crops and sides are equally likely."""
         shifts = 2 * self.pad + 1
+        if self.sides * shifts == 1:
+            return torch.zeros(count, dtype=torch.int64)
         drawn = torch.randint(self.sides * shifts * shifts, (count,), generator=generator)
         x, drawn = drawn % shifts, drawn // shifts
         y, side = drawn % shifts, drawn // shifts
@@ -87,5 +89,5 @@ class Normalisation:
 
     def apply(self, images: Tensor) -> Tensor:
         """uint8 [B, channels, H, W] -> float32, normalised."""
-        scaled = images.float().sub_(self.mean).mul_(self.scale)
-        return scaled.contiguous(memory_format=torch.channels_last)
+        # laid out anew while a value is a byte
+        return (images.contiguous(memory_format=torch.channels_last) - self.mean).mul_(self.scale)

@@ -35,17 +35,15 @@ class Beliefs:
         self._margins = torch.zeros(len(given), device=given.device)  # summed, [n]
         self._probabilities = torch.zeros(len(given), num_classes, device=given.device)  # summed
 
-    def add(self, logits: Tensor, order: Tensor) -> None:
-        """Take in an epoch: the logits [n, C] that the examples ``order`` [n] were trained by.
+    def add(self, log_p: Tensor) -> None:
+        """Take in an epoch: log softmax [n, C] of what it was trained by, float32.
 
-        Each example comes once. Nothing here waits for the device.
+        Nothing here waits for the device.
         """
-        # Under autocast they may be bfloat16, whose sums over epochs would lose digits.
-        logits = logits.float()
-        given = self._given[order][:, None]
-        others = logits.scatter(1, given, -torch.inf).amax(1)
-        self._margins[order] += logits.gather(1, given)[:, 0] - others
-        self._probabilities[order] += logits.softmax(1)
+        given = self._given[:, None]
+        others = log_p.scatter(1, given, -torch.inf).amax(1)
+        self._margins += log_p.gather(1, given)[:, 0] - others
+        self._probabilities += log_p.exp()
         self._epochs += 1
 
     def summary(self) -> MeanBeliefs | None:

@@ -17,6 +17,7 @@ from torch import Tensor
 from trainable.config import TrialConfig
 from trainable.data import TrialData
 from trainable.losses import Loss
+from trainable.losses.functions import log_probabilities
 from trainable.metrics import EpochMetrics
 from trainable.network.augment import Augmentation, Normalisation
 from trainable.network.averaging import WeightAverage
@@ -48,14 +49,6 @@ class Batch(NamedTuple):
     places: Tensor
     given: Tensor
     inputs: Tensor
-
-
-class Outputs(NamedTuple):
-    """What a batch or an epoch leaves to be measured: [B], [B, C], and [B] or None."""
-
-    losses: Tensor
-    logits: Tensor
-    clipped: Tensor | None
 
 
 class Trainer:
@@ -157,8 +150,7 @@ class Trainer:
         training = time.perf_counter()  # not before: forward may have estimated its matrix first
         order = torch.randperm(len(self._rows), generator=self._generator(f"order {epoch}"))
         order = order.to(self.device)
-        outputs = self._train(order, epoch)
-        trained = self._training_columns(outputs, order)
+        trained = self._training_columns(self._train(order, epoch))
         train_seconds = time.perf_counter() - training
         evaluated = read(self._evaluate(test))
         self.epoch = epoch
@@ -188,60 +180,57 @@ class Trainer:
         self.network.train()
         return lr
 
-    def _train(self, order: Tensor, epoch: int) -> Outputs:
-        """One step a batch, over the training set in ``order``."""
-        outputs = [self.step(batch) for batch in self.batches(order, epoch)]
-        losses, logits, clipped = zip(*outputs, strict=True)
-        none_clipped = clipped[0] is None
-        return Outputs(
-            torch.cat(losses), torch.cat(logits), None if none_clipped else torch.cat(clipped)
-        )
+    def _train(self, order: Tensor, epoch: int) -> Tensor:
+        """One step a batch, over the training set in ``order``; the logits [n, C], by place."""
+        logits = torch.cat([self.step(batch) for batch in self.batches(order, epoch)])
+        return torch.empty_like(logits).index_copy_(0, order, logits)
 
     def batches(self, order: Tensor, epoch: int) -> Iterator[Batch]:
         """The training set in ``order``, cut into batches, with the augmentation of ``epoch``."""
         starts = self._augmentation.draw(len(order), self._generator(f"augmentation {epoch}"))
+        starts, rows = starts.to(self.device), self._rows[order]
         steps = number_of_steps(len(order), self.config.batch_size)
-        columns = (order, self._given[order], self._rows[order], starts.to(self.device))
-        batches = list(zip(*(column.tensor_split(steps) for column in columns), strict=True))
+        places, given = order.tensor_split(steps), self._given[order].tensor_split(steps)
         largest = INPUT_BYTES.get(self.device.type, 2**20)
         at_once = max(1, largest // (4 * self._images[0].numel() * self.config.batch_size))
+        begin = 0  # of these batches, in the order
         for first in range(0, steps, at_once):
-            places, given, rows, drawn = zip(*batches[first : first + at_once], strict=True)
-            inputs = self._inputs(torch.cat(rows), torch.cat(drawn))
-            parts = torch.split(inputs, [len(part) for part in places])
-            yield from map(Batch, places, given, parts)
+            some = slice(first, first + at_once)
+            sizes = [len(part) for part in places[some]]
+            these = slice(begin, begin := begin + sum(sizes))
+            inputs = torch.split(self._inputs(rows[these], starts[these]), sizes)
+            yield from map(Batch, places[some], given[some], inputs)
 
-    def step(self, batch: Batch) -> Outputs:
-        """Learn from one batch. Nothing here waits for the device."""
+    def step(self, batch: Batch) -> Tensor:
+        """Learn from one batch; the logits [B, C] before. Nothing here waits for the device."""
         with autocast(self.device, self._dtype):
-            logits = self._forward(batch.inputs)
-        losses = self.loss(logits, batch.given, batch.places)
+            logits: Tensor = self._forward(batch.inputs)
         self._optimiser.zero_grad()
-        losses.mean().backward()
+        self.loss.backward(logits, batch.given, batch.places)
         self._optimiser.step()
         if self._average is not None:
             self._average.update()
-        return Outputs(losses.detach(), logits.detach(), self.loss.last_clipped)
+        return logits.detach()
 
     def _inputs(self, rows: Tensor, starts: Tensor) -> Tensor:
         """What the network sees of the images at ``rows``, their augmentation being ``starts``."""
         images = self._images.index_select(0, rows)
         return self._normalisation.apply(self._augmentation.apply(images, starts))
 
-    def _training_columns(self, outputs: Outputs, order: Tensor) -> dict[str, float]:
-        self.beliefs.add(outputs.logits, order)
-        true = self._true[order]
-        columns = memorization(outputs.logits.argmax(1), self._given[order], true)
+    def _training_columns(self, logits: Tensor) -> dict[str, float]:
+        """What an epoch came to whose examples, each visited once, had these logits [n, C]."""
+        log_p = log_probabilities(logits)
+        self.beliefs.add(log_p)
+        columns = memorization(log_p.argmax(1), self._given, self._true)
         known = self.data.truth_known
         if not known:
             columns = {"train_accuracy": columns["train_accuracy"]}
-        columns["train_loss"] = outputs.losses.mean()
-        if outputs.clipped is not None:
-            columns["clipped"] = outputs.clipped.float().mean()
-        targets = self.loss.targets()
-        if targets is not None and known:
-            # Each example was visited once, so these are the targets its loss saw.
-            columns["target_accuracy"] = (targets.argmax(1) == self._true).float().mean()
+        visits = self.loss.last_visits(log_p, self._given)
+        columns["train_loss"] = visits.losses.mean()
+        if visits.clipped is not None:
+            columns["clipped"] = visits.clipped.float().mean()
+        if visits.targets is not None and known:
+            columns["target_accuracy"] = (visits.targets.argmax(1) == self._true).float().mean()
         return read(columns)
 
     def _evaluate(self, test: bool) -> dict[str, Tensor]:
