@@ -15,7 +15,7 @@ from functools import partial
 import torch
 import torch.nn.functional as F  # noqa: N812
 from epoch_parts import trainer_of
-from side_by_side import in_turns, machine, print_table
+from side_by_side import in_own_process, in_turns, machine, print_table
 
 from trainable.network.networks import build_network
 from trainable.trial.trainer import Trainer
@@ -82,7 +82,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--repeats", type=int, default=7)
     arguments = parser.parse_args()
-    rows = [compare(*case, arguments.repeats) for case in CASES]
+    torch.set_num_threads(1)  # as each case, for what machine() says
+    rows = [in_own_process(compare, *case, arguments.repeats) for case in CASES]
     print(
         f"{machine()}.\n"
         f"Median CPU time of {arguments.repeats} epochs in turns; at most {TARGETS} asked."

@@ -13,7 +13,7 @@ import time
 from collections.abc import Iterator
 
 import torch
-from side_by_side import machine, print_table, random_data
+from side_by_side import in_own_process, machine, print_table, random_data
 
 from trainable.config import DataConfig, TrialConfig, make_noise
 from trainable.network.evaluate import read
@@ -92,6 +92,9 @@ def timed_epoch(trainer: Trainer) -> dict[str, float]:
 
 def row(case: tuple[str, str, int, int, int], repeats: int) -> list[str]:
     """A row of the table: medians over epochs."""
+    torch.set_num_threads(1)
+    # Labels drawn at random drive gradients so close to 0 that a CPU is slow; real ones do not.
+    torch.set_flush_denormal(True)
     network, dataset, batch_size, examples, tests = case
     trainer = trainer_of(network, dataset, batch_size, examples, examples // 10, tests)
     timed_epoch(trainer)  # warm
@@ -112,10 +115,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--repeats", type=int, default=9)
     repeats = parser.parse_args().repeats
-    torch.set_num_threads(1)
-    # Labels drawn at random drive gradients so close to 0 that a CPU is slow; real ones do not.
-    torch.set_flush_denormal(True)
-    rows = [row(case, repeats) for case in CASES]
+    torch.set_num_threads(1)  # as each case, for what machine() says
+    rows = [in_own_process(row, case, repeats) for case in CASES]
     print(f"{machine()}. Medians of {repeats} epochs.")
     print_table(["network", "images", "trained on", "epoch, ms", *PARTS, "+ a test"], rows)
 

@@ -9,12 +9,10 @@ batches of 128 that are ready; the evaluation is one of 2,048 images.
 
 import argparse
 from collections.abc import Callable
-from concurrent.futures import ProcessPoolExecutor
-from multiprocessing import get_context
 
 import torch
 import torch.nn.functional as F  # noqa: N812
-from side_by_side import in_turns, machine, print_table
+from side_by_side import in_own_process, in_turns, machine, print_table
 from torch import Tensor, nn
 
 from trainable.network.augment import Normalisation
@@ -132,13 +130,10 @@ def given_back(name: str, channels: int, size: int, repeats: int) -> float:
 
     Each in a process of its own: what one keeps it does not give back later.
     """
-    seconds = {}
-    for kept in (True, False):
-        with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as process:
-            seconds[kept] = process.submit(
-                fresh_step, name, channels, size, repeats, kept
-            ).result()
-    return seconds[False] / seconds[True]
+    kept, returned = (
+        in_own_process(fresh_step, name, channels, size, repeats, keep) for keep in (True, False)
+    )
+    return returned / kept
 
 
 def fresh_step(name: str, channels: int, size: int, repeats: int, kept: bool) -> float:

@@ -89,5 +89,6 @@ class Normalisation:
 
     def apply(self, images: Tensor) -> Tensor:
         """uint8 [B, channels, H, W] -> float32, normalised."""
-        # laid out anew while a value is a byte
-        return (images.contiguous(memory_format=torch.channels_last) - self.mean).mul_(self.scale)
+        # On a CPU the channels are scaled several times faster before they are laid out anew.
+        scaled = images.float().sub_(self.mean).mul_(self.scale)
+        return scaled.contiguous(memory_format=torch.channels_last)
