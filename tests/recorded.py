@@ -141,7 +141,7 @@ def record_sweep(
         trials += [trial.row(spec) for trial in drawn]
         for trial in (best, *(again for again in drawn if again.source)):
             _write_targets(folder, trial, rng)
-        _write_transition(folder, best.config)
+        write_transition(folder, best.config)
     writer.write_trials(trials)
     writer.compact()
     return folder
@@ -296,7 +296,7 @@ def _confusion(accuracy: float, classes: int) -> list[list[int]]:
     return [[int(count) for count in row] for row in counts]
 
 
-def _write_transition(folder: Folder, config: TrialConfig) -> None:
+def write_transition(folder: Folder, config: TrialConfig) -> None:
     classes, rate = DATASETS[config.data.name].num_classes, config.noise.rate
     matrix = (1 - rate) * np.eye(classes) + rate * np.roll(np.eye(classes), 1, axis=1)
     frame = pd.DataFrame(matrix).rename_axis("true").rename_axis("given", axis=1)

@@ -9,7 +9,7 @@ from typer.testing import CliRunner
 
 from analysis.results import ResultsError
 from analysis.store import ResultsWriter
-from recorded import trial_row
+from recorded import trial_row, write_transition
 from search.__main__ import app
 from search.replay.curves import Curve, Curves, load_curves, overridden, save_curves, shuffled
 from search.replay.pool import Pool, PoolCell
@@ -312,9 +312,11 @@ def test_save_curves_is_inverted_by_load_curves(tmp_path):
     pool = pool_of([0.5, 0.6])
     pool[1] = dataclasses.replace(pool[1], diverged=True, value=pool[1].value[:3])
     path = str(tmp_path / "curves.parquet")
-    save_curves(curves_of(pool), path)
+    matrix = np.full((10, 10), 0.02) + 0.8 * np.eye(10)
+    save_curves(dataclasses.replace(curves_of(pool), transitions={CELL.study: matrix}), path)
     again = load_curves(path)
     assert again.spec == SPEC
+    np.testing.assert_array_equal(again.transitions[CELL.study], matrix)
     for there, here in zip(again.studies[CELL.study], pool, strict=True):
         assert (there.number, there.config) == (here.number, here.config)
         assert there.diverged == here.diverged
@@ -341,12 +343,26 @@ def results_folder(path, *statuses: str) -> Folder:
 
 
 def test_load_curves_of_a_results_folder_takes_the_trials_that_ended(tmp_path):
-    results_folder(tmp_path, "completed", "diverged", "running", "failed")
-    (pool,) = load_curves(str(tmp_path)).studies.values()
+    folder = results_folder(tmp_path, "completed", "diverged", "running", "failed")
+    curves = load_curves(str(tmp_path))
+    (pool,) = curves.studies.values()
+    assert not curves.transitions
     assert [(c.number, c.diverged) for c in pool] == [(0, False), (1, True)]
     np.testing.assert_allclose(pool[0].value, [0.0, 0.1, 0.2])
     np.testing.assert_allclose(pool[0].test, [0.0, 0.2, 0.4])
     assert pool[1].final == -math.inf
+    write_transition(folder, pool[0].config)
+    (matrix,) = load_curves(str(tmp_path)).transitions.values()
+    assert matrix.shape == (10, 10)
+    np.testing.assert_allclose(matrix.sum(1), 1)
+
+
+def test_replay_tells_models_across_studies_how_the_labels_came_out(monkeypatch):
+    told = {}
+    monkeypatch.setattr(Sweep, "labelled", lambda _, transitions: told.update(transitions))
+    curves = dataclasses.replace(curves_of(pool_of([0.5])), transitions={CELL.study: np.eye(10)})
+    list(replay(curves, ["multitask+none"], seeds=1))
+    np.testing.assert_array_equal(told[CELL.study], np.eye(10))
 
 
 @pytest.mark.parametrize(

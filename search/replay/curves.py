@@ -2,7 +2,8 @@
 
 The file is Parquet with a row a trial: ``study``, ``number``, ``config`` (JSON), ``diverged``, and
 two lists with a value for every epoch, ``value`` (the metric that the sweep selects on) and
-``test``. The sweep file stands in the metadata of its schema, so the file explains itself.
+``test``. The sweep file stands in the metadata of its schema, so the file explains itself; there
+too, as JSON, the transition matrices that the labels realised, by study.
 """
 
 import dataclasses
@@ -11,13 +12,14 @@ import math
 import os
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from analysis.frames.transition_matrix import stored_matrix
 from analysis.results import ResultsError, load_results
 from analysis.rule import selection_key
 from analysis.schema import COMPLETED, DIVERGED, SEARCH, STOPPED
@@ -39,6 +41,7 @@ SCHEMA = pa.schema(
     ]
 )
 _SPEC_KEY = layout.SWEEP.encode()
+_TRANSITIONS_KEY = layout.TRANSITIONS.encode()
 
 
 @dataclass(frozen=True)
@@ -70,6 +73,8 @@ class Curves:
 
     spec: SweepSpec  # the sweep file they were recorded under
     studies: Mapping[str, Sequence[Curve]]  # by study
+    transitions: Mapping[str, NDArray[np.float64]] = field(default_factory=dict)
+    """By study what its labels realised, [C, C]; of those whose truth is known."""
 
 
 def load_curves(path: str) -> Curves:
@@ -98,7 +103,13 @@ def save_curves(curves: Curves, path: str) -> None:
         for study, pool in curves.studies.items()
         for curve in pool
     ]
-    schema = SCHEMA.with_metadata({_SPEC_KEY: dump_sweep(curves.spec).encode()})
+    transitions = {study: matrix.tolist() for study, matrix in curves.transitions.items()}
+    schema = SCHEMA.with_metadata(
+        {
+            _SPEC_KEY: dump_sweep(curves.spec).encode(),
+            _TRANSITIONS_KEY: json.dumps(transitions).encode(),
+        }
+    )
     folder, name = _place(path)
     folder.write(name, packed(pa.Table.from_pylist(rows, schema), compression="zstd"))
 
@@ -117,7 +128,7 @@ def overridden(curves: Curves, overrides: Sequence[str]) -> Curves:
     for line in differences(curves.spec, spec):
         if not line.startswith(tuple(free)):
             raise SpecError(f"--set: the trials are recorded already: {line}")
-    return Curves(spec, curves.studies)
+    return dataclasses.replace(curves, spec=spec)
 
 
 def shuffled(curves: Curves, seed: int) -> Curves:
@@ -130,7 +141,7 @@ def shuffled(curves: Curves, seed: int) -> Curves:
         ]
         for study, pool in curves.studies.items()
     }
-    return Curves(curves.spec, studies)
+    return dataclasses.replace(curves, studies=studies)
 
 
 def _from_file(path: str) -> Curves:
@@ -140,9 +151,14 @@ def _from_file(path: str) -> Curves:
         metadata = table.schema.metadata or {}
         spec = parse_sweep(metadata[_SPEC_KEY].decode(), where=path)
         rows = table.cast(SCHEMA.with_metadata(metadata)).to_pylist()
+        transitions = json.loads(metadata.get(_TRANSITIONS_KEY, "{}"))
     except DAMAGED as error:
         raise ResultsError(f"{path} holds no recorded curves: {error}") from error
-    return _grouped(spec, rows)
+    return Curves(
+        spec,
+        _grouped(spec, rows),
+        {study: np.array(matrix) for study, matrix in transitions.items()},
+    )
 
 
 def _from_folder(folder: Folder) -> Curves:
@@ -160,7 +176,7 @@ def _from_folder(folder: Folder) -> Curves:
         )
     epochs = dict(list(results.epochs.groupby("trial_id", observed=True)))
     full = trials[trials["status"].isin([COMPLETED, DIVERGED])]
-    return _grouped(
+    studies = _grouped(
         spec,
         [
             {
@@ -174,9 +190,12 @@ def _from_folder(folder: Folder) -> Curves:
             for row in full.to_dict("records")
         ],
     )
+    matrices = {study: stored_matrix(results, pool[0].config) for study, pool in studies.items()}
+    known = {study: m.to_numpy() for study, m in matrices.items() if m is not None}
+    return Curves(spec, studies, known)
 
 
-def _grouped(spec: SweepSpec, rows: Sequence[Mapping[str, Any]]) -> Curves:
+def _grouped(spec: SweepSpec, rows: Sequence[Mapping[str, Any]]) -> dict[str, list[Curve]]:
     studies: dict[str, list[Curve]] = defaultdict(list)
     for row in sorted(rows, key=lambda row: row["number"]):
         studies[row["study"]].append(
@@ -188,7 +207,7 @@ def _grouped(spec: SweepSpec, rows: Sequence[Mapping[str, Any]]) -> Curves:
                 test=np.asarray(row["test"], dtype=np.float64),
             )
         )
-    return Curves(spec, {c.study: studies[c.study] for c in spec.cells() if c.study in studies})
+    return {c.study: studies[c.study] for c in spec.cells() if c.study in studies}
 
 
 def _place(path: str) -> tuple[Folder, str]:

@@ -20,7 +20,6 @@ from search.studies.round_robin import Sweep
 from search.studies.simulate import Dealer, simulate
 from search.studies.trial import Outcome, Trial
 from spaces.strategies import EARLY_STOPPING, SAMPLERS
-from spaces.sweep import SweepSpec
 from spaces.sweep_file import SpecError
 from trainable.catalog import unknown
 from trainable.metrics import EpochMetrics
@@ -125,7 +124,7 @@ def _run(curves: Curves, strategy: str, seed: int, slots: int, offered: bool) ->
     reads = [budget * full for budget in BUDGETS]
     epochs, path = 0, []
     epoch_of = _epoch_of(pools, curves.spec.search.metric)
-    for trial, outcome in simulate(_dealer(curves.spec, pools, strategy, seed), epoch_of, slots):
+    for trial, outcome in simulate(_dealer(curves, pools, strategy, seed), epoch_of, slots):
         epochs += 1
         watches[trial.study].hear(trial, outcome, epochs)
         if epochs in reads:
@@ -185,7 +184,8 @@ class _Watch:
         return self._run
 
 
-def _dealer(spec: SweepSpec, pools: Mapping[str, Pool], strategy: str, seed: int) -> Dealer:
+def _dealer(curves: Curves, pools: Mapping[str, Pool], strategy: str, seed: int) -> Dealer:
+    spec = curves.spec
     cells = [
         PoolCell(**vars(cell), pool=pools[cell.study])
         for cell in spec.cells()
@@ -206,7 +206,9 @@ def _dealer(spec: SweepSpec, pools: Mapping[str, Pool], strategy: str, seed: int
         names["early_stopping_options"] = {}
     search = spec.search.model_copy(update=names)
     changed = {"search": search, "budget": budget, "seed": seed}
-    return Sweep.build(spec.model_copy(update=changed), cells=cells)
+    sweep = Sweep.build(spec.model_copy(update=changed), cells=cells)
+    sweep.labelled(curves.transitions)
+    return sweep
 
 
 def _epoch_of(pools: Mapping[str, Pool], metric: str) -> Callable[[Trial], EpochMetrics]:
