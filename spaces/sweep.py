@@ -177,9 +177,11 @@ class SweepSpec(SweepTable):
         if len(set(defaults.values())) > 1:
             each = ", ".join(f"{network} for {name}" for name, network in defaults.items())
             raise ValueError(f"network: is missing, and the defaults differ ({each}): name one")
-        # Checked anew: the cells are those of the network.
-        network = list(defaults.values())[:1]
-        return self.model_validate(self.model_dump() | {"network": network})
+        return self.on_networks(list(defaults.values())[:1])
+
+    def on_networks(self, names: Sequence[str] | None) -> Self:
+        """The sweep with these networks, checked anew: its cells are theirs."""
+        return self.model_validate(self.model_dump() | {"network": names})
 
     def cells(self) -> list[Cell]:
         """The grid: data sets x networks x noise settings x losses, in this order."""

@@ -23,7 +23,7 @@ from search.driver import runner, tuner
 from search.driver.signals import Interrupted
 from search.studies.features import LabelStatistics
 from search.studies.multitask import Surrogate
-from spaces.sweep_file import SpecError, parse_sweep
+from spaces.sweep_file import SpecError, dump_sweep, parse_sweep
 from trainable.folder.storage import Folder
 
 pytestmark = [pytest.mark.ray, pytest.mark.usefixtures("ray_session")]
@@ -114,6 +114,15 @@ def test_start_names_the_network_in_the_folder_and_keeps_it_elsewhere(tmp_path, 
     assert re.search(r"; about \d+s$", second)
     monkeypatch.setattr(runner, "with_network", lambda spec: pytest.fail("asked again"))
     assert runner.start(unnamed, tmp_path, console).spec == done.spec
+
+
+def test_sweep_without_a_network_trains_that_of_its_folder(tmp_path):
+    # cifar10's default depends on the device: what a CPU began goes on with its network on a GPU.
+    unnamed = parse_sweep(SPEC.replace('network = "tiny_cnn"', ""), ["data.name=cifar10"])
+    folder = Folder.open(tmp_path)
+    folder.write("sweep.toml", dump_sweep(unnamed.with_network(gpu=False)).encode())
+    named = runner._with_network(unnamed, folder, Console(file=StringIO()))
+    assert {cell.network for cell in named.cells()} == {"small_cnn"}
 
 
 def test_start_of_a_sweep_that_confirms_ends_with_mean_and_spread(tmp_path):

@@ -144,7 +144,7 @@ def _with_network(spec: SweepSpec, folder: Folder, console: Console) -> SweepSpe
     if spec.network is not None:
         return spec
     if layout.is_there(folder):
-        return spec.model_copy(update={"network": read_spec(folder).network})
+        return spec.on_networks(read_spec(folder).network)
     named, why = with_network(spec)
     console.print(Text(why), soft_wrap=True)
     return named
