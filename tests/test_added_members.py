@@ -22,6 +22,7 @@ from spaces.sweep import Cell, SweepSpec
 from spaces.sweep_file import SpecError, parse_sweep
 from tests.recorded import record_sweep
 from trainable.catalog import (
+    DATASETS,
     LOSSES,
     NETWORKS,
     SCHEDULES,
@@ -37,6 +38,7 @@ from trainable.data import load_dataset
 from trainable.losses import build_loss
 from trainable.metrics import EpochMetrics
 from trainable.network.networks import build_network
+from trainable.network.schedules import cycle_ends
 from trainable.targets import Target, build_target
 from trainable.trial.prepare import prepare
 from trainable.trial.trial_loss import build_trainer
@@ -215,3 +217,10 @@ def test_a_name_whose_entry_leads_to_nothing_is_refused(monkeypatch: pytest.Monk
     monkeypatch.setitem(TARGETS, "latest", dataclasses.replace(TARGETS["latest"], build=""))
     with pytest.raises(ValueError, match="build = ''"):
         build_target("latest", num_examples=4, num_classes=10)
+    lost = dataclasses.replace(SCHEDULES["cosine_warm_restarts"], cycle_ends="nowhere:ends")
+    monkeypatch.setitem(SCHEDULES, "lost", lost)
+    with pytest.raises(ValueError, match="cycle_ends = 'nowhere:ends'"):
+        cycle_ends("lost", {}, 10)
+    monkeypatch.setitem(DATASETS, "lost", dataclasses.replace(DATASETS["digits"], read="no:where"))
+    with pytest.raises(ValueError, match="read = 'no:where'"):
+        load_dataset("lost")

@@ -9,6 +9,7 @@ import tomllib
 from collections import Counter, defaultdict
 from collections.abc import Iterator
 from functools import cache
+from importlib.metadata import packages_distributions
 from pathlib import Path
 from pkgutil import resolve_name
 
@@ -362,6 +363,18 @@ def test_packages_import_where_others_are_not_installed(packages, blocked):
     else:
         code += IMPORT_ALL.format(packages=packages)
     done = run(code)
+    assert done.returncode == 0, done.stderr
+
+
+def test_sweeps_are_checked_and_results_read_with_what_the_base_install_has():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    extras = project["optional-dependencies"]
+    wanted = {re.split("[>[]", line)[0] for line in (*extras["analysis"], *extras["search"])}
+    wanted -= {project["name"]}
+    names = [n for n, of in packages_distributions().items() if wanted & {d.lower() for d in of}]
+    assert len(names) >= len(wanted)
+    modules = ("spaces.sweep_file", "analysis.results", "analysis.best", "analysis.__main__")
+    done = run(WITHOUT.format(blocked=tuple(names)) + "".join(f"import {m}\n" for m in modules))
     assert done.returncode == 0, done.stderr
 
 

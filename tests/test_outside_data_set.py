@@ -30,15 +30,19 @@ grace_epochs = 1
 """
 
 
+def read_shapes(root):
+    parts = some_parts(train=90, test=30, shape=(1, 8, 8))
+    return parts["train"], parts["test"]
+
+
 @pytest.fixture
 def shapes(monkeypatch):
-    parts = some_parts(train=90, test=30, shape=(1, 8, 8))
     monkeypatch.setitem(
         DATASETS,
         "shapes",
         DatasetInfo(
             summary="random images of three shapes",
-            read=lambda root: (parts["train"], parts["test"]),
+            read=f"{__name__}:read_shapes",
             shape=(1, 8, 8),
             class_names=("circle", "square", "star"),
             train_examples=90,
@@ -51,7 +55,6 @@ def shapes(monkeypatch):
             cpu_network="tiny_cnn",
         ),
     )
-    return parts
 
 
 def test_entry_and_reader_train(shapes):

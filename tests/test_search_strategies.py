@@ -171,6 +171,10 @@ def test_name_without_a_builder_raises(monkeypatch: pytest.MonkeyPatch):
         build_sampler("lost", {}, seed=0, trials=4)
     with pytest.raises(ValueError, match="unknown sampler 'elsewhere'"):
         sequence("elsewhere", {}, Space(()), 0)
+    scattered = dataclasses.replace(SAMPLERS["qmc"], common="search.nowhere:draw")
+    monkeypatch.setitem(SAMPLERS, "scattered", scattered)
+    with pytest.raises(ValueError, match=r"common = 'search\.nowhere:draw'"):
+        sequence("scattered", {"common": True}, Space(()), 0)
     monkeypatch.setitem(EARLY_STOPPING, "lost", EarlyStopping("", build="search.nowhere:Rule"))
     with pytest.raises(ValueError, match=r"build = 'search\.nowhere:Rule'"):
         build_rule("lost", grace=1, factor=3)

@@ -21,6 +21,7 @@ from trainable.catalog import (
     shown,
     unknown,
 )
+from trainable.parameters import resolved
 
 ENTRIES = {**LOSSES, **TARGETS, **SCHEDULES, "optimiser": OPTIMISER}
 PARAMETERS = [
@@ -129,7 +130,9 @@ def test_tables_say_what_each_member_is():
     for table in (LOSSES, TARGETS, SCHEDULES):
         assert all(callable(entry.builder()) for entry in table.values())
     assert all(NOISE_KINDS.values())
-    assert all(info.summary for info in DATASETS.values())
+    for info in DATASETS.values():
+        assert info.summary
+        assert not info.read or callable(resolved(info.summary, "read", info.read))
     assert all(LOSSES[name].source for name in LOSSES if name != "ce")
     assert all(entry.source for entry in TARGETS.values())
 

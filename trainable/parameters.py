@@ -24,6 +24,15 @@ def from_json(values: Mapping[str, Any]) -> dict[str, Value]:
     return {k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}
 
 
+def resolved(of: str, field: str, path: str) -> Callable[..., Any]:
+    """What ``path``, ``module:name`` in a field of the entry ``of``, leads to; else ValueError."""
+    try:
+        found: Callable[..., Any] = resolve_name(path)
+    except (ValueError, ImportError, AttributeError) as error:
+        raise ValueError(f"{of!r}: {field} = {path!r}: {error}") from error
+    return found
+
+
 @dataclass(frozen=True)
 class Parameter:
     """One hyperparameter: its default, what values make sense, and which are worth searching."""
@@ -150,11 +159,7 @@ class Entry:
 
     def builder(self) -> Callable[..., Any]:
         """What makes the member. Raises ValueError if ``build`` leads to nothing."""
-        try:
-            found: Callable[..., Any] = resolve_name(self.build)
-        except (ValueError, ImportError, AttributeError) as error:
-            raise ValueError(f"{self.summary!r}: build = {self.build!r}: {error}") from error
-        return found
+        return resolved(self.summary, "build", self.build)
 
     def complete(self, owner: str, given: Mapping[str, Value]) -> dict[str, Value]:
         """Defaults overlaid with ``given``, each checked. Raises ValueError on a bad one."""

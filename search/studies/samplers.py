@@ -13,7 +13,6 @@ import random
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import chain, count, islice
-from pkgutil import resolve_name
 from typing import Any, Protocol
 
 import numpy as np
@@ -29,6 +28,7 @@ from spaces.space import Space
 from spaces.strategies import SAMPLERS
 from spaces.sweep import Cell, SearchSpec, SweepSpec
 from trainable.catalog import Value, named
+from trainable.parameters import resolved
 from trainable.seeds import derive_seed
 
 Options = Mapping[str, Any]
@@ -172,7 +172,7 @@ def sequence(
     build, given = _entry(name, options)
     points: Iterator[dict[str, Value]]
     if given.get("common"):
-        draw = resolve_name(SAMPLERS[name].common)
+        draw = resolved(SAMPLERS[name].summary, "common", SAMPLERS[name].common)
         points = map(space.at, draw(given, seed=seed, names=shared))
     elif SAMPLERS[name].needs_history or SAMPLERS[name].across:
         return None

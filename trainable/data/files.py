@@ -33,6 +33,7 @@ from urllib.request import Request, urlopen
 import numpy as np
 from numpy.typing import NDArray
 
+from trainable.data.sets import DATASETS
 from trainable.data.splits import stratified_subset
 from trainable.seeds import derive_seed
 
@@ -41,9 +42,6 @@ if TYPE_CHECKING:
 
 Part: TypeAlias = tuple[NDArray[np.uint8], NDArray[np.int64]]
 """Images ``[N, channels, height, width]`` and labels ``[N]`` of a training or a test set."""
-
-DIGITS, DIGITS_TEST = 1797, 360
-"""Digits in scikit-learn, and how many of them are the test set."""
 
 ANSWER_SECONDS = 10.0
 """How long the server of a data set may take to answer."""
@@ -90,7 +88,7 @@ def read_digits(root: str | None = None) -> tuple[Part, Part]:
     images = ((digits.images.astype(np.int64) * 255 + 8) // 16).astype(np.uint8)[:, None]
     labels = digits.target.astype(np.int64)
     # A seed of its own, never the trial's: the test set is the same in every sweep.
-    test = stratified_subset(labels, DIGITS_TEST, derive_seed(0, "digits"))
+    test = stratified_subset(labels, DATASETS["digits"].test_examples, derive_seed(0, "digits"))
     train = np.setdiff1d(np.arange(len(labels)), test)
     return (images[train], labels[train]), (images[test], labels[test])
 

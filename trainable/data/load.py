@@ -11,6 +11,7 @@ from trainable.data.files import DataError
 from trainable.data.own import OwnImages, OwnPart, read_own
 from trainable.data.own.pixels import Reading
 from trainable.data.sets import DATASETS, DataConfig, DatasetInfo, OwnData, make_data
+from trainable.parameters import resolved
 
 T = TypeVar("T", bound=np.generic)
 
@@ -36,10 +37,10 @@ def load_dataset(
         data = make_data(data, root=root)
     if isinstance(data, OwnData):
         return _load_own(data, progress)
-    reader = DATASETS[data.name].read
-    assert reader is not None
+    info = DATASETS[data.name]
+    read = resolved(info.summary, "read", info.read)
     try:
-        train, test = reader(data.root)
+        train, test = read(data.root)
     except OSError as error:
         raise DataError(f"cannot read {data.name}: {error}") from error
     return Dataset(data.name, *train, *test)

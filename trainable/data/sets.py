@@ -4,19 +4,14 @@ To add a data set, write a reader beside those of :mod:`trainable.data.files` an
 Nothing in this module needs torch, so a sweep file is checked on any laptop.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any, Literal, TypeAlias
 
 from pydantic import ConfigDict
 from pydantic.dataclasses import dataclass as checked_dataclass
 
-from trainable.data import files
-from trainable.data.files import Part
 from trainable.wording import named, shown
-
-Reader: TypeAlias = Callable[[str | None], tuple[Part, Part]]
-"""From the folder of a data set's files (None: the usual places) to training and test set."""
 
 STRICT = ConfigDict(extra="forbid", strict=True)
 """How the classes of a sweep file's tables are checked: values keep their type."""
@@ -28,7 +23,9 @@ class DatasetInfo:
 
     Attributes:
         summary: what it is, in a few words.
-        read: its reader; None: the user's own files, which :mod:`trainable.data.own` reads.
+        read: ``module:name`` of its reader, from the folder of its files (None: the usual places)
+            to training and test set; empty: the user's own files, which
+            :mod:`trainable.data.own` reads.
         shape: channels, height and width in pixels of every image.
         class_names: in the order of the labels.
         train_examples: of the training set, as published.
@@ -52,7 +49,7 @@ class DatasetInfo:
     """
 
     summary: str
-    read: Reader | None = None
+    read: str = ""
     shape: tuple[int, int, int] = (0, 0, 0)
     class_names: tuple[str, ...] = ()
     train_examples: int = 0
@@ -105,11 +102,11 @@ alphabet."""
 DATASETS: dict[str, DatasetInfo] = {
     "digits": DatasetInfo(
         summary="scikit-learn's handwritten digits, embedded",
-        read=files.read_digits,
+        read="trainable.data.files:read_digits",
         shape=(1, 8, 8),
         class_names=tuple("0123456789"),
-        train_examples=files.DIGITS - files.DIGITS_TEST,
-        test_examples=files.DIGITS_TEST,
+        train_examples=1_437,
+        test_examples=360,
         mean=(0.3045,),
         std=(0.3755,),
         # The commonest mistakes of logistic regression (1,437 images, 3-fold, about 144 a class):
@@ -124,7 +121,7 @@ DATASETS: dict[str, DatasetInfo] = {
     ),
     "fashion_mnist": DatasetInfo(
         summary="Fashion-MNIST",
-        read=files.read_fashion_mnist,
+        read="trainable.data.files:read_fashion_mnist",
         shape=(1, 28, 28),
         class_names=(
             *("T-shirt", "trouser", "pullover", "dress", "coat"),
@@ -146,7 +143,7 @@ DATASETS: dict[str, DatasetInfo] = {
     ),
     "cifar10": DatasetInfo(
         summary="CIFAR-10",
-        read=files.read_cifar10,
+        read="trainable.data.files:read_cifar10",
         shape=(3, 32, 32),
         class_names=(
             *("airplane", "automobile", "bird", "cat", "deer"),
@@ -168,7 +165,7 @@ DATASETS: dict[str, DatasetInfo] = {
     ),
     "cifar100": DatasetInfo(
         summary="CIFAR-100",
-        read=files.read_cifar100,
+        read="trainable.data.files:read_cifar100",
         shape=(3, 32, 32),
         class_names=tuple(sorted(" ".join(_SUPERCLASSES.values()).split())),
         train_examples=50_000,

@@ -6,9 +6,9 @@ it. Each function agrees with torch's scheduler of the same name, stepped once a
 
 import math
 from collections.abc import Mapping
-from pkgutil import resolve_name
 
 from trainable.catalog import SCHEDULES, Value, named
+from trainable.parameters import resolved
 
 
 def learning_rate(
@@ -41,7 +41,8 @@ def cycle_ends(name: str, parameters: Mapping[str, Value], max_epochs: int) -> t
     schedule = named("lr_schedule", name, SCHEDULES)
     if not schedule.cycle_ends:
         return ()
-    ends: tuple[int, ...] = resolve_name(schedule.cycle_ends)(max_epochs, **parameters)
+    find = resolved(schedule.summary, "cycle_ends", schedule.cycle_ends)
+    ends: tuple[int, ...] = find(max_epochs, **parameters)
     return ends
 
 

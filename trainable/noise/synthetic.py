@@ -52,7 +52,7 @@ class Given(Noise):
 
     def check_fits(self, dataset: str, info: DatasetInfo) -> None:
         """Published data sets have true labels only."""
-        if info.read is not None:
+        if info.read:
             raise ValueError(f"noise kind 'given' is for data set 'files', not {dataset!r}")
 
     def given(self, draw: Draw) -> Ints:
