@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from analysis.results import Results
 
 P = ParamSpec("P")
-JOURNAL = "optuna.journal"
 
 app = typer.Typer(
     help="What came out of a sweep: DIR is its results folder, a path or a URI.",
@@ -249,11 +248,12 @@ def labels(
 ) -> None:
     """Rank a study's training labels, the most doubtful first: a list to edit, and pictures."""
     from analysis.best import one_study
-    from analysis.frames.label_errors import label_errors, usual_folder, write_label_errors
+    from analysis.frames.label_errors import label_errors, write_label_errors
 
     results = load_results(directory, columns=[])
     errors = label_errors(results, one_study(results, study), criterion)
-    folder = usual_folder(results, errors.study) if out is None else Folder.open(out)
+    usual = layout.label_errors(results.folder, errors.study)
+    folder = usual if out is None else Folder.open(out)
     write_label_errors(errors, folder)
     _list_and_draw(errors, results, folder, picture=picture)
     for line in errors.summary():
@@ -289,7 +289,7 @@ def optuna(
     results = load_results(directory)
     data = journal(results)
     folder = results.folder if out is None else Folder.open(out.parent)
-    name = JOURNAL if out is None else out.name
+    name = layout.JOURNAL if out is None else out.name
     folder.write(name, data)
     typer.echo(f"optuna-dashboard {(folder / name).argument}")
 
@@ -308,12 +308,12 @@ def _list_and_draw(
     except (DataError, ImportError) as error:
         typer.echo(f"no picture: {error}", err=True)
         classes = named_classes(errors, results)
-        folder.write("labels.csv", label_list(errors, results, classes, ()))
+        folder.write(layout.LABEL_LIST, label_list(errors, results, classes, ()))
         return
     classes, images = dataset.info.class_names, dataset.train_images
-    folder.write("labels.csv", label_list(errors, results, classes, dataset.names))
+    folder.write(layout.LABEL_LIST, label_list(errors, results, classes, dataset.names))
     if picture:
-        folder.write("doubted.png", contact_sheet(errors, images, classes))
+        folder.write(layout.DOUBTED_PICTURE, contact_sheet(errors, images, classes))
         folder.write(layout.DOUBTED_PAGE, label_page(errors, images, classes, dataset.names))
 
 

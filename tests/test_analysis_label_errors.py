@@ -9,13 +9,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from analysis.frames.label_errors import (
-    doubted_pairs,
-    label_errors,
-    rank,
-    usual_folder,
-    write_label_errors,
-)
+from analysis.frames.label_errors import doubted_pairs, label_errors, rank, write_label_errors
 from analysis.printed.contact_sheet import contact_sheet
 from analysis.printed.label_list import label_list, label_page
 from analysis.report.figures.labels import doubt_charts
@@ -25,6 +19,7 @@ from tests.own_images import some_parts, write_folders
 from tests.recorded import epoch_row, record_sweep, trial_row, write_results
 from trainable.config import DataConfig, TrialConfig, labels_name, make_noise
 from trainable.data.own import read_own
+from trainable.folder import layout
 
 STUDY = "symmetric-0.4-elr"
 CONFIG = TrialConfig.build(
@@ -86,7 +81,7 @@ def test_label_errors_of_labels_that_are_all_right(tmp_path):
 def test_label_errors_are_written_where_asked(tmp_path):
     results = with_targets(tmp_path, TARGETS)
     errors = label_errors(results, STUDY)
-    folder = usual_folder(results, STUDY)
+    folder = layout.label_errors(results.folder, STUDY)
     write_label_errors(errors, folder)
     assert str(folder) == f"{tmp_path}/label_errors/{STUDY}"
     pd.testing.assert_frame_equal(pd.read_parquet(f"{folder}/labels.parquet"), errors.ranked)

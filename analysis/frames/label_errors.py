@@ -20,7 +20,6 @@ from collections import Counter
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
-from urllib.parse import quote
 
 import numpy as np
 import pandas as pd
@@ -216,14 +215,9 @@ def rank(tables: list[pd.DataFrame], criterion: str) -> pd.DataFrame:
 
 
 def write_label_errors(errors: LabelErrors, folder: Folder) -> None:
-    """Write the ranking as ``labels.parquet``, with the true labels where they are known."""
+    """Write the ranking as a table, with the true labels where they are known."""
     table = pa.Table.from_pandas(errors.ranked, preserve_index=False)
-    folder.write("labels.parquet", packed(table))
-
-
-def usual_folder(results: Results, study: str) -> Folder:
-    """Where the label errors of a study lie, unless somebody wants them elsewhere."""
-    return results.folder / layout.LABEL_ERRORS / quote(study, safe="")
+    folder.write(layout.RANKED_LABELS, packed(table))
 
 
 def _scored(table: pd.DataFrame, criterion: str) -> pd.DataFrame:

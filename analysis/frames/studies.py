@@ -16,6 +16,7 @@ from analysis.best import records, selected_on_test, selection_curves
 from analysis.results import Results, ResultsError, once, recorded_config, sweep_spec
 from analysis.schema import COMPLETED, DIVERGED, FAILED, PAUSED, RUNNING, SEARCH, STOPPED
 from spaces.space import Space
+from trainable.folder import layout
 
 STATES: dict[str, TrialState] = {
     COMPLETED: TrialState.COMPLETE,
@@ -105,7 +106,7 @@ def journal(results: Results) -> bytes:
     Raises ResultsError as :func:`optuna_studies` does.
     """
     with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder, "optuna.journal")
+        path = Path(folder, layout.JOURNAL)
         optuna_studies(results, optuna.storages.JournalStorage(JournalFileBackend(str(path))))
         return path.read_bytes()
 

@@ -4,7 +4,6 @@ import json
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
-from urllib.parse import quote, unquote
 
 import plotly.offline
 from markupsafe import Markup
@@ -48,7 +47,7 @@ def build_report(results: Results, now: datetime | None = None, *, in_folder: bo
             sections=[with_ids(section, results.name) for section in sections],
             shown=SHOWN,
             grids=grids(results),
-            doubted=_doubted(results) if in_folder else [],
+            doubted=layout.doubted_pages(results.folder) if in_folder else [],
             noise_names=noise_names(results.trials),
             failures=origin.failures(results),
             provenance=origin.provenance(results),
@@ -59,16 +58,6 @@ def build_report(results: Results, now: datetime | None = None, *, in_folder: bo
             plotly=Markup(plotly.offline.get_plotlyjs()),
         )
     )
-
-
-def _doubted(results: Results) -> list[tuple[str, str]]:
-    """Studies of whose doubtful labels there are images to look at, each with its page's URL."""
-    folder = results.folder / layout.LABEL_ERRORS
-    names = [name for name in folder.names() if (folder / name).exists(layout.DOUBTED_PAGE)]
-    return [
-        (unquote(name), f"{layout.LABEL_ERRORS}/{quote(name)}/{layout.DOUBTED_PAGE}")
-        for name in names
-    ]
 
 
 def with_ids(section: Section, sweep: str) -> dict[str, Any]:

@@ -13,9 +13,10 @@
   targets/<trial>.parquet       final targets of the trials whose models are kept
   checkpoints/<trial>/          epoch-<epochs>.pt
   tune/                         Ray Tune's own logs and TensorBoard events
-  label_errors/<study>/         ranked labels and pictures of the doubted ones, once asked for,
-                                doubted.html among them
+  label_errors/<study>/         once asked for: labels.parquet, the ranking; labels.csv, a list to
+                                edit; doubted.png and doubted.html, the doubted images
   figures/                      the report's charts as files for a paper, once asked for
+  optuna.journal                the studies as Optuna has them, once asked for
   report.html                   once a sweep has ended, or was asked for it
 """
 
@@ -39,8 +40,10 @@ CONFUSION = "test_confusion"
 CHECKPOINTS = "checkpoints"
 TUNE = "tune"
 LABEL_ERRORS = "label_errors"
-DOUBTED_PAGE = "doubted.html"
+RANKED_LABELS, LABEL_LIST = "labels.parquet", "labels.csv"
+DOUBTED_PICTURE, DOUBTED_PAGE = "doubted.png", "doubted.html"
 FIGURES = "figures"
+JOURNAL = "optuna.journal"
 REPORT = "report.html"
 
 _STUDY = "study="
@@ -62,6 +65,18 @@ def recorded_studies(results: Folder) -> list[str]:
     """Studies that have recorded epochs, sorted."""
     names = (results / EPOCHS).names()
     return sorted(unquote(n.removeprefix(_STUDY)) for n in names if n.startswith(_STUDY))
+
+
+def label_errors(results: Folder, study: str) -> Folder:
+    """Where the label errors of a study lie, unless somebody wants them elsewhere."""
+    return results / LABEL_ERRORS / quote(study, safe="")
+
+
+def doubted_pages(results: Folder) -> list[tuple[str, str]]:
+    """Studies whose doubted images have a page, each with its URL from the results folder."""
+    folder = results / LABEL_ERRORS
+    names = [name for name in folder.names() if (folder / name).exists(DOUBTED_PAGE)]
+    return [(unquote(name), f"{LABEL_ERRORS}/{quote(name)}/{DOUBTED_PAGE}") for name in names]
 
 
 def part_name(level: int, number: int) -> str:
