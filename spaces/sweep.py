@@ -25,7 +25,7 @@ from spaces.sections import (
 from spaces.settings import DataTable, NoiseTable
 from spaces.space import Space
 from spaces.strategies import EARLY_STOPPING, SAMPLERS
-from trainable.catalog import DATASETS, LOSSES, NETWORKS, SCHEDULES, Value, unknown
+from trainable.catalog import DATASETS, LOSSES, NETWORKS, SCHEDULES, Entry, Value, unknown
 from trainable.config import DataConfig, Noise, TrialConfig
 from trainable.parameters import NAME
 
@@ -141,9 +141,7 @@ class SweepSpec(SweepTable):
                 f"search: metric {self.search.metric!r} needs averaging above 0 in [space], "
                 "such as averaging = 0.99"
             )
-        if "truncate_from" in LOSSES[cell.loss].parameters:
-            _check_truncation(cell)
-        _check_milestones(cell)
+        _check_epochs(cell)
         _check_priors(cell.space, self.search)
         # Only such a sampler walks all points; the others take continuous ranges.
         if SAMPLERS[self.search.sampler].finite:
@@ -230,25 +228,21 @@ def default_network(dataset: str, *, gpu: bool) -> str:
     return DATASETS[dataset].network if gpu else DATASETS[dataset].cpu_network
 
 
-def _check_truncation(cell: Cell) -> None:
-    """A truncation after the last epoch would be none, and nothing would say so."""
-    for value in _extremes(cell.space.domain("truncate_from")):
-        if isinstance(value, int | float) and value > cell.max_epochs:
-            raise ValueError(
-                f"space: truncate_from = {value:g} is above max_epochs = {cell.max_epochs}: "
-                f'{cell.loss} would never be truncated; for that, truncate_from = "none"'
-            )
-
-
-def _check_milestones(cell: Cell) -> None:
-    """With milestones that all come too late the learning rate would never fall."""
-    groups = [group for group in cell.space.groups if group.owner in SCHEDULES]
-    for domain in [g.domains["milestones"] for g in groups if "milestones" in g.domains]:
-        for value in _extremes(domain):
-            if isinstance(value, tuple) and 1 < cell.max_epochs <= value[0]:
+def _check_epochs(cell: Cell) -> None:
+    """What is due after the last epoch would never happen, and nothing would say so."""
+    entries: dict[str, Entry] = {**LOSSES, **SCHEDULES}
+    owned = [(g, entries[g.owner].parameters) for g in cell.space.groups if g.owner in entries]
+    for group, parameters in owned:
+        due = [name for name in group.domains if parameters[name].in_epochs]
+        for name, value in [(n, v) for n in due for v in _extremes(group.domains[n])]:
+            # A list is of epochs after which something happens, a number the first to see it.
+            first = value[0] + 1 if isinstance(value, tuple) else value
+            if isinstance(first, int | float) and first > cell.max_epochs > 1:
+                given = list(value) if isinstance(value, tuple) else int(first)
+                never = f'; for that, {name} = "none"' if parameters[name].optional else ""
                 raise ValueError(
-                    f"space: milestones = {list(value)} all come after the last of max_epochs = "
-                    f"{cell.max_epochs}: lr would stay constant"
+                    f"space: {name} = {given} comes after the last of max_epochs = "
+                    f"{cell.max_epochs} and would change nothing{never}"
                 )
 
 

@@ -141,6 +141,11 @@ class TrialConfig:
             **self.network_parameters,
         }
 
+    @property
+    def matrix_from(self) -> Value:
+        """Where the loss has its transition matrix from, "estimated" or "true"; None: no need."""
+        return self.loss_parameters.get(LOSSES[self.loss].matrix_from)
+
     def as_dict(self) -> dict[str, Any]:
         """Plain JSON-able values; :meth:`from_dict` is the inverse."""
         return {

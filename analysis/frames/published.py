@@ -112,11 +112,12 @@ def _settings_of(dataset: str, kind: str, rate: float) -> tuple[str, ...]:
     """The noise settings that a printed row is about, in our terms."""
     if kind != "asymmetric":
         return (make_noise(kind, rate).setting,)
-    if dataset == "cifar100":
+    info = DATASETS[dataset]
+    if info.superclasses:
         return (make_noise(kind, rate, ring="contiguous").setting,)
     # Beside either way of moving classes: ``deviations`` says where a row was made by the other.
-    both = (False, True)
-    return tuple(make_noise(kind, rate, legacy_sequential=one).setting for one in both)
+    ways = sorted({False, info.legacy_sequential})
+    return tuple(make_noise(kind, rate, legacy_sequential=way).setting for way in ways)
 
 
 def deviations(config: Mapping[str, Any], protocol: Protocol) -> tuple[Deviation, ...]:
@@ -129,12 +130,12 @@ def deviations(config: Mapping[str, Any], protocol: Protocol) -> tuple[Deviation
         config: a row of ``best.chosen_configs`` on a data set that something is printed about.
         protocol: that of :func:`published`.
     """
-    images = DATASETS[config["dataset"]].train_examples
+    info = DATASETS[config["dataset"]]
+    images = info.train_examples
     used = table_in(config["config"], "data").get("train_examples") or images
     schedule = config.get("param_lr_schedule")
     theirs = "cosine_warm_restarts" if protocol.starred else "multistep"
-    # ELR's budgets: 120 on CIFAR-10 and 150 on CIFAR-100 with MultiStepLR, 150 with the star.
-    epochs = 150 if protocol.starred or config["dataset"] == "cifar100" else 120
+    epochs = info.epochs if protocol.starred else info.multistep_epochs
     pairs = [
         (config["model"], NETWORK, ""),
         (int(config["epochs"]), epochs, " epochs"),
@@ -147,7 +148,7 @@ def deviations(config: Mapping[str, Any], protocol: Protocol) -> tuple[Deviation
         if ours != printed
     ]
     noise = table_in(config["config"], "noise")
-    if config["dataset"] == "cifar10" and noise.get("kind") == "asymmetric":
+    if info.legacy_sequential and noise.get("kind") == "asymmetric":
         sequential = noise.get("legacy_sequential", False)
         if protocol.sequential not in (None, sequential):
             ways = (sequential, protocol.sequential)

@@ -17,6 +17,7 @@ import pyarrow as pa
 
 from analysis.results import Results, ResultsError
 from analysis.store import damaged
+from trainable.catalog import LOSSES
 from trainable.config import TrialConfig, labels_name
 from trainable.data import DataError, Dataset, Ints, load_dataset, subset_index
 from trainable.data.own.pixels import Reading
@@ -114,10 +115,11 @@ class LabelBook:
     def _draw(self, key: str, config: TrialConfig) -> NoisyLabels:
         self._drawn.add(key)
         dataset = self.datasets[config.data.name]
-        if not dataset.truth_known and config.loss_parameters.get("transition") == "true":
+        if not dataset.truth_known and config.matrix_from == "true":
             raise DataError(
-                f'{config.data.root}: forward with transition = "true" needs true labels, and '
-                'nobody knows them: take "estimated"'
+                f"{config.data.root}: {config.loss} with "
+                f'{LOSSES[config.loss].matrix_from} = "true" needs true labels, and nobody knows '
+                'them: take "estimated"'
             )
         return prepare(dataset, config.data, config.noise, config.seed)[1]
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import torch
 
+from trainable.catalog import LOSSES
 from trainable.config import TrialConfig
 from trainable.data import TrialData
 from trainable.metrics import EpochMetrics
@@ -49,8 +50,10 @@ def measure(
         # Two are run: the first one warms up (compilation, allocations), the second is timed.
         max_epochs=max(2, config.max_epochs),
         # The estimate would train a trial of its own.
-        loss_parameters=dict(config.loss_parameters)
-        | ({"transition": "true"} if "transition" in config.loss_parameters else {}),
+        loss_parameters={
+            name: "true" if name == LOSSES[config.loss].matrix_from else value
+            for name, value in config.loss_parameters.items()
+        },
     )
     trainer = build_trainer(config, _cut(data, 2 * config.batch_size))
     trainer.run_epoch()

@@ -17,7 +17,7 @@ from search.planning.understood import understood
 from spaces.strategies import EARLY_STOPPING
 from spaces.sweep import Cell, SweepSpec
 from spaces.sweep_file import SpecError
-from trainable.catalog import LOSSES
+from trainable.catalog import LOSSES, NETWORKS
 from trainable.config import TrialConfig, make_noise
 from trainable.data import Dataset, OwnData, TrialData, load_dataset
 from trainable.trial.checkpoints import KEPT, KEPT_MODELS
@@ -202,10 +202,12 @@ def _notes(
             f"{kind} noise: a reference classifier is trained once when the sweep starts, not "
             "counted here"
         )
-    for loss in [loss for loss in spec.losses if "transition" in LOSSES[loss].parameters]:
+    for loss in [loss for loss in spec.losses if LOSSES[loss].matrix_from]:
         yield f"{loss}: every actor first trains once more to estimate T, not counted here"
-    for name in ("batch_size", "width", "depth"):
-        if any(name in cell.space.varies for cell in spec.cells()):
+    cells = spec.cells()
+    sizes = {n: cell for cell in cells for n in ("batch_size", *NETWORKS[cell.network].parameters)}
+    for name in sizes:
+        if any(name in cell.space.varies for cell in cells):
             yield f"{name} varies: time and memory are those of the reference {name}"
     for node in node_types:
         fit = node.trials_per_gpu

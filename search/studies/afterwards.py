@@ -76,7 +76,7 @@ def why_afresh(config: TrialConfig, max_epochs: int) -> str:
 
     It goes on where it has been, up to here, the trial of the larger budget.
     """
-    if config.loss_parameters.get("transition") == "estimated":
+    if config.matrix_from == "estimated":
         return f"{config.loss} estimates its transition matrix over all of max_epochs"
     same = same_beginning(
         config.lr_schedule,

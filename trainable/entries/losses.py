@@ -22,6 +22,9 @@ class LossEntry(Entry):
     label: str
     """How tables, figures and reports print it: as papers do."""
     has_state: bool = False  # which of the two forms ``build`` has
+    matrix_from: str = ""
+    """The parameter that says where its transition matrix comes from, "estimated" or "true", and
+    whose place the matrix takes when it is made; empty: it needs none."""
 
 
 _BETA_SEARCH = {"low": 0.5, "high": 0.99}
@@ -105,6 +108,7 @@ LOSSES: dict[str, LossEntry] = {
         label="Forward",
         build="trainable.losses.modules:Forward",
         has_state=True,
+        matrix_from="transition",
     ),
     "gce": LossEntry(
         "generalised cross-entropy (1 - p_y^q) / q, truncated at p_y <= k from an epoch on",

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from trainable.catalog import LOSSES
+from trainable.catalog import LOSSES, named
 from trainable.config import complete_loss
 from trainable.losses.modules import Formula, Loss
 from trainable.targets.target_by_name import check_sizes
@@ -20,14 +20,14 @@ def build_loss(name: str, *, num_examples: int, num_classes: int, **hyperparamet
             that is missing or no matrix of probabilities.
     """
     check_sizes(num_examples, num_classes)
+    entry = named("loss", name, LOSSES)
     # A matrix here, where trials only say where it comes from.
-    corrects = name in LOSSES and "transition" in LOSSES[name].parameters
-    matrix = hyperparameters.pop("transition", None) if corrects else None
+    matrix = hyperparameters.pop(entry.matrix_from, None)
     parameters: dict[str, Any] = complete_loss(name, hyperparameters)
-    if "transition" in parameters:
-        parameters["transition"] = matrix
-    made = LOSSES[name].builder()
-    if LOSSES[name].has_state:
+    if entry.matrix_from:
+        parameters[entry.matrix_from] = matrix
+    made = entry.builder()
+    if entry.has_state:
         loss: Loss = made(num_examples, num_classes, **parameters)
         return loss
     return Formula(made, **parameters)

@@ -33,7 +33,7 @@ def resolve_transition(config: TrialConfig, data: TrialData, device: torch.devic
     takes as long as a trial, on the trial's ``device``, once in a process for all trials on the
     same labels.
     """
-    if config.loss_parameters["transition"] == "true":
+    if config.matrix_from == "true":
         return torch.tensor(data.transition, dtype=torch.float32)
     plain = _plain_config(config)
     labels = hashlib.sha256(data.train_given.tobytes()).hexdigest()

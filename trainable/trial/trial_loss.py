@@ -5,6 +5,7 @@ from typing import Any
 
 import torch
 
+from trainable.catalog import LOSSES
 from trainable.config import TrialConfig
 from trainable.data import TrialData
 from trainable.losses import Loss, build_loss
@@ -28,8 +29,9 @@ def build_trial_loss(config: TrialConfig, data: TrialData, device: torch.device)
     matrix trains a trial of its own, so it waits for the first epoch.
     """
     parameters: dict[str, Any] = dict(config.loss_parameters)
-    if "transition" in parameters:
-        parameters["transition"] = partial(resolve_transition, config, data, device)
+    if config.matrix_from is not None:
+        matrix = partial(resolve_transition, config, data, device)
+        parameters[LOSSES[config.loss].matrix_from] = matrix
     return build_loss(
         config.loss,
         num_examples=len(data.train_index),
