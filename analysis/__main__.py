@@ -300,7 +300,8 @@ def _list_and_draw(
     """The list for a person, and the images if they can be had here, else without their names."""
     from analysis.frames.label_errors import named_classes
     from analysis.printed.contact_sheet import contact_sheet
-    from analysis.printed.label_list import label_list, label_page
+    from analysis.printed.label_list import label_list
+    from analysis.report.doubted_page import label_page
     from trainable.data import DataError, load_dataset
 
     try:

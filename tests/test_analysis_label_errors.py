@@ -11,7 +11,8 @@ from PIL import Image
 
 from analysis.frames.label_errors import doubted_pairs, label_errors, rank, write_label_errors
 from analysis.printed.contact_sheet import contact_sheet
-from analysis.printed.label_list import label_list, label_page
+from analysis.printed.label_list import label_list
+from analysis.report.doubted_page import label_page
 from analysis.report.figures.labels import doubt_charts
 from analysis.report.style import study_titles, titled
 from analysis.results import ResultsError, ResultsWarning, load_results

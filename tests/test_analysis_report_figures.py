@@ -242,7 +242,7 @@ def test_best_values_over_the_noise_rate_say_their_spread():
         response_rows([2.0, 1.0, 4.0], [0.8] * 3, noise_rate=rate, title=f"Symmetric, {percent}%")
         for rate, percent in ((0.2, 20), (0.4, 40))
     ]
-    table = pd.concat(parts).assign(rank=[1, 2, 3] * 2, noise_kind="symmetric")
+    table = pd.concat(parts).assign(rank=[1, 2, 3] * 2, family="Symmetric")
     (chart,) = best_value_charts(table, "lam")
     assert chart.title == "Symmetric: best lam over the noise rate"
     assert chart.says == "Best at 20, 40%: ELR 2, 2."
@@ -250,6 +250,19 @@ def test_best_values_over_the_noise_rate_say_their_spread():
     assert (best.x, best.y) == ((20.0, 40.0), (2.0, 2.0))
     assert chart.table["of the best trials"].tolist() == ["1 to 4"] * 2
     assert best_value_charts(table[table["noise_rate"] == 0.2], "lam") == []
+
+
+def test_best_values_over_rates_that_are_hardly_above_zero_are_one_figure(tmp_path):
+    rates = {5e-07: "symmetric-5e-07-elr", 0.2: "symmetric-0.2-elr"}
+    trials = [
+        trial_row(study, noise=study.removesuffix("-elr"), noise_rate=rate, param_lam=1.0)
+        for rate, study in rates.items()
+    ]
+    results = load_results(write_results(tmp_path, trials))
+    table = titled(best_values(results, "lam"), study_titles(results.trials))
+    assert set(table["title"]) == {"Symmetric, 5e-05%", "Symmetric, 20%"}
+    (chart,) = best_value_charts(table, "lam")
+    assert chart.title == "Symmetric: best lam over the noise rate"
 
 
 def test_response_without_elr_has_no_dotted_line():

@@ -209,6 +209,7 @@ def test_pure_rooms_know_no_ray_no_file_and_no_clock(path):
 NO_RESULTS = {
     "page.html": "a template",
     "comparison.html": "a template",
+    "label_page.html": "a template",
     "paper_tables.csv": "comes with the package",
     "OUT.html": "stands in a help text for a file of the user's",
 }

@@ -1,6 +1,7 @@
 """Several sweeps side by side, as a terminal shows them."""
 
 from collections.abc import Iterator, Mapping
+from types import MappingProxyType
 from typing import Any
 
 import pandas as pd
@@ -60,15 +61,15 @@ def print_comparison(sweeps: Sweeps, out: Console) -> None:
         print_note(text, out, "bold red")
 
 
-def noise_settings(table: pd.DataFrame, sweeps: Sweeps) -> list[tuple[str, pd.DataFrame]]:
-    """The rows of ``side_by_side`` of each setting, under its name."""
+def noise_settings(
+    table: pd.DataFrame, sweeps: Sweeps, names: Mapping[str, str] = MappingProxyType({})
+) -> Iterator[tuple[str, pd.DataFrame]]:
+    """The rows of ``side_by_side`` of each setting, under its name; ``names``: of its noise."""
     several = [n for n in ("dataset", "model") if n in sweeps.by and table[n].nunique() > 1]
-    shown = ["noise", *several]
     *by, _ = sweeps.by  # without the loss
-    return [
-        (" · ".join(str(rows[name].iloc[0]) for name in shown), rows)
-        for _, rows in table.groupby(by, sort=False)
-    ]
+    for _, rows in table.groupby(by, sort=False):
+        noise, *others = (str(rows[name].iloc[0]) for name in ("noise", *several))
+        yield " · ".join([names.get(noise, noise), *others]), rows
 
 
 def _print_settings(sweeps: Sweeps, out: Console) -> None:
@@ -117,9 +118,11 @@ def how(row: Mapping[str, Any]) -> str:
     return f"{kind}, seeds diverged" if row["verdict"] == UNSTABLE else kind
 
 
-def seed_lines(varied: pd.DataFrame, sweeps: Sweeps) -> Iterator[tuple[str, ...]]:
+def seed_lines(
+    varied: pd.DataFrame, sweeps: Sweeps, names: Mapping[str, str] = MappingProxyType({})
+) -> Iterator[tuple[str, ...]]:
     """The rows of ``over_seeds`` under :data:`SEED_COLUMNS`, in percent."""
-    for setting, rows in noise_settings(varied, sweeps):
+    for setting, rows in noise_settings(varied, sweeps, names):
         for row in records(rows):
             shares = (percent(row[name]) for name in ("test", "between", "within"))
             yield setting, row["loss"], str(row["sweeps"]), *shares

@@ -10,6 +10,9 @@ from dataclasses import dataclass, replace
 
 from trainable.catalog import unknown
 
+STAR = "Starred"
+"""A text has no bold: what would be has a star."""
+
 
 @dataclass(frozen=True)
 class Printed:
@@ -35,6 +38,11 @@ class Grid:
     blocks: Blocks  # the lines, in parts with headings
     notes: tuple[str, ...]  # sentences below the table
     caption: str  # the title as a sentence, for a document
+    bold: str = ""  # what holds of the cells that are bold; empty: none is
+
+    def explained(self, mark: str = "Bold") -> tuple[str, ...]:
+        """The notes, and what it means that a cell is bold, or has that ``mark`` instead."""
+        return (*self.notes, f"{mark}: {self.bold}") if self.bold else self.notes
 
     @staticmethod
     def filled(blocks: Mapping[str, tuple[Line, ...]]) -> Blocks:
@@ -62,7 +70,7 @@ def narrowed(grid: Grid, width: int) -> list[Grid]:
             room = width - first - wide - 2
         parts[-1].append(place)
     narrow = [_with_columns(grid, places) for places in parts]
-    notes = tuple(textwrap.fill(note, width) for note in grid.notes)
+    notes = tuple(textwrap.fill(note, width) for note in grid.explained(STAR))
     return [*narrow[:-1], replace(narrow[-1], notes=notes)]
 
 
@@ -73,7 +81,7 @@ def _with_columns(grid: Grid, places: Sequence[int]) -> Grid:
         for name, block in grid.blocks
     )
     header = (grid.header[0], *(grid.header[i + 1] for i in places))
-    return replace(grid, header=header, blocks=blocks, notes=())
+    return replace(grid, header=header, blocks=blocks, notes=(), bold="")
 
 
 def _text(grid: Grid) -> str:
@@ -93,9 +101,7 @@ def _text(grid: Grid) -> str:
         "  ".join(text.ljust(w) for text, w in zip(line, widths, strict=True)).rstrip()
         for line in table
     ]
-    # A text has no bold: what would be is starred.
-    notes = [note.replace("Bold:", "Starred:") for note in grid.notes]
-    return "\n".join([grid.title, "", *body, "", *notes, ""])
+    return "\n".join([grid.title, "", *body, "", *grid.explained(STAR), ""])
 
 
 def _markdown(grid: Grid) -> str:
@@ -107,7 +113,7 @@ def _markdown(grid: Grid) -> str:
         for method, cells in block:
             texts = [f"**{cell.text}**" if cell.bold else cell.text for cell in cells]
             lines.append(f"| {method.replace('*', chr(92) + '*')} | {' | '.join(texts)} |")
-    return "\n".join([*lines, "", *(f"{note}  " for note in grid.notes), ""])
+    return "\n".join([*lines, "", *(f"{note}  " for note in grid.explained()), ""])
 
 
 def _latex(grid: Grid) -> str:
@@ -119,7 +125,7 @@ def _latex(grid: Grid) -> str:
             texts = [(escaped(cell.text), cell.bold) for cell in cells]
             bold = [f"\\textbf{{{text}}}" if bold else text for text, bold in texts]
             body.append(latex_row([escaped(method), *bold]))
-    notes = " ".join(note if note.endswith(".") else f"{note}." for note in grid.notes)
+    notes = " ".join(note if note.endswith(".") else f"{note}." for note in grid.explained())
     label = f"{grid.sweep} {grid.title}"
     return latex_float(grid.caption, label, f"l{'r' * (columns - 1)}", body, notes)
 

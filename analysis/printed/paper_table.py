@@ -31,6 +31,10 @@ def methods() -> dict[str, str]:
 MEASURED = "this sweep"
 DIFFERENCES = "difference to ELR, in points"
 PUBLISHED = "published"
+BOLD = (
+    f"at least {ENOUGH_PAIRS} pairs with ELR, an interval of the difference above zero and not of "
+    "width zero, and no seed on which one of the two diverged."
+)
 
 
 def format_table(results: Results, how: str, width: int = 0) -> str:
@@ -83,6 +87,7 @@ def _grid(sweep: str, table: pd.DataFrame, chosen_on: str, marks: tuple[str, ...
             }
         ),
         notes=(*marks, *_notes(own, printed, chosen_on)),
+        bold=BOLD if own["pairs"].max() >= 2 else "",
     )
 
 
@@ -135,8 +140,7 @@ def _notes(own: pd.DataFrame, printed: pd.DataFrame, chosen_on: str) -> list[str
     if own["pairs"].max() >= 2:
         notes.append(
             "Differences to ELR are paired by seed, with a 95% t interval (pairs), not corrected "
-            f"for several comparisons. Bold: at least {ENOUGH_PAIRS} pairs, an interval above "
-            "zero and not of width zero, and no seed on which one of the two diverged."
+            "for several comparisons."
         )
     if len(printed):
         sources = sorted(set(printed["source"]))

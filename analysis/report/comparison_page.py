@@ -1,5 +1,6 @@
 """Several sweeps side by side as one HTML page, in the look of the report."""
 
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -50,7 +51,7 @@ def build_comparison(sweeps: Sweeps, now: datetime | None = None) -> str:
         "Marks are means over the seeds, whiskers one standard deviation; a mark without "
         "whiskers is a single trial.",
         missing="",
-        charts=[_chart(name, rows, sweeps) for name, rows in noise_settings(table, sweeps)],
+        charts=[_chart(*setting, sweeps) for setting in _settings(table, sweeps)],
     )
     names = [results.name for results in sweeps.all]
     name = " · ".join(dict.fromkeys(names))
@@ -98,13 +99,13 @@ def _settings_sheet(found: dict[str, tuple[str, ...]]) -> Sheet:
 def _numbers_sheet(table: pd.DataFrame, sweeps: Sweeps) -> Sheet:
     rows = [
         {
-            "setting and loss": f"{_titled(name, sweeps)}: {loss_name(row['loss'])}",
+            "setting and loss": f"{name}: {loss_name(row['loss'])}",
             "sweep": row["sweep"] + 1,
             "test accuracy (%)": accuracy(row),
             "minus sweep 1, in points": difference(row),
             "how": how(row),
         }
-        for name, group in noise_settings(table, sweeps)
+        for name, group in _settings(table, sweeps)
         for row in records(group)
     ]
     return Sheet(pd.DataFrame(rows), "Test accuracy at the last epoch")
@@ -112,20 +113,21 @@ def _numbers_sheet(table: pd.DataFrame, sweeps: Sweeps) -> Sheet:
 
 def _over_seeds_sheet(varied: pd.DataFrame, sweeps: Sweeps) -> Sheet:
     rows = [
-        (_titled(setting, sweeps), loss_name(loss), *numbers)
-        for setting, loss, *numbers in seed_lines(varied, sweeps)
+        (setting, loss_name(loss), *numbers)
+        for setting, loss, *numbers in seed_lines(varied, sweeps, _names(sweeps))
     ]
     frame = pd.DataFrame(rows, columns=list(SEED_COLUMNS))
     return Sheet(frame, "Over the seeds of the sweep: test accuracy, and how much it varies")
 
 
-def _titled(setting: str, sweeps: Sweeps) -> str:
-    """A setting's name as a reader says it: ``Symmetric, 40%``."""
-    names: dict[str, str] = {}
-    for results in sweeps.all:
-        names |= noise_names(results.trials)
-    noise, *rest = setting.split(" · ")
-    return " · ".join([sentence(names[noise]), *rest])
+def _settings(table: pd.DataFrame, sweeps: Sweeps) -> Iterator[tuple[str, pd.DataFrame]]:
+    return noise_settings(table, sweeps, _names(sweeps))
+
+
+def _names(sweeps: Sweeps) -> dict[str, str]:
+    """Noise settings as a reader says them, by their short names: ``Symmetric, 40%``."""
+    each = [noise_names(results.trials) for results in sweeps.all]
+    return {noise: sentence(name) for names in each for noise, name in names.items()}
 
 
 def _chart(setting: str, rows: pd.DataFrame, sweeps: Sweeps) -> Chart:
@@ -153,7 +155,7 @@ def _chart(setting: str, rows: pd.DataFrame, sweeps: Sweeps) -> Chart:
     ]
     says = f"Points more than in sweep 1: {', '.join(said)}." if said else "No loss in common."
     height = ROOM + len(losses) * (LOSS_HEIGHT + SWEEP_HEIGHT * len(sweeps.all))
-    return Chart(_titled(setting, sweeps), plot, says, behind, height)
+    return Chart(setting, plot, says, behind, height)
 
 
 def _marks(place: Any, rows: pd.DataFrame, sweeps: Sweeps) -> Any:

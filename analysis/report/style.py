@@ -11,7 +11,7 @@ from analysis.frames.evidence import holdout
 from analysis.printed.paper_table import methods
 from analysis.results import Results, table_in
 from trainable.catalog import LOSSES
-from trainable.noise import NOISE_KINDS, make_noise
+from trainable.noise import NOISE_KINDS, Noise, make_noise
 
 
 @dataclass(frozen=True)
@@ -86,35 +86,43 @@ def noise_names(trials: pd.DataFrame) -> dict[str, str]:
 
     A setting of which no config tells (one of a later version) is called as it is.
     """
+    return {name: noise.label if noise else name for name, noise in _noises(trials).items()}
+
+
+def _noises(trials: pd.DataFrame) -> dict[str, Noise | None]:
+    """The settings by their short names; None for one that no config tells of."""
     settings = trials.drop_duplicates("noise")[["noise", "config"]].astype("str")
     pairs = zip(settings["noise"], settings["config"], strict=True)
-    return {noise: _noise_name(noise, config) for noise, config in pairs}
+    return {name: _noise(config) for name, config in pairs}
 
 
-def _noise_name(setting: str, config: str) -> str:
+def _noise(config: str) -> Noise | None:
     noise = table_in(config, "noise")
     if str(noise.get("kind")) not in NOISE_KINDS:
-        return setting
+        return None
     try:
-        return make_noise(**noise).label
+        return make_noise(**noise)
     except ValueError:  # options of a later version
-        return setting
+        return None
 
 
 def study_titles(trials: pd.DataFrame) -> pd.DataFrame:
     """What each study is about, in the order in which a reader wants them.
 
-    Columns: ``study``, those of its setting, ``loss``, and ``title``: the setting in words, with
-    data set and network where ``trials`` have several. Sorted by setting, then loss.
+    Columns: ``study``, those of its setting, ``loss``, ``title`` (the setting in words, with
+    data set and network where ``trials`` have several) and ``family`` (the title without the
+    noise rate). Sorted by setting, then loss.
     """
     studies = trials.drop_duplicates("study")[["study", *SETTING, "loss"]]
     studies = studies.astype(dict.fromkeys(studies.select_dtypes("category"), "str"))
     several = [name for name in ("dataset", "model") if studies[name].nunique() > 1]
-    titles = studies["noise"].map(noise_names(trials)).map(sentence)
-    for name in several:
-        titles += " · " + studies[name]
+    families = {name: noise.family if noise else name for name, noise in _noises(trials).items()}
+    for column, names in (("title", noise_names(trials)), ("family", families)):
+        studies[column] = studies["noise"].map(names).map(sentence)
+        for name in several:
+            studies[column] += " · " + studies[name]
     ranks = {loss: rank for rank, loss in enumerate(in_order(studies["loss"]))}
-    studies = studies.assign(title=titles, rank=studies["loss"].map(ranks))
+    studies = studies.assign(rank=studies["loss"].map(ranks))
     return studies.sort_values([*SETTING, "rank"], ignore_index=True).drop(columns="rank")
 
 

@@ -112,10 +112,14 @@ class Noise:
         return "-".join([self.kind, *self.words, *([f"{self.rate:g}"] if self.rated else [])])
 
     @property
+    def family(self) -> str:
+        """What settings of several rates have in common, in words: ``symmetric, exclusive``."""
+        return ", ".join([self.kind.replace("_", " "), *self.words])
+
+    @property
     def label(self) -> str:
         """The setting as a person reads it: ``symmetric, exclusive, 40%``."""
-        rate = [f"{100 * self.rate:g}%"] if self.rated else []
-        return ", ".join([self.kind.replace("_", " "), *self.words, *rate])
+        return f"{self.family}, {100 * self.rate:g}%" if self.rated else self.family
 
 
 def having(fact: str) -> str:

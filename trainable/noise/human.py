@@ -77,7 +77,7 @@ class Human(Noise):
         return f"human-{self.labels_key}"
 
     @property
-    def label(self) -> str:
+    def family(self) -> str:
         """In words."""
         return f"human labels, {self.labels_key}"
 

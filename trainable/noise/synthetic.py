@@ -35,7 +35,7 @@ class NoNoise(Noise):
         return draw.true.copy()
 
     @property
-    def label(self) -> str:
+    def family(self) -> str:
         """In words."""
         return "no noise"
 
@@ -60,7 +60,7 @@ class Given(Noise):
         return draw.rows("given").copy()
 
     @property
-    def label(self) -> str:
+    def family(self) -> str:
         """In words."""
         return "labels as given"
 

@@ -19,8 +19,8 @@ from optuna.trial import FrozenTrial, TrialState
 from analysis.amounts import percent
 from analysis.best import records
 from analysis.printed.text import short
-from analysis.report.chart import TRIALS, Chart, axis, figure, look, plain
-from analysis.report.style import FAINT, INK, STOPPED_EARLY, TEXT, loss_name
+from analysis.report.chart import Chart, axis, figure, look, plain, scatter
+from analysis.report.style import FAINT, INK, STOPPED_EARLY, TEXT, Look, loss_name
 
 BRUSHED = "parallel"
 """In the ``meta`` of a layout: the page lets readers brush its axes."""
@@ -70,7 +70,7 @@ def parallel_charts(studies: Mapping[str, optuna.Study], best: pd.DataFrame) -> 
         trials = ended(studies[row["study"]])
         if len(trials) > 1 and varying(trials):
             title = f"{row['title']}: {loss_name(row['loss'])}"
-            charts.append(_parallel(title, trials, row["trial_id"], look(row["loss"]).light))
+            charts.append(_parallel(title, trials, row["trial_id"], look(row["loss"])))
     return charts
 
 
@@ -96,7 +96,7 @@ def accuracy(trial: FrozenTrial) -> float:
     return math.nan if trial.value is None else trial.value
 
 
-def _parallel(title: str, trials: list[FrozenTrial], best: object, colour: str) -> Chart:
+def _parallel(title: str, trials: list[FrozenTrial], best: object, style: Look) -> Chart:
     rows = _parameter_rows(trials)
     rows += [
         row for epoch in _epochs_with_axis(trials) if (row := _accuracy_row(epoch, trials)).places
@@ -113,9 +113,9 @@ def _parallel(title: str, trials: list[FrozenTrial], best: object, colour: str) 
     placed = [
         (row, down, height / between) for row, down, height in zip(rows, downs, bands, strict=True)
     ]
-    looks = [(STOPPED_EARLY.light, 1.0), (INK.light, 1.2), (colour, 3.5)]
+    looks = [(STOPPED_EARLY, 1.0), (INK, 1.2), (style, 3.5)]
     traces = [
-        _polylines(name, group, placed, {"color": shade, "width": width})
+        _polylines(name, group, placed, shade, width)
         for (name, group), (shade, width) in zip(groups.items(), looks, strict=True)
         if group
     ]
@@ -225,13 +225,14 @@ def _polylines(
     name: str,
     trials: list[FrozenTrial],
     placed: list[tuple[Row, int, float]],
-    line: dict[str, Any],
+    style: Look,
+    width: float,
 ) -> go.Scatter:
     """The lines of several trials in one trace, straight through each band, a gap at the end.
 
     ``placed``: axes, each with its place and the height of its band.
     """
-    points: list[tuple[float | None, float | None, str, object]] = []
+    points: list[tuple[float | None, float | None, str, str | None]] = []
     for trial in trials:
         own = trial.user_attrs["trial_id"]
         for row, down, band in placed:
@@ -242,16 +243,16 @@ def _polylines(
                 points += [(x, down + side * band / 2, text, own) for side in (-1, 0, 1)]
         points.append((None, None, "", None))
     across, heights, texts, own_trials = zip(*points, strict=True)
-    return go.Scatter(
-        x=across,
-        y=heights,
+    return scatter(
+        style,
+        name,
+        across,
+        heights,
+        "%{text}<extra></extra>",
         text=[plain(text) for text in texts],
-        customdata=own_trials,
-        meta=TRIALS,
+        trials=own_trials,
         mode="lines",
-        name=name,
-        line=line,
-        hovertemplate="%{text}<extra></extra>",
+        line={"width": width, "dash": "solid"},
     )
 
 

@@ -5,7 +5,6 @@ drawn in percent. Points carry the trial that they are, so that the page can hig
 """
 
 import math
-import re
 from typing import Any
 
 import pandas as pd
@@ -146,15 +145,14 @@ def best_value_charts(table: pd.DataFrame, parameter: str) -> list[Chart]:
     ``table``: from ``learning.best_values``. A line joins the trials that the search chose; the
     small marks are the others, their spread.
     """
-    kinds = [re.sub(r",? \d[\d.]*%", "", title) for title in table["title"]]
     return [
-        _best_values(str(kind), rows, parameter)
-        for kind, rows in table.groupby(kinds, sort=False)
+        _best_values(str(family), rows, parameter)
+        for family, rows in table.groupby("family", sort=False)
         if rows["noise_rate"].nunique() > 1
     ]
 
 
-def _best_values(kind: str, rows: pd.DataFrame, parameter: str) -> Chart:
+def _best_values(family: str, rows: pd.DataFrame, parameter: str) -> Chart:
     room = 100 * (rows["noise_rate"].max() - rows["noise_rate"].min())
     traces, said = [], []
     losses = list(by_loss(rows))
@@ -184,7 +182,7 @@ def _best_values(kind: str, rows: pd.DataFrame, parameter: str) -> Chart:
             for (loss, _), group in groups
         ]
     )
-    return Chart(f"{kind}: best {parameter} over the noise rate", plot, says, behind)
+    return Chart(f"{family}: best {parameter} over the noise rate", plot, says, behind)
 
 
 def _span(values: "pd.Series[Any]") -> str:
