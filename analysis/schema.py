@@ -79,8 +79,8 @@ TRIAL_COLUMNS: tuple[Column, ...] = (
     Column("max_epochs", "int", "full budget", "epochs"),
     Column("epochs", "int", "epochs trained", "epochs"),
     Column("repeated_epochs", "int", "epochs trained again after an interruption", "epochs"),
-    Column("val_accuracy", "float", "at the last epoch, on the noisy hold-out", "fraction"),
-    Column("test_accuracy", "float", "at the last epoch, on true labels", "fraction"),
+    Column("val_accuracy", "float", "at the last epoch, on the hold-out", "fraction"),
+    Column("test_accuracy", "float", "at the last epoch, on what `tested_on` says", "fraction"),
     Column("best_val_accuracy", "float", "highest of any epoch: never selected on", "fraction"),
     Column(
         "duration_s",

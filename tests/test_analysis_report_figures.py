@@ -449,14 +449,14 @@ def test_gap_draws_what_is_known_of_each_study():
         trials=[9, 3, 3],
     )
     table["gap"] = table["selection_value"] - table["replicated_value"]
-    (chart,) = gap_charts(table, "noisy hold-out")
+    (chart,) = gap_charts(table, "noisy hold-out", "clean test")
     assert trace(chart, "in the search").x == (50.0, 60.0)
     assert trace(chart, "again, mean over fresh seeds").x == (55.0,)
     assert chart.says == (
         "From the search to fresh seeds, in points: ELR −5.00. Not run on fresh seeds: CE. "
         "Rank correlation of noisy hold-out and clean test: CE −0.50 (9 trials)."
     )
-    (chart,) = gap_charts(table[table["loss"] == "ce"], "noisy hold-out")
+    (chart,) = gap_charts(table[table["loss"] == "ce"], "noisy hold-out", "clean test")
     assert [drawn.name for drawn in chart.plot.data] == ["in the search"]
 
 

@@ -14,6 +14,8 @@ from analysis.frames.label_errors import doubted_pairs
 from analysis.printed.paper_table import format_table
 from analysis.printed.text import print_best
 from analysis.report.build import build_report
+from analysis.report.drawn import Numbers
+from analysis.report.trial_table import trial_table
 from analysis.results import ResultsError, load_results
 from search.driver import runner
 from search.driver.label_book import LabelBook
@@ -320,6 +322,29 @@ def test_outputs_say_what_their_numbers_rest_on(facts, said, tmp_path):
         assert said in text.replace("There is", "there is")
     usual = load_results(write_results(tmp_path / "usual", [trial_row()], epochs))
     assert said not in build_report(usual)
+
+
+@pytest.mark.parametrize(
+    ("facts", "hold_out", "test"),
+    [
+        ({}, "noisy hold-out", "clean test"),
+        ({"validated_on": "clean", "tested_on": "given"}, "clean hold-out", "test as given"),
+        ({"tested_on": "holdout"}, "noisy hold-out", "hold-out again"),
+    ],
+)
+def test_report_calls_accuracies_after_what_they_are_measured_on(facts, hold_out, test, tmp_path):
+    values = [n / 20 for n in range(1, 10)]
+    trials = [
+        trial_row(dataset="files", number=n, val_accuracy=value, test_accuracy=value, **facts)
+        for n, value in enumerate(values)
+    ]
+    epochs = [epoch_row(trials[0]["trial_id"], 1, val_accuracy=0.5, test_accuracy=0.5)]
+    results = load_results(write_results(tmp_path, trials, epochs))
+    table = trial_table(results)
+    assert table.caption == f"All trials, {hold_out} and {test} at their last epoch"
+    assert set(table.opened[0]["curves"]) == {"epoch", hold_out, test}
+    (luck,) = Numbers(results).gap()
+    assert f"Rank correlation of {hold_out} and {test}: ELR" in luck.says
 
 
 @pytest.mark.parametrize(

@@ -47,7 +47,7 @@ def budget(results: Results) -> pd.DataFrame:
 
 
 def selection_gap(results: Results) -> pd.DataFrame:
-    """How lucky the search's winner was, and how well noisy validation predicts clean test.
+    """How lucky the search's winner was, and how well the hold-out predicts the test.
 
     One row a study. ``selection_value`` of the best search trial against ``replicated_value``,
     its mean over ``replicates`` fresh seeds, and ``gap``, the first minus the second (NaN

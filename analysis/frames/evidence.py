@@ -45,12 +45,25 @@ def caveats(results: Results) -> list[str]:
 
 def test_labels(results: Results) -> str:
     """What test accuracies are measured on, in a few words."""
-    kinds = {kind for kind in _TESTED if (results.trials["tested_on"] == kind).any()}
+    kinds = _tested_on(results)
     if kinds == {"holdout"}:
         return "the hold-out again, for there is no test set"
     return (
         "labels as given, never used to choose" if kinds else "true labels, never used to choose"
     )
+
+
+def test_name(results: Results) -> str:
+    """What test accuracies are called where there is no room for more."""
+    kinds = _tested_on(results)
+    if kinds == {"holdout"}:
+        return "hold-out again"
+    return "test as given" if kinds else "clean test"
+
+
+def _tested_on(results: Results) -> set[str]:
+    """What stands in for a clean test set."""
+    return {kind for kind in _TESTED if (results.trials["tested_on"] == kind).any()}
 
 
 def holdout(results: Results) -> str:

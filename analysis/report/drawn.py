@@ -10,6 +10,7 @@ from analysis.best import best_configs, full_budget, varied_parameters
 from analysis.frames.accuracy import SETTING, accuracy_table
 from analysis.frames.classes import class_accuracy, confusions, noise_matrices
 from analysis.frames.effort import budget, selection_gap
+from analysis.frames.evidence import test_name
 from analysis.frames.label_errors import doubted_pairs
 from analysis.frames.learning import (
     MEMORIZATION,
@@ -154,4 +155,4 @@ class Numbers:
     def gap(self) -> list[Chart]:
         """What the search saw against what fresh seeds gave."""
         table = self.titled(selection_gap(self.results))
-        return effort_figures.gap_charts(table, self.judged_on)
+        return effort_figures.gap_charts(table, self.judged_on, test_name(self.results))

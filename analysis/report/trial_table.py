@@ -8,20 +8,19 @@ import tomli_w
 
 from analysis.amounts import percent
 from analysis.best import parameters, records
+from analysis.frames.evidence import holdout, test_name
 from analysis.frames.ties import trial_ties
 from analysis.printed.rerun import sweep_table
 from analysis.printed.text import short
 from analysis.results import Results, ResultsError, recorded_config
 from analysis.schema import PARAM
 
-CURVES = {"val_accuracy": "noisy val", "test_accuracy": "clean test"}
-"""Columns of the epochs that a trial's figure shows, and what it calls them."""
-
 
 @dataclass(frozen=True)
 class Trials:
     """The table of all trials, and what opens below it."""
 
+    caption: str  # what its accuracies are measured on
     header: list[str]  # names of the columns
     rows: list[list[str]]  # text, a row a trial
     opened: list[dict[str, Any]]
@@ -62,7 +61,13 @@ def trial_table(results: Results) -> Trials:
         )
     shown = [name.removeprefix(PARAM) for name in names]
     header = ["trial", "status", "epochs", "val %", "test %", "chosen", *shown]
-    return Trials(header, rows, opened)
+    caption = "All trials, " + " and ".join(_names(results).values()) + " at their last epoch"
+    return Trials(caption, header, rows, opened)
+
+
+def _names(results: Results) -> dict[str, str]:
+    """The columns of epochs that a trial's figure shows, and what it calls them."""
+    return {"val_accuracy": holdout(results), "test_accuracy": test_name(results)}
 
 
 def _toml(results: Results, row: dict[str, Any]) -> str:
@@ -78,11 +83,12 @@ def _toml(results: Results, row: dict[str, Any]) -> str:
 def _curves_by_trial(results: Results) -> dict[Any, dict[str, list[float | None]]]:
     """By trial: the epochs, and each curve in percent, None where it is undefined."""
     curves: dict[Any, dict[str, list[float | None]]] = {}
+    names = _names(results)
     for trial_id, rows in results.epochs.groupby("trial_id", observed=True):
         own: dict[str, list[float | None]] = {"epoch": [int(epoch) for epoch in rows["epoch"]]}
         values = {
             said: [None if pd.isna(v) else round(100 * v, 2) for v in rows[column]]
-            for column, said in CURVES.items()
+            for column, said in names.items()
         }
         curves[trial_id] = own | values
     return curves

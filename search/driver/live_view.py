@@ -17,11 +17,11 @@ HEADERS = (
     "stopped\nearly",
     "\nlost",
     "best:\n{metric}",
-    "clean\ntest",
+    "\ntest",
     "running,\nat epoch",
 )
 """``lost``: diverged or failed; ``{metric}``: what trials are judged by."""
-METRICS = {"val_accuracy": "noisy val"}
+METRICS = {"val_accuracy": "hold-out"}
 MIN_NAME, MIN_RUNNING = 12, 9
 """Characters that a study's name and its running trials keep in a narrow terminal."""
 INDENT = 2

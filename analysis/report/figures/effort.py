@@ -23,7 +23,7 @@ from analysis.report.chart import (
     scatter,
 )
 from analysis.report.figures.parallel import parameter_name
-from analysis.report.style import INK, LOST, SAVED, SPENT, in_order, loss_name
+from analysis.report.style import INK, LOST, SAVED, SPENT, in_order, loss_name, sentence
 from analysis.schema import DIVERGED, FAILED, STOPPED
 
 BAR, ROOM = 34, 110
@@ -170,20 +170,21 @@ def _budget(title: str, rows: pd.DataFrame) -> Chart:
     return Chart(title, plot, says, behind, ROOM + 20 + BAR * len(names))
 
 
-def gap_charts(table: pd.DataFrame, judged_on: str) -> list[Chart]:
+def gap_charts(table: pd.DataFrame, judged_on: str, tested_on: str) -> list[Chart]:
     """What the search promised against what fresh seeds gave (``effort.selection_gap``).
 
+    ``judged_on`` and ``tested_on``: in words (``style.judged_on``, ``evidence.test_name``).
     Studies without replicates are there if it is known how far their hold-out can be trusted.
     """
     table = table.dropna(subset=["replicated_value", "rank_correlation"], how="all")
-    return [_gap(title, rows, judged_on) for title, rows in by_setting(table)]
+    agreement = f"rank correlation of {judged_on} and {tested_on}"
+    return [_gap(title, rows, agreement) for title, rows in by_setting(table)]
 
 
-def _gap(title: str, rows: pd.DataFrame, judged_on: str) -> Chart:
+def _gap(title: str, rows: pd.DataFrame, agreement: str) -> Chart:
     names = rows["loss"].map(loss_name).tolist()
     traces = [*_bridges(rows), *_end_marks(rows)]
     plot = figure(traces, axis("Accuracy (%)"), named_axis(names))
-    agreement = f"rank correlation of {judged_on} and clean test"
     behind = pd.DataFrame(
         {
             "loss": names,
@@ -195,10 +196,10 @@ def _gap(title: str, rows: pd.DataFrame, judged_on: str) -> Chart:
             "of trials": rows["trials"].tolist(),
         }
     )
-    return Chart(title, plot, _luck(rows, judged_on), behind, ROOM + 20 + BAR * len(names))
+    return Chart(title, plot, _luck(rows, agreement), behind, ROOM + 20 + BAR * len(names))
 
 
-def _luck(rows: pd.DataFrame, judged_on: str) -> str:
+def _luck(rows: pd.DataFrame, agreement: str) -> str:
     again, ranked = rows.dropna(subset="gap"), rows.dropna(subset="rank_correlation")
     gaps = [f"{loss_name(row['loss'])} {signed_points(-row['gap'])}" for row in records(again)]
     ranks = [
@@ -209,7 +210,7 @@ def _luck(rows: pd.DataFrame, judged_on: str) -> str:
     said = [
         ("From the search to fresh seeds, in points", gaps),
         ("Not run on fresh seeds", alone),
-        (f"Rank correlation of {judged_on} and clean test", ranks),
+        (sentence(agreement), ranks),
     ]
     return " ".join(f"{what}: {', '.join(values)}." for what, values in said if values)
 

@@ -113,7 +113,7 @@ def _progress(title: str, rows: pd.DataFrame, column: str, measure: str) -> Char
 
 
 def agreement_charts(table: pd.DataFrame, judged_on: str) -> list[Chart]:
-    """The metric that selects against clean test: a mark for each trial with its full budget.
+    """The metric that selects against test: a mark for each trial with its full budget.
 
     ``table``: titled rows of ``results.trials`` with ``rank_correlation`` of
     ``effort.selection_gap``.
