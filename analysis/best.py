@@ -11,7 +11,7 @@ import pandas as pd
 
 from analysis.readable import ReadableTable
 from analysis.results import Results, ResultsError, once, sweep_spec
-from analysis.rule import may_win, selection_key
+from analysis.rule import may_win, of_largest_budget, selection_key
 from analysis.schema import DIVERGED, PARAM, PAUSED, REPLICATE, RUNNING, SEARCH
 from trainable.catalog import unknown
 from trainable.metrics import TEST_METRICS
@@ -148,17 +148,12 @@ def final_trials(results: Results) -> pd.DataFrame:
 
 @once
 def rank_trials(results: Results) -> pd.DataFrame:
-    """All trials that may win, ranked in their study; what selected on test must be allowed.
-
-    Where some of a study have had a larger budget than its search, these alone.
-    """
+    """All trials that are compared, ranked in their study; selecting on test must be allowed."""
     selected_on_test(results)
     trials = full_budget(results.trials)
     trials = trials[trials["phase"] != REPLICATE]
-    deepest = trials.groupby("study", observed=True)["max_epochs"].transform("max")
-    trials = trials[trials["max_epochs"] == deepest].merge(
-        replicated(results.trials), on="trial_id", how="left"
-    )
+    trials = trials.loc[of_largest_budget(trials["study"], trials["max_epochs"])]
+    trials = trials.merge(replicated(results.trials), on="trial_id", how="left")
     # A trial that nobody ran again is in no row of the other table: counts of NaN.
     trials[REPLICATE_COUNTS] = trials[REPLICATE_COUNTS].fillna(0).astype("int64")
     return _ranked(trials, _SEARCHED)

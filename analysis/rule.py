@@ -6,6 +6,7 @@ others, these alone are compared.
 """
 
 import math
+from collections.abc import Iterable
 from typing import Any
 
 from analysis.schema import COMPLETED
@@ -14,6 +15,15 @@ from analysis.schema import COMPLETED
 def may_win(status: Any, epochs: Any, max_epochs: Any, value: Any) -> Any:
     """Whether a trial used its full budget and ended with a value; of columns, a column."""
     return (status == COMPLETED) & (epochs == max_epochs) & (value == value)
+
+
+def of_largest_budget(studies: Iterable[str], budgets: Iterable[int]) -> list[bool]:
+    """Of trials that may win, by study and budget in epochs: which ones are compared."""
+    trials = list(zip(studies, budgets, strict=True))
+    largest: dict[str, int] = {}
+    for study, epochs in trials:
+        largest[study] = max(epochs, largest.get(study, 0))
+    return [epochs == largest[study] for study, epochs in trials]
 
 
 def selection_key(number: int, *values: float) -> tuple[float, ...]:

@@ -48,8 +48,8 @@ class ResultsError(ValueError):
 class ResultsWriter:
     """Writes one sweep's tables into its results folder. One writer a folder at a time.
 
-    Opening it removes what a killed writer left half-done, and goes on numbering where that one
-    stopped. All methods raise StorageError if the storage fails.
+    It goes on numbering where the one before stopped. All methods raise StorageError if the
+    storage fails.
     """
 
     def __init__(self, folder: Folder) -> None:
@@ -63,12 +63,15 @@ class ResultsWriter:
         self._ended_table = trial_schema(()).empty_table()  # the table that they make
         # trial_id, and the columns of the trials table that this version does not know
         self._others = _other_columns(self._trials)
-        for place in (folder, self._trials, self._epochs):
-            place.remove_leftovers()
+        self._folder = folder  # the results folder
         for study in layout.recorded_studies(folder):
-            place = self._epochs / layout.partition(study)
+            self._parts[study] = set(layout.part_keys(self._epochs / layout.partition(study)))
+
+    def remove_leftovers(self) -> None:
+        """Delete what a killed writer left half-done."""
+        studies = (self._epochs / layout.partition(study) for study in self._parts)
+        for place in (self._folder, self._trials, self._epochs, *studies):
             place.remove_leftovers()
-            self._parts[study] = set(layout.part_keys(place))
 
     def write_trials(self, rows: Sequence[Mapping[str, Any]]) -> None:
         """Replace the trials table: one row a trial, keys from ``schema.TRIAL_COLUMNS``.

@@ -108,3 +108,8 @@ def asked_for(searcher: Any, trial_id: str) -> optuna.Trial:
     """The trial that Ray's OptunaSearch asked Optuna for."""
     trial: optuna.Trial = searcher._ot_trials[trial_id]
     return trial
+
+
+def temporary_folder(path: str) -> dict[str, str]:
+    """The setting of ``ray.init`` that has it keep its files below ``path``."""
+    return {"_temp_dir": path}

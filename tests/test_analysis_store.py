@@ -175,7 +175,10 @@ def test_a_new_writer_goes_on_where_a_killed_one_stopped(tmp_path):
     ]
     for file in half:
         file.write_bytes(b"PAR1")
-    append_one_by_one(ResultsWriter(Folder.open(tmp_path)), 2, 2)
+    writer = ResultsWriter(Folder.open(tmp_path))
+    assert all(file.exists() for file in half)  # to open it is no write
+    writer.remove_leftovers()
+    append_one_by_one(writer, 2, 2)
     assert not any(file.exists() for file in half)
     assert part_files(tmp_path) == [f"part-0-0000000{k}.parquet" for k in range(4)]
 

@@ -81,6 +81,7 @@ def test_ray_that_does_not_start_leaves_the_folder_as_it_was(init, tmp_path, com
         folder = tmp_path / "results" / "mine"
         folder.mkdir(parents=True)
         (folder / "sweep.toml").write_text(dump_sweep(parse_sweep(SWEEP)))
+        (folder / ".sweep.toml.0a1b2c3d.tmp").write_text("half of one")
         arguments = [command, str(folder), *(["--trials", "2"] if command == "extend" else [])]
     before = tree(tmp_path)
     result = CliRunner().invoke(app, arguments)

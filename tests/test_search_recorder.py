@@ -63,6 +63,17 @@ def test_close_writes_every_epoch_and_trial(folder):
     assert (results.trials["val_accuracy"] == curve(one, 3).val_accuracy).any()
 
 
+def test_what_a_killed_start_left_goes_with_the_first_write(folder):
+    leftover = Path(folder.location) / "trials" / ".trials.parquet.0a1b2c3d.tmp"
+    leftover.parent.mkdir()
+    leftover.write_bytes(b"half a table")
+    recorder = recorder_of(Sweep.build(spec()), folder)
+    assert leftover.exists()
+    recorder.begin()
+    assert not leftover.exists()
+    recorder.close()
+
+
 def test_trial_is_durable_before_its_epochs_and_ends_after_them(folder, monkeypatch):
     """Of three writes, a reader that comes after any of them finds a consistent folder."""
     sweep = Sweep.build(spec("budget.max_epochs=2", "budget.grace_epochs=2"))

@@ -1,5 +1,6 @@
 """Consoles that show text from a results folder, and nothing that a terminal would obey."""
 
+import os
 import re
 from collections.abc import Iterable
 from typing import Any
@@ -28,7 +29,7 @@ class SafeConsole(Console):
 
     def __init__(self, **settings: Any) -> None:
         super().__init__(**settings)
-        if not self.is_terminal and self._width is None:
+        if not self.is_terminal and "width" not in settings and "COLUMNS" not in os.environ:
             self.width = PIPE_WIDTH
 
     def render(

@@ -95,7 +95,7 @@ def _own_settings() -> dict[str, Any]:
     # Without an address Ray would join what `ray start` has left here, or wait for it in vain.
     own = {"address": "local", "include_dashboard": False, "num_cpus": usable_cores()}
     temporary = _temporary()
-    return own if temporary is None else {**own, "_temp_dir": temporary}
+    return own if temporary is None else own | compat.temporary_folder(temporary)
 
 
 def _temporary() -> str | None:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from analysis.results import ResultsError
+from analysis.schema import PARAM
 from search.studies.trial import Trial
 from spaces.sweep import SweepSpec
 from trainable.folder import layout
@@ -84,7 +85,7 @@ def describe(trial: Trial, spec: SweepSpec) -> dict[str, Any]:
         "config": json.dumps(config.as_dict(), sort_keys=True),
         "git_sha": git_sha(),
         "versions": json.dumps(versions(), sort_keys=True),
-        **{f"param_{name}": value for name, value in config.parameters.items()},
+        **{f"{PARAM}{name}": value for name, value in config.parameters.items()},
     }
 
 

@@ -2,25 +2,25 @@
 
 import math
 from collections.abc import Iterable
+from itertools import compress
 
-from analysis.rule import may_win, selection_key
+from analysis.rule import may_win, of_largest_budget, selection_key
 from analysis.schema import REPLICATE
 from search.studies.trial import Trial
 from spaces.sweep import ConfirmSpec
 
 
 def leaders(trials: Iterable[Trial], metric: str) -> list[Trial]:
-    """The trials that may be chosen, best first, as ``analysis.best`` ranks them.
-
-    Of those that are no replicates and may win (``analysis.rule``) the ones of the largest budget.
-    """
+    """The trials of one study that may be chosen, best first, as ``analysis.best`` ranks them."""
     searched = [t for t in trials if t.phase != REPLICATE]
     able = [
         t for t in searched if may_win(t.status, t.epochs, t.config.max_epochs, _value(t, metric))
     ]
-    deepest = max((t.config.max_epochs for t in able), default=0)
-    chosen = [t for t in able if t.config.max_epochs == deepest]
-    return sorted(chosen, key=lambda trial: selection_key(trial.number, _value(trial, metric)))
+    compared = of_largest_budget((t.study for t in able), (t.config.max_epochs for t in able))
+    return sorted(
+        compress(able, compared),
+        key=lambda trial: selection_key(trial.number, _value(trial, metric)),
+    )
 
 
 def replicate_seeds(seed: int, count: int) -> range:
