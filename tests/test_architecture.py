@@ -293,18 +293,19 @@ def test_every_field_says_what_it_holds(path):
 
 
 def explained(node: ast.ClassDef, lines: list[str]) -> tuple[set[str], set[str]]:
-    """The fields that something is said of, and all that the class starts with."""
+    """The fields that something is said of, and all that a dataclass has or a method sets."""
     starts = [f for f in node.body if getattr(f, "name", "") in ("__init__", "__post_init__")]
     text = "".join(ast.get_docstring(part) or "" for part in (node, *starts))
-    is_dataclass = any("dataclass" in ast.unparse(d) for d in node.decorator_list)
-    own = node.body if is_dataclass else []
-    places = [(n.target.id, n) for n in own if isinstance(n, ast.AnnAssign)]
-    for inner in [n for start in starts for n in ast.walk(start)]:
+    declared = [(n.target.id, n) for n in node.body if isinstance(n, ast.AnnAssign)]
+    places = []
+    for inner in [n for n in ast.walk(node) if isinstance(n, ast.Assign | ast.AnnAssign)]:
         targets = getattr(inner, "targets", [getattr(inner, "target", None)])
         each = [e for target in targets for e in getattr(target, "elts", [target])]
         places += [(e.attr, inner) for e in each if isinstance(e, ast.Attribute) and is_self(e)]
+    is_dataclass = any("dataclass" in ast.unparse(d) for d in node.decorator_list)
+    fields = {name for name, _ in [*places, *(declared if is_dataclass else ())]}
     said = set()
-    for name, place in places:
+    for name, place in [*declared, *places]:
         around = lines[place.lineno - 1 : place.end_lineno]
         below = lines[place.end_lineno : place.end_lineno + 1]
         plain = name.lstrip("_")
@@ -319,7 +320,7 @@ def explained(node: ast.ClassDef, lines: list[str]) -> tuple[set[str], set[str]]
             )  # columns have theirs on disk too
         ):
             said.add(name)
-    return said, {name for name, _ in places}
+    return said, fields
 
 
 @pytest.mark.parametrize("path", MODULES, ids=NAMES)

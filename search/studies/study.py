@@ -7,7 +7,7 @@ the simulation on recorded curves all drive the same object.
 import math
 from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import InitVar, dataclass, field
 
 from analysis.schema import (
     COMPLETED,
@@ -38,11 +38,11 @@ class Study:
     cell: Cell  # what is searched
     first_points: Sequence[Mapping[str, Value]] = ()  # tried before the sampler is asked
     shared: Sequence[str] = ()  # parameters that any study varies, for common draws
-    history: History | None = None  # what suggestions come from; None: Optuna
+    history: InitVar[History | None] = None  # what suggestions come from; None: Optuna
     trials: dict[str, Trial] = field(default_factory=dict, init=False)  # all dealt, by id
     searched: list[Trial] = field(default_factory=list, init=False)  # the search's, by number
 
-    def __post_init__(self) -> None:
+    def __post_init__(self, history: History | None) -> None:
         self.name = self.cell.study  # stands in the id of each of its trials
         self.search = self.spec.search  # by which sampler and rule, for which metric
         self.turns = 0  # trials dealt that were new or promoted: the fewest are next
@@ -64,7 +64,7 @@ class Study:
             held_out=self.cell.data.held_out,
             options=self.search.early_stopping_options,
         )
-        self._history: History = self.history or OptunaHistory(  # what suggestions come from
+        self._history: History = history or OptunaHistory(  # what suggestions come from
             self.search, self.cell.space, seed=seed, trials=self.planned
         )
 

@@ -69,6 +69,22 @@ class TrialTrainable(tune.Trainable):
     object store, where all actors of a node map the same memory.
     """
 
+    _datasets: dict[str, Dataset]  # by name
+    _labels: dict[str, Ints]  # given labels, by key
+    _data: tuple[tuple[Any, ...], TrialData] | None  # of the latest trial, and what it depends on
+    _said_no_gpu: bool  # whether the driver has been told that Ray's GPU is not there
+    # Of the trial that runs.
+    _assignment: Assignment  # what the driver asks for
+    _config: TrialConfig  # the trial
+    _tested: frozenset[int]  # epochs that are evaluated on the test set
+    _results: Folder  # the results folder
+    _store: CheckpointStore  # its checkpoints there, and notes for the driver
+    _trainer: Trainer  # stands at the latest epoch
+    _curve: list[EpochMetrics]  # every epoch so far
+    _unreported: deque[EpochMetrics]  # those of them that the driver lacks
+    _training_seconds: float  # spent on epochs since the latest checkpoint
+    _checkpoint_seconds: float  # what that one took; 0 before the first
+
     @classmethod
     def default_resource_request(cls, config: dict[str, Any]) -> tune.PlacementGroupFactory:
         """What the actor of a trial takes."""
@@ -80,7 +96,7 @@ class TrialTrainable(tune.Trainable):
     ) -> None:
         """Start the actor's first trial."""
         self._datasets, self._labels = datasets, labels
-        self._data: tuple[tuple[Any, ...], TrialData] | None = None
+        self._data = None
         self._said_no_gpu = False
         self._start(config)
 
@@ -115,7 +131,7 @@ class TrialTrainable(tune.Trainable):
         self._restore()
 
     def _start(self, config: dict[str, Any]) -> None:
-        self._assignment: Assignment = config["assignment"]
+        self._assignment = config["assignment"]
         self._config = TrialConfig.from_dict(self._assignment.config)
         torch.set_num_threads(self._assignment.threads)
         self._tested = epochs_with_test(

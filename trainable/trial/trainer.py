@@ -6,7 +6,7 @@ after it. One code path serves CPU and GPU.
 """
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -29,7 +29,7 @@ from trainable.network.device import (
     upload,
 )
 from trainable.network.evaluate import Evaluator, autocast, memorization, read
-from trainable.network.networks import build_network, initialise
+from trainable.network.networks import Network, build_network, initialise
 from trainable.network.schedules import learning_rate
 from trainable.seeds import derive_seed
 from trainable.trial.beliefs import Beliefs
@@ -69,6 +69,27 @@ class Trainer:
         beliefs: what the network made of each given label over these epochs.
     """
 
+    network: Network  # channels last
+    # On the device, as ``TrialData`` has them.
+    _images: Tensor
+    """All images, uint8 [N, channels, H, W]."""
+    _rows: Tensor  # [n]: rows of those that are trained on
+    _given: Tensor  # [n]: their given labels
+    _true: Tensor  # [n]: their true ones
+    _val_rows: Tensor  # [v]: rows of the hold-out
+    _val_given: Tensor  # [v]: its labels
+    _test_images: Tensor  # uint8 [M, channels, H, W]
+    _test_labels: Tensor  # [M]
+    _test_predicted: Tensor | None  # classes after the last epoch with a test, [M]
+    # How they are seen, trained on and evaluated.
+    _augmentation: Augmentation  # crops and flips
+    _normalisation: Normalisation  # from uint8 to what the network sees
+    _forward: Callable[[Tensor], Tensor]  # the network, compiled if the config says so
+    _dtype: torch.dtype | None  # of autocast; None: there is none
+    _optimiser: torch.optim.SGD  # of the network's weights
+    _average: WeightAverage | None  # these weights' running mean; None: not asked for
+    _evaluator: Evaluator  # scores and predicts
+
     def __init__(
         self,
         config: TrialConfig,
@@ -95,7 +116,7 @@ class Trainer:
         self._val_rows = self._on_device(data.val_index)
         self._val_given = self._on_device(data.val_given)
         self._test_labels = self._on_device(data.test_labels)
-        self._test_predicted: Tensor | None = None  # of the last epoch with a test, [M]
+        self._test_predicted = None
         self.beliefs = Beliefs(self._given, data.num_classes)
         self._augmentation = self._usual_augmentation()
         self._normalisation = Normalisation(data.info.mean, data.info.std, self.device)
@@ -204,7 +225,7 @@ class Trainer:
     def step(self, batch: Batch) -> Tensor:
         """Learn from one batch; the logits [B, C] before. Nothing here waits for the device."""
         with autocast(self.device, self._dtype):
-            logits: Tensor = self._forward(batch.inputs)
+            logits = self._forward(batch.inputs)
         self._optimiser.zero_grad()
         self.loss.backward(logits, batch.given, batch.places)
         self._optimiser.step()
