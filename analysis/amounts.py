@@ -18,6 +18,13 @@ def plus_minus(std: float) -> str:
     return "" if pd.isna(std) else f" ± {percent(std)}"
 
 
+def short(value: object) -> str:
+    """A hyperparameter in few characters."""
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    return ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
+
+
 def correlation(value: float) -> str:
     """``0.82``, ``−0.10``; ``-`` where undefined."""
     return "-" if pd.isna(value) else f"{value:.2f}".replace("-", "−")

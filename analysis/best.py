@@ -255,6 +255,7 @@ def parameters(row: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
+@once
 def varied_parameters(results: Results) -> dict[str, set[str]]:
     """Per study, the hyperparameters that it searches; all, if it searches none.
 

@@ -5,8 +5,7 @@ from typing import Any
 
 import pandas as pd
 
-DIGITS = 4
-"""Significant digits of a number that is shown; the table has all of them."""
+from analysis.amounts import short
 
 
 class ReadableTable(pd.DataFrame):
@@ -32,12 +31,12 @@ class ReadableTable(pd.DataFrame):
 
     def _repr_html_(self) -> str:
         first = self._first()
-        html = first.to_html(notebook=True, na_rep="", float_format=_short)
+        html = first.to_html(notebook=True, na_rep="", float_format=short)
         return f"{html}\n<p>{self._size(first)}</p>"
 
     def __repr__(self) -> str:
         first = self._first()
-        style: tuple[Any, ...] = ("display.float_format", _short, "display.max_columns", None)
+        style: tuple[Any, ...] = ("display.float_format", short, "display.max_columns", None)
         with pd.option_context(*style):
             return f"{first!r}\n\n{self._size(first)}"
 
@@ -49,7 +48,3 @@ class ReadableTable(pd.DataFrame):
     def _size(self, first: pd.DataFrame) -> str:
         rows, columns = self.shape
         return f"{rows} rows, {columns} columns, of which {first.shape[1]} are shown"
-
-
-def _short(number: float) -> str:
-    return f"{number:.{DIGITS}g}"

@@ -36,7 +36,7 @@ ROOMS = {
         ("sweep",), ("sweep_file",),
     ),
     "analysis": (
-        ("amounts", "schema", "readable"), ("store",), ("rule",), ("results",),
+        ("amounts", "schema"), ("store", "readable"), ("rule",), ("results",),
         ("best", "examples"),
         ("frames",), ("printed",), ("report",), ("paper",), ("__main__",),
     ),

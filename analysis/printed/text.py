@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from analysis.amounts import percent, plus_minus, signed_points
+from analysis.amounts import percent, plus_minus, short, signed_points
 from analysis.best import best_configs, parameters, records, top_configs, varied_parameters
 from analysis.frames.accuracy import SETTING
 from analysis.frames.evidence import caveats, holdout, marks, test_labels
@@ -152,8 +152,3 @@ def difference_interval(row: Mapping[str, Any]) -> str:
         low, high = (signed_points(row[f"difference_{end}"]) for end in ("low", "high"))
         text += f" [{low}, {high}]"
     return text
-
-
-def short(value: object) -> str:
-    """A hyperparameter in few characters."""
-    return f"{value:.4g}" if isinstance(value, float) else str(value)

@@ -1,10 +1,10 @@
 """The best configurations as a table for a document."""
 
-from analysis.amounts import percent
+from analysis.amounts import percent, short
 from analysis.best import parameters, records, varied_parameters
 from analysis.frames.evidence import holdout, marks, test_labels
 from analysis.printed.grid import escaped, latex_float, latex_row
-from analysis.printed.text import best_table, short, test_again
+from analysis.printed.text import best_table, test_again
 from analysis.results import Results
 
 HEADER = ("Study", "Trial", "Val (%)", "Test (%)", "Test again (%)", "Parameters")

@@ -6,7 +6,7 @@ from typing import Any
 
 import pandas as pd
 
-from analysis.amounts import counted, percent, plus_minus, signed_points
+from analysis.amounts import counted, percent, plus_minus, short, signed_points
 from analysis.best import (
     chosen_configs,
     parameters,
@@ -20,7 +20,6 @@ from analysis.frames.evidence import LEAK, caveats
 from analysis.frames.overview import AGAINST, OURS
 from analysis.frames.published import in_words
 from analysis.frames.ties import overtaken
-from analysis.printed.text import short
 from analysis.report.chart import look
 from analysis.report.legend import Swatch, line, swatch
 from analysis.report.style import loss_name, sentence, study_titles, titled

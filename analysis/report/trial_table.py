@@ -6,12 +6,11 @@ from typing import Any
 import pandas as pd
 import tomli_w
 
-from analysis.amounts import percent
+from analysis.amounts import percent, short
 from analysis.best import parameters, records
 from analysis.frames.evidence import holdout, test_name
 from analysis.frames.ties import trial_ties
 from analysis.printed.rerun import sweep_table
-from analysis.printed.text import short
 from analysis.results import Results, ResultsError, recorded_config
 from analysis.schema import PARAM
 

@@ -4,12 +4,12 @@ import math
 from collections import Counter
 from dataclasses import dataclass
 
+from analysis.amounts import short
 from analysis.rule import selection_key
 from analysis.schema import COMPLETED, DIVERGED, FAILED, PAUSED, RUNNING, STOPPED
 from search.studies.confirm import leaders
 from search.studies.study import Study
 from search.studies.trial import Trial
-from trainable.catalog import Value
 
 
 @dataclass(frozen=True)
@@ -85,10 +85,4 @@ def parameter_text(trial: Trial, study: Study) -> str:
     """The parameters that the study varies: ``lam=3.1 lr=0.02 lr_schedule=multistep``."""
     names = [name.rpartition(".")[2] for name in study.cell.space.varies]
     values = trial.config.parameters
-    return " ".join(f"{n}={_short(values[n])}" for n in dict.fromkeys(names) if n in values)
-
-
-def _short(value: Value) -> str:
-    if isinstance(value, float):
-        return f"{value:.3g}"
-    return ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
+    return " ".join(f"{n}={short(values[n])}" for n in dict.fromkeys(names) if n in values)

@@ -9,9 +9,8 @@ import pandas as pd
 import plotly.graph_objects as go
 from optuna.trial import FrozenTrial, TrialState
 
-from analysis.amounts import percent
+from analysis.amounts import percent, short
 from analysis.best import records
-from analysis.printed.text import short
 from analysis.report.chart import Chart, axis, figure, points, scatter
 from analysis.report.figures.parallel import accuracy, ended, varying
 from analysis.report.style import INK, MUTED, Look, loss_name

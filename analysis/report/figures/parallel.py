@@ -16,9 +16,8 @@ import plotly.graph_objects as go
 from optuna.distributions import BaseDistribution, CategoricalDistribution
 from optuna.trial import FrozenTrial, TrialState
 
-from analysis.amounts import percent
+from analysis.amounts import percent, short
 from analysis.best import records
-from analysis.printed.text import short
 from analysis.report.chart import Chart, axis, figure, look, plain, scatter
 from analysis.report.style import FAINT, INK, STOPPED_EARLY, TEXT, Look, loss_name
 

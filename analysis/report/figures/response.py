@@ -11,9 +11,9 @@ import pandas as pd
 import plotly.graph_objects as go
 from pandas.api.types import is_numeric_dtype
 
-from analysis.amounts import percent
+from analysis.amounts import percent, short
 from analysis.best import records
-from analysis.printed.text import mean_std, short
+from analysis.printed.text import mean_std
 from analysis.report.chart import (
     Chart,
     axis,
