@@ -45,7 +45,6 @@ OutFile = Annotated[
 OutFolder = Annotated[
     str | None, typer.Option(help="folder to write, a path or a URI; default: in DIR")
 ]
-Study = Annotated[str | None, typer.Option(help="only this study")]
 Confirmed = Annotated[bool, typer.Option("--confirmed", help="choose among what was replicated")]
 
 
@@ -75,7 +74,7 @@ def clear_errors(command: Callable[P, None]) -> Callable[P, None]:
 @clear_errors
 def best(
     directory: Directory,
-    study: Study = None,
+    study: Annotated[str | None, typer.Option(help="only this study")] = None,
     top: Annotated[int, typer.Option(min=1, help="the best so many of each study")] = 1,
     confirmed: Confirmed = False,
     format_: Annotated[

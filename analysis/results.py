@@ -44,7 +44,7 @@ T = TypeVar("T")
 
 TRIAL_KEY = ("trial_id", "study", "number", "phase", "status", "attempt", "epochs", "config")
 EPOCH_INDEX = ("study", "trial_id", "epoch")
-Part: TypeAlias = tuple[int, int]
+PartKey: TypeAlias = tuple[int, int]
 """(level, number) of one part of a study."""
 _PAUSES = (*(0.02 * 2**n for n in range(6)), *[1.0] * 29)
 """Seconds between the attempts to read a study that changes meanwhile: 30 in all."""
@@ -262,14 +262,14 @@ def _settled_parts(
     """
     places = [folder / layout.EPOCHS / layout.partition(study) for study in studies]
 
-    def read(index: int, part: Part) -> pa.Table:
+    def read(index: int, part: PartKey) -> pa.Table:
         table = _read(places[index], layout.part_name(*part), schema, EPOCH_KEY, strict)
         return _with_study(table, studies, index)
 
     # Two pools: a study that waited in the one that reads its files could wait for itself.
     with ThreadPoolExecutor(_READERS) as files, ThreadPoolExecutor(_READERS) as threads:
 
-        def settled(index: int, listing: set[Part]) -> list[pa.Table]:
+        def settled(index: int, listing: set[PartKey]) -> list[pa.Table]:
             return _settled(places[index], listing, partial(read, index), files)
 
         listings = list(threads.map(_listing, places))
@@ -277,7 +277,7 @@ def _settled_parts(
 
 
 def _settled(
-    place: Folder, listing: set[Part], read: Callable[[Part], pa.Table], threads: Executor
+    place: Folder, listing: set[PartKey], read: Callable[[PartKey], pa.Table], threads: Executor
 ) -> list[pa.Table]:
     """The parts of one study, read in ``threads`` until none was merged meanwhile."""
     for pause in _PAUSES:
@@ -293,7 +293,7 @@ def _settled(
     raise ResultsError(f"{place} changes faster than it can be read; try again")
 
 
-def _listing(place: Folder) -> set[Part]:
+def _listing(place: Folder) -> set[PartKey]:
     return set(layout.part_keys(place))
 
 

@@ -44,7 +44,7 @@ out = SafeConsole()
 err = SafeConsole(stderr=True)
 
 Spec = Annotated[str, typer.Argument(help="a .toml file or a shipped sweep (see presets)")]
-Results = Annotated[str, typer.Argument(help="a results folder, path or URI")]
+ResultsFolder = Annotated[str, typer.Argument(help="a results folder, path or URI")]
 Storage = Annotated[str, typer.Option(help="path or URI that holds the results folders")]
 Set = Annotated[list[str] | None, typer.Option("--set", help="key=value, dotted keys")]
 Name = Annotated[str | None, typer.Option(help="name of the sweep and of its folder")]
@@ -73,7 +73,7 @@ def run(
 
 
 @app.command()
-def resume(results: Results) -> None:
+def resume(results: ResultsFolder) -> None:
     """Go on with an interrupted sweep where its results folder stops."""
     with _clear_errors():
         folder = Folder.open(results)
@@ -82,7 +82,7 @@ def resume(results: Results) -> None:
 
 @app.command()
 def extend(
-    results: Results,
+    results: ResultsFolder,
     trials: Annotated[int | None, typer.Option(min=1, help="more trials for every study")] = None,
     max_epochs: Annotated[
         int | None,
@@ -101,7 +101,7 @@ def extend(
 
 @app.command()
 def replicate(
-    results: Results,
+    results: ResultsFolder,
     top: Annotated[int, typer.Option(min=1, help="best trials of each study")] = 3,
     seeds: Annotated[int, typer.Option(min=1, help="fresh seeds for each of them")] = 5,
 ) -> None:

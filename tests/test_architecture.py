@@ -28,7 +28,7 @@ MODULES = [path for package in PACKAGES for path in sorted((ROOT / package).rglo
 NAMES = [str(path.relative_to(ROOT)) for path in MODULES]
 ROOMS = {
     "trainable": (
-        ("wording", "metrics", "folder", "seeds"), ("parameters",), ("data", "entries"),
+        ("wording", "metrics", "folder", "seeds", "dtypes"), ("parameters",), ("data", "entries"),
         ("noise",), ("catalog",), ("config",), ("targets", "network"), ("losses",), ("trial",),
     ),
     "spaces": (
@@ -176,11 +176,15 @@ def test_a_file_name_stands_for_one_thing():
     assert not [paths for paths in files.values() if len(paths) > 1]
 
 
-def test_a_class_name_stands_for_one_thing():
-    classes = Counter(
-        node.name for p in MODULES for node in ast.walk(tree(p)) if isinstance(node, ast.ClassDef)
-    )
-    assert not [name for name, times in classes.items() if times > 1]
+def test_a_name_of_a_type_stands_for_one_thing():
+    """That of a class, wherever it is, and that of an alias at module level."""
+    nodes = [node for path in MODULES for node in ast.walk(tree(path))]
+    names = [node.name for node in nodes if isinstance(node, ast.ClassDef)]
+    for node in [node for path in MODULES for node in tree(path).body]:
+        targets = getattr(node, "targets", [getattr(node, "target", None)])
+        bound = [target.id for target in targets if isinstance(target, ast.Name)]
+        names += [name for name in bound if re.fullmatch(r"[A-Z]\w*[a-z]\w*", name)]
+    assert not [name for name, times in Counter(names).items() if times > 1]
 
 
 @pytest.mark.parametrize("path", MODULES, ids=NAMES)

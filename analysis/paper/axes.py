@@ -6,12 +6,11 @@ from typing import Any, Literal
 import numpy as np
 from matplotlib import ticker
 from matplotlib.axes import Axes
-from numpy.typing import NDArray
 
 from analysis.paper.marks import NoPaperFormError, words
+from trainable.dtypes import Floats
 
 Which = Literal["x", "y"]
-Floats = NDArray[np.float64]
 
 
 class Scale:

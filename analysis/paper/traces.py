@@ -14,8 +14,9 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
-from analysis.paper.axes import Floats, Scale
+from analysis.paper.axes import Scale
 from analysis.paper.marks import PIXEL, NoPaperFormError, colour, colour_map, dashes, symbol, words
+from trainable.dtypes import Floats
 
 MARKER, LINE, LEVELS = 6, 2, 15
 """Plotly's sizes in pixels and its number of contours, where a trace does not say them."""

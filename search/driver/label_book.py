@@ -19,13 +19,13 @@ from analysis.results import Results, ResultsError
 from analysis.store import damaged
 from trainable.catalog import LOSSES
 from trainable.config import TrialConfig, labels_name
-from trainable.data import DataError, Dataset, Ints, load_dataset, subset_index
+from trainable.data import DataError, Dataset, load_dataset, subset_index
 from trainable.data.own.pixels import Reading
+from trainable.dtypes import Floats, Ints
 from trainable.folder import layout
 from trainable.folder.checked_parquet import DAMAGED, opened, packed
 from trainable.folder.storage import Folder, MissingError
 from trainable.noise import NoisyLabels
-from trainable.noise.base import Floats
 from trainable.trial.prepare import prepare
 
 __all__ = ["LabelBook", "labels_name"]

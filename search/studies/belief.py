@@ -8,13 +8,11 @@ with the number of trials, so that it decides at first and evidence does later, 
 import math
 
 import numpy as np
-from numpy.typing import NDArray
 
 from spaces.domains import Choice, Range
 from spaces.space import Space
 from trainable.catalog import Value
-
-Floats = NDArray[np.float64]
+from trainable.dtypes import Floats
 
 WIDTH = 0.2
 """Standard deviation of a belief about a number, of its range."""

@@ -5,14 +5,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple, TypeVar
 
 import numpy as np
-from numpy.typing import NDArray
 
 from search.studies.belief import Belief
 from spaces.domains import Choice
 from spaces.sweep import Cell
 from trainable.catalog import Value
+from trainable.dtypes import Floats
 
-Floats = NDArray[np.float64]
 T = TypeVar("T")
 ABSENT = -1.0
 """The column of a number that a trial or a study lacks; the trees split it off."""

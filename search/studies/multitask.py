@@ -18,7 +18,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from analysis.schema import DIVERGED
 from search.studies.earlier import EarlierTrial, as_studies
@@ -26,9 +25,8 @@ from search.studies.features import Features, LabelStatistics
 from search.studies.trial import Trial
 from spaces.sweep import Cell
 from trainable.catalog import Value
+from trainable.dtypes import Floats
 from trainable.seeds import derive_seed
-
-Floats = NDArray[np.float64]
 
 TREES = 30
 UNIFORM, NEAR, BELIEVED = 512, 256, 128

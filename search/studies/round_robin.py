@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from search.studies.earlier import Earlier, EarlierTrial
-from search.studies.features import Floats, LabelStatistics
+from search.studies.features import LabelStatistics
 from search.studies.multitask import Surrogate
 from search.studies.samplers import learns_across
 from search.studies.study import Study
@@ -13,6 +13,7 @@ from search.studies.trial import Outcome, Phase, Trial
 from spaces.strategies import SAMPLERS
 from spaces.sweep import Cell, SweepSpec
 from trainable.data import Dataset
+from trainable.dtypes import Floats
 from trainable.metrics import EpochMetrics
 
 

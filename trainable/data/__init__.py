@@ -1,6 +1,6 @@
 """Data sets: what is known about each, how each is read, and the part of one that a trial sees."""
 
-from trainable.data.dataset import Dataset, Images, Ints, TrialData, subset_index
+from trainable.data.dataset import Dataset, TrialData, subset_index
 from trainable.data.files import DataError
 from trainable.data.load import load_dataset
 from trainable.data.sets import DATASETS, DataConfig, DatasetInfo, OwnData, make_data
@@ -12,8 +12,6 @@ __all__ = [
     "DataError",
     "Dataset",
     "DatasetInfo",
-    "Images",
-    "Ints",
     "OwnData",
     "TrialData",
     "load_dataset",

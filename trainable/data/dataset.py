@@ -13,14 +13,12 @@ from numpy.typing import NDArray
 from trainable.data.files import DataError
 from trainable.data.sets import DATASETS, DataConfig, DatasetInfo
 from trainable.data.splits import stratified_subset
+from trainable.dtypes import Images, Ints
 from trainable.seeds import derive_seed
 
 TestedOn: TypeAlias = Literal["clean", "given", "holdout"]
 """What accuracies called test are measured on: right labels of a test set, the labels that it has,
 or the hold-out for want of a test set."""
-
-Images = NDArray[np.uint8]
-Ints = NDArray[np.int64]
 
 
 @dataclass(frozen=True)

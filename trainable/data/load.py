@@ -6,11 +6,12 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from trainable.data.dataset import Dataset, Images, Ints, TestedOn, channel_statistics
+from trainable.data.dataset import Dataset, TestedOn, channel_statistics
 from trainable.data.files import DataError
 from trainable.data.own import OwnImages, OwnPart, read_own
 from trainable.data.own.pixels import Reading
 from trainable.data.sets import DATASETS, DataConfig, DatasetInfo, OwnData, make_data
+from trainable.dtypes import Images, Ints
 from trainable.parameters import resolved
 
 T = TypeVar("T", bound=np.generic)

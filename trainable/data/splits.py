@@ -1,9 +1,8 @@
 """Stratified draws: a part of a set in which every class keeps its share."""
 
 import numpy as np
-from numpy.typing import NDArray
 
-Ints = NDArray[np.int64]
+from trainable.dtypes import Ints
 
 
 def stratified_subset(labels: Ints, size: int, seed: int) -> Ints:

@@ -19,7 +19,7 @@ from trainable.catalog import NETWORKS, Value, named
 Size: TypeAlias = tuple[int, int]
 """Height and width of the images in pixels."""
 
-Features: TypeAlias = tuple[nn.Module, int]
+Backbone: TypeAlias = tuple[nn.Module, int]
 """What makes features [B, F] of normalised images, and F."""
 
 
@@ -165,13 +165,13 @@ def _conv_pool_bn_relu(inputs: int, outputs: int) -> list[nn.Module]:
 # -- the networks of catalog.NETWORKS: (channels, size, own parameters) -> features --------------
 
 
-def tiny_cnn(channels: int, size: Size) -> Features:
+def tiny_cnn(channels: int, size: Size) -> Backbone:
     """16 and 32 channels; the features are all places of the last map."""
     layers = [*_conv_pool_bn_relu(channels, 16), *_conv_pool_bn_relu(16, 32), nn.Flatten()]
     return nn.Sequential(*layers), 32 * (size[0] // 4) * (size[1] // 4)
 
 
-def small_cnn(channels: int, size: Size) -> Features:
+def small_cnn(channels: int, size: Size) -> Backbone:
     """16 to 120 channels, averaged over all places."""
     layers = [
         *_conv_pool_bn_relu(channels, 16),
@@ -183,7 +183,7 @@ def small_cnn(channels: int, size: Size) -> Features:
     return nn.Sequential(*layers), 120
 
 
-def resnet9(channels: int, size: Size, width: int) -> Features:
+def resnet9(channels: int, size: Size, width: int) -> Backbone:
     """``width`` to 8 ``width`` channels, the largest value over all places."""
 
     def residual(width: int) -> Residual:
@@ -202,7 +202,7 @@ def resnet9(channels: int, size: Size, width: int) -> Features:
     return nn.Sequential(*layers), 8 * width
 
 
-def cnn8(channels: int, size: Size) -> Features:
+def cnn8(channels: int, size: Size) -> Backbone:
     """As its sources have it: biases before the batch norms, and no global pooling."""
     layers: list[nn.Module] = []
     inputs = channels
@@ -239,29 +239,29 @@ def _stages(
 _WIDTHS = (64, 128, 256, 512)
 
 
-def resnet18(channels: int, size: Size) -> Features:
+def resnet18(channels: int, size: Size) -> Backbone:
     """Two blocks a stage."""
     return _resnet(channels, (2, 2, 2, 2))
 
 
-def resnet34(channels: int, size: Size) -> Features:
+def resnet34(channels: int, size: Size) -> Backbone:
     """Three to six blocks a stage."""
     return _resnet(channels, (3, 4, 6, 3))
 
 
-def _resnet(channels: int, depths: tuple[int, ...]) -> Features:
+def _resnet(channels: int, depths: tuple[int, ...]) -> Backbone:
     stem, stages = _conv_bn_relu(channels, 64), _stages(BasicBlock, 64, _WIDTHS, depths)
     return nn.Sequential(*stem, *stages, *_global_average()), 512
 
 
-def preact_resnet18(channels: int, size: Size) -> Features:
+def preact_resnet18(channels: int, size: Size) -> Backbone:
     """As DivideMix, ELR+ and SOP have it: no batch norm at the end, where He et al. have one."""
     block = partial(PreActBlock, activated_skip=True)
     stem, stages = _conv_bn_relu(channels, 64), _stages(block, 64, _WIDTHS, (2, 2, 2, 2))
     return nn.Sequential(*stem, *stages, *_global_average()), 512
 
 
-def wide_resnet(channels: int, size: Size, depth: int, width: int) -> Features:
+def wide_resnet(channels: int, size: Size, depth: int, width: int) -> Backbone:
     """Three stages of (depth - 4) / 6 blocks, the first of 16 ``width`` channels."""
     widths, blocks = (16 * width, 32 * width, 64 * width), (depth - 4) // 6
     layers = [_conv3x3(channels, 16), *_stages(PreActBlock, 16, widths, (blocks,) * 3)]

@@ -9,9 +9,7 @@ from numpy.typing import NDArray
 from pydantic.dataclasses import dataclass as checked_dataclass
 
 from trainable.data.sets import DATASETS, STRICT, DatasetInfo
-
-Ints = NDArray[np.int64]
-Floats = NDArray[np.float64]
+from trainable.dtypes import Floats, Ints
 
 
 class NoiseError(ValueError):

@@ -22,7 +22,8 @@ from pydantic import Field
 from pydantic.dataclasses import dataclass
 
 from trainable.data.sets import STRICT, DatasetInfo
-from trainable.noise.base import Draw, Ints, Noise, NoiseError, having
+from trainable.dtypes import Ints
+from trainable.noise.base import Draw, Noise, NoiseError, having
 from trainable.parameters import NAME
 from trainable.wording import unknown
 

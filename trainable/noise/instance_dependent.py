@@ -9,7 +9,8 @@ from pydantic.dataclasses import dataclass
 
 from trainable.data.dataset import channel_statistics
 from trainable.data.sets import STRICT
-from trainable.noise.base import Draw, Floats, Ints, Noise, NoiseError
+from trainable.dtypes import Floats, Ints
+from trainable.noise.base import Draw, Noise, NoiseError
 
 FLIP_RATE_DEVIATION = 0.1
 _WEIGHT_STEPS = 2**16

@@ -30,7 +30,8 @@ from numpy.typing import NDArray
 from pydantic import ValidationError
 
 from trainable.data.sets import DATASETS, DatasetInfo
-from trainable.noise.base import Draw, Floats, Ints, Noise, NoiseError
+from trainable.dtypes import Floats, Ints
+from trainable.noise.base import Draw, Noise, NoiseError
 from trainable.noise.human import Human
 from trainable.noise.kinds import make_noise
 from trainable.seeds import derive_seed

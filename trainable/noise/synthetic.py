@@ -13,7 +13,8 @@ import numpy as np
 from pydantic.dataclasses import dataclass
 
 from trainable.data.sets import STRICT, DatasetInfo
-from trainable.noise.base import Draw, Floats, Ints, Noise, NoiseError, choose, having
+from trainable.dtypes import Floats, Ints
+from trainable.noise.base import Draw, Noise, NoiseError, choose, having
 from trainable.noise.class_maps import RINGS, class_map
 from trainable.wording import unknown
 

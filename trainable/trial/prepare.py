@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 
 from trainable.config import DataConfig, Noise
-from trainable.data import Dataset, Ints, TrialData, split_holdout, subset_index
+from trainable.data import Dataset, TrialData, split_holdout, subset_index
+from trainable.dtypes import Ints
 from trainable.noise import NoiseError, NoisyLabels, draw_labels
 from trainable.seeds import derive_seed
 from trainable.trial.reference_classifier import reference

@@ -15,7 +15,8 @@ import torch
 from ray import tune
 
 from trainable.config import TrialConfig
-from trainable.data import Dataset, Ints, TrialData
+from trainable.data import Dataset, TrialData
+from trainable.dtypes import Ints
 from trainable.folder.storage import Folder
 from trainable.metrics import EpochMetrics
 from trainable.network.device import device_name

@@ -43,8 +43,8 @@ UPRIGHT = 3
 
 
 @dataclass(frozen=True)
-class Row:
-    """An axis, and the trials on it by their numbers."""
+class Level:
+    """One level of a figure: an axis, and the trials on it by their numbers."""
 
     name: str  # written beside it
     scale: str  # written below the name: the range
@@ -96,21 +96,24 @@ def accuracy(trial: FrozenTrial) -> float:
 
 
 def _parallel(title: str, trials: list[FrozenTrial], best: object, style: Look) -> Chart:
-    rows = _parameter_rows(trials)
-    rows += [
-        row for epoch in _epochs_with_axis(trials) if (row := _accuracy_row(epoch, trials)).places
+    levels = _parameter_levels(trials)
+    levels += [
+        level
+        for epoch in _epochs_with_axis(trials)
+        if (level := _accuracy_level(epoch, trials)).places
     ]
-    flat = [text for row in rows if not row.upright for text in row.choices.values()]
+    flat = [text for level in levels if not level.upright for text in level.choices.values()]
     two = any(len(_broken(text)) > 1 for text in flat)
     between, band = ROOM + BAND + 2 * LINE * two, BAND + LINE * two
-    bands = [_height(row) if row.upright else band for row in rows]
-    downs = _downs(rows)
+    bands = [_height(level) if level.upright else band for level in levels]
+    downs = _downs(levels)
     groups: dict[str, list[FrozenTrial]] = {"stopped early": [], "full budget": [], "chosen": []}
     for trial in trials:
         full = "full budget" if trial.state == TrialState.COMPLETE else "stopped early"
         groups["chosen" if trial.user_attrs["trial_id"] == best else full].append(trial)
     placed = [
-        (row, down, height / between) for row, down, height in zip(rows, downs, bands, strict=True)
+        (level, down, height / between)
+        for level, down, height in zip(levels, downs, bands, strict=True)
     ]
     looks = [(STOPPED_EARLY, 1.0), (INK, 1.2), (style, 3.5)]
     traces = [
@@ -120,14 +123,14 @@ def _parallel(title: str, trials: list[FrozenTrial], best: object, style: Look) 
     ]
     yaxis = axis(
         tickvals=downs,
-        ticktext=[_beside(row) for row in rows],
+        ticktext=[_beside(level) for level in levels],
         range=[downs[-1] + 0.5, -0.5],
         gridcolor=FAINT.light,
     )
     labels = [
-        _label(x, down, text, upright=row.upright)
-        for row, down in zip(rows, downs, strict=True)
-        for x, text in row.choices.items()
+        _label(x, down, text, upright=level.upright)
+        for level, down in zip(levels, downs, strict=True)
+        for x, text in level.choices.items()
     ]
     xaxis = axis(visible=False, range=[-0.02, 1.02])
     plot = figure(traces, xaxis, yaxis, annotations=labels, meta=BRUSHED)
@@ -138,7 +141,7 @@ def _parallel(title: str, trials: list[FrozenTrial], best: object, style: Look) 
     return Chart(title, plot, says, _behind(trials), 40 + between * (downs[-1] + 1))
 
 
-def _parameter_rows(trials: list[FrozenTrial]) -> list[Row]:
+def _parameter_levels(trials: list[FrozenTrial]) -> list[Level]:
     """An axis a parameter; those of several branches share one where name and domain agree.
 
     ``adam.eps`` and ``amsgrad.eps`` are the same to a reader, and no trial has both.
@@ -148,7 +151,7 @@ def _parameter_rows(trials: list[FrozenTrial]) -> list[Row]:
         shared.setdefault((parameter_name(name), domain), []).append(name)
     times = Counter(name for name, _ in shared)
     return [
-        _parameter_row(_called(name, branches, times[name]), branches, domain, trials)
+        _parameter_level(_called(name, branches, times[name]), branches, domain, trials)
         for (name, domain), branches in shared.items()
     ]
 
@@ -159,18 +162,18 @@ def _called(name: str, branches: list[str], axes: int) -> str:
     return f"{name} ({branches[0].rpartition('.')[0]})" if alone else name
 
 
-def _parameter_row(
+def _parameter_level(
     name: str, branches: list[str], domain: BaseDistribution, trials: list[FrozenTrial]
-) -> Row:
+) -> Level:
     values = {t.number: t.params[b] for t in trials for b in branches if b in t.params}
     places = {number: _position(value, domain) for number, value in values.items()}
     texts = {number: f"{name} {short(value)}" for number, value in values.items()}
     if isinstance(domain, CategoricalDistribution):
         choices = {_position(choice, domain): short(choice) for choice in domain.choices}
-        return Row(name, "", places, texts, choices)
+        return Level(name, "", places, texts, choices)
     low, high = domain.low, domain.high  # type: ignore[attr-defined]
     scale = f"{short(low)} to {short(high)}" + (", log" * domain.log)  # type: ignore[attr-defined]
-    return Row(name, scale, places, texts, {})
+    return Level(name, scale, places, texts, {})
 
 
 def _position(value: Any, domain: BaseDistribution) -> float:
@@ -194,7 +197,7 @@ def _epochs_with_axis(trials: list[FrozenTrial]) -> list[int]:
     return sorted({*(epochs for epochs, _ in stopped.most_common(RUNGS)), *full})
 
 
-def _accuracy_row(epoch: int, trials: list[FrozenTrial]) -> Row:
+def _accuracy_level(epoch: int, trials: list[FrozenTrial]) -> Level:
     """What trials had reached after ``epoch``; of those that ended there, their last value."""
     values = {t.number: t.intermediate_values.get(epoch, math.nan) for t in trials}
     values |= {t.number: accuracy(t) for t in trials if t.user_attrs["epochs"] == epoch}
@@ -202,28 +205,28 @@ def _accuracy_row(epoch: int, trials: list[FrozenTrial]) -> Row:
     low, high = min(values.values(), default=0.0), max(values.values(), default=0.0)
     places = {n: (v - low) / (high - low) if high > low else 0.5 for n, v in values.items()}
     texts = {n: f"{percent(v)}% after epoch {epoch}" for n, v in values.items()}
-    return Row(f"after epoch {epoch}", f"{percent(low)} to {percent(high)}%", places, texts, {})
+    return Level(f"after epoch {epoch}", f"{percent(low)} to {percent(high)}%", places, texts, {})
 
 
-def _downs(rows: list[Row]) -> list[int]:
+def _downs(levels: list[Level]) -> list[int]:
     """Where each axis stands, from above: at whole numbers, as the page's brushes take them."""
     found, free = list[int](), 0
-    for row in rows:
-        room = UPRIGHT if row.upright else 1
+    for level in levels:
+        room = UPRIGHT if level.upright else 1
         found.append(free + room // 2)
         free += room
     return found
 
 
-def _height(row: Row) -> int:
+def _height(level: Level) -> int:
     """Of the band of an axis with upright names, in pixels."""
-    return LETTER * max(len(line) for text in row.choices.values() for line in _broken(text))
+    return LETTER * max(len(line) for text in level.choices.values() for line in _broken(text))
 
 
 def _polylines(
     name: str,
     trials: list[FrozenTrial],
-    placed: list[tuple[Row, int, float]],
+    placed: list[tuple[Level, int, float]],
     style: Look,
     width: float,
 ) -> go.Scatter:
@@ -234,10 +237,10 @@ def _polylines(
     points: list[tuple[float | None, float | None, str, str | None]] = []
     for trial in trials:
         own = trial.user_attrs["trial_id"]
-        for row, down, band in placed:
-            if trial.number in row.places:
-                text = f"trial {trial.number}: {row.texts[trial.number]}"
-                x = row.places[trial.number]
+        for level, down, band in placed:
+            if trial.number in level.places:
+                text = f"trial {trial.number}: {level.texts[trial.number]}"
+                x = level.places[trial.number]
                 # The point between is what the page's brushes look for on the axis.
                 points += [(x, down + side * band / 2, text, own) for side in (-1, 0, 1)]
         points.append((None, None, "", None))
@@ -255,9 +258,9 @@ def _polylines(
     )
 
 
-def _beside(row: Row) -> str:
-    scale = f'<br><span style="font-size:11px">{plain(row.scale)}</span>' if row.scale else ""
-    return plain(row.name) + scale
+def _beside(level: Level) -> str:
+    scale = f'<br><span style="font-size:11px">{plain(level.scale)}</span>' if level.scale else ""
+    return plain(level.name) + scale
 
 
 def _broken(text: str) -> list[str]:

@@ -14,7 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trainable.data.files import DataError
-from trainable.data.own.found import Encoded, Found, FoundPart, Images, numbered
+from trainable.data.own.found import EncodedImage, Found, FoundPart, numbered
+from trainable.dtypes import Images
 from trainable.folder.storage import Folder, PathInfo
 
 LAYOUT = (
@@ -94,7 +95,7 @@ def _labels(where: str, key: str, labels: NDArray[Any]) -> list[Any]:
     return list(labels.tolist())
 
 
-def _encoded(where: str, key: str, images: Images) -> Iterator[Encoded]:
+def _encoded(where: str, key: str, images: Images) -> Iterator[EncodedImage]:
     for row, image in enumerate(images):
         yield f"{where}: {key}[{row}]", _pixels(image)
 

@@ -11,7 +11,8 @@ import numpy as np
 import PIL
 
 from trainable.data.files import cache_folder
-from trainable.data.own.found import Found, Images
+from trainable.data.own.found import Found
+from trainable.dtypes import Images
 
 _FORMAT = 1
 """Goes up with every change of what decoding makes of a file."""

@@ -12,7 +12,7 @@ from pathlib import PurePosixPath
 
 from trainable.data.files import DataError
 from trainable.data.own.found import (
-    Encoded,
+    EncodedImage,
     Found,
     FoundPart,
     by_split,
@@ -76,7 +76,7 @@ def read_folders(root: Folder, tree: list[PathInfo], *, labels_follow: bool) -> 
     return Found(str(root), parts, class_names, tuple(e for s in used.values() for e in s))
 
 
-def _encoded(root: Folder, entries: list[PathInfo]) -> Iterator[Encoded]:
+def _encoded(root: Folder, entries: list[PathInfo]) -> Iterator[EncodedImage]:
     for entry in entries:
         yield f"{root}/{entry.path}", _reader(root, entry.path)
 

@@ -5,15 +5,12 @@ from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 import numpy as np
-from numpy.typing import NDArray
 
 from trainable.data.files import DataError
+from trainable.dtypes import Images, Ints
 from trainable.folder.storage import PathInfo
 
-Images: TypeAlias = NDArray[np.uint8]
-Ints: TypeAlias = NDArray[np.int64]
-
-Encoded: TypeAlias = tuple[str, Callable[[], "bytes | Images"]]
+EncodedImage: TypeAlias = tuple[str, Callable[[], "bytes | Images"]]
 """An image's name, and what fetches its file or, from an array, its pixels ``[H, W(, C)]``."""
 
 SPLITS = {
@@ -65,7 +62,7 @@ class FoundPart:
     """As in :class:`OwnPart`."""
     labels: Ints
     """int64 ``[N]``, :data:`UNKNOWN` where the files do not say."""
-    encoded: Callable[[], Iterator[Encoded]]
+    encoded: Callable[[], Iterator[EncodedImage]]
     """The images in the order of ``names``, from the start at each call."""
 
 

@@ -24,7 +24,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from trainable.data.files import DataError
-from trainable.data.own.found import UNKNOWN, Found, Ints, some
+from trainable.data.own.found import UNKNOWN, Found, some
+from trainable.dtypes import Ints
 from trainable.folder.storage import Folder
 from trainable.wording import unknown
 

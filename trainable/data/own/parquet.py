@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from trainable.data.files import DataError
-from trainable.data.own.found import Encoded, Found, FoundPart, by_split, numbered, some
+from trainable.data.own.found import EncodedImage, Found, FoundPart, by_split, numbered, some
 from trainable.folder.storage import Folder, PathInfo
 
 LAYOUT = (
@@ -145,7 +145,7 @@ def _row_names(split: str, paths: list[str | None]) -> tuple[str, ...]:
     return tuple(f"{split}/{path}" for path in paths)
 
 
-def _encoded(root: Folder, paths: list[str], image: str, split: str) -> Iterator[Encoded]:
+def _encoded(root: Folder, paths: list[str], image: str, split: str) -> Iterator[EncodedImage]:
     row = 0
     for path in paths:
         for batch in _open(root, path).iter_batches(_BATCH, columns=[f"{image}.bytes"]):

@@ -13,7 +13,8 @@ import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from trainable.data.files import DataError
-from trainable.data.own.found import Encoded, Images, some
+from trainable.data.own.found import EncodedImage, some
+from trainable.dtypes import Images
 
 T = TypeVar("T")
 
@@ -43,7 +44,7 @@ class Shape:
     """1 for grey, 3 for colour."""
 
 
-def shapes_of(encoded: Iterable[Encoded], total: int, progress: Reading | None) -> set[Shape]:
+def shapes_of(encoded: Iterable[EncodedImage], total: int, progress: Reading | None) -> set[Shape]:
     """The different shapes among the images, read off their headers.
 
     Raises:
@@ -72,7 +73,7 @@ def common_shape(shapes: set[Shape], size: int | None) -> Shape:
 
 
 def decode(
-    encoded: Iterable[Encoded], total: int, shape: Shape, progress: Reading | None
+    encoded: Iterable[EncodedImage], total: int, shape: Shape, progress: Reading | None
 ) -> Images:
     """All images in one array, uint8 ``[N, channels, height, width]``.
 
@@ -91,7 +92,7 @@ def decode(
 
 def _each(
     function: Callable[[Image.Image], T],
-    encoded: Iterable[Encoded],
+    encoded: Iterable[EncodedImage],
     step: str,
     total: int,
     progress: Reading | None,
@@ -125,7 +126,7 @@ def _each(
         raise DataError(f"{some(broken)}: mend, replace or remove what is named")
 
 
-def _chunk(function: Callable[[Image.Image], T], chunk: list[Encoded]) -> list[T | DataError]:
+def _chunk(function: Callable[[Image.Image], T], chunk: list[EncodedImage]) -> list[T | DataError]:
     results: list[T | DataError] = []
     for name, fetch in chunk:
         content = fetch()

@@ -9,7 +9,7 @@ from trainable.data.files import DataError
 from trainable.data.own.arrays import read_arrays
 from trainable.data.own.cache import cached, fingerprint
 from trainable.data.own.folders import IMAGES, LAYOUT, read_folders
-from trainable.data.own.found import UNKNOWN, Found, Images, Ints, OwnImages, OwnPart, some
+from trainable.data.own.found import UNKNOWN, Found, OwnImages, OwnPart, some
 from trainable.data.own.labels_file import FileLabels, read_labels
 from trainable.data.own.parquet import read_parquet
 from trainable.data.own.pixels import (
@@ -20,6 +20,7 @@ from trainable.data.own.pixels import (
     decode,
     shapes_of,
 )
+from trainable.dtypes import Images, Ints
 from trainable.folder.storage import Folder, PathInfo, StorageError
 
 _PACKED = (".zip", ".tar", ".tgz", ".gz", ".xz", ".bz2", ".7z", ".rar")
