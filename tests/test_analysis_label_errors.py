@@ -13,7 +13,7 @@ from analysis.frames.label_errors import doubted_pairs, label_errors, rank, writ
 from analysis.printed.contact_sheet import contact_sheet
 from analysis.printed.label_list import label_list
 from analysis.report.doubted_page import label_page
-from analysis.report.figures.labels import doubt_charts
+from analysis.report.figures.labels import doubt_chart
 from analysis.report.style import study_titles, titled
 from analysis.results import ResultsError, ResultsWarning, load_results
 from tests.own_images import some_parts, write_folders
@@ -195,7 +195,8 @@ def test_pairs_of_classes_are_those_of_the_best_study_of_a_setting(tmp_path):
         ["symmetric-0.4-elr", 1, 2, 1, 4],
     ]
     assert pairs["classes"].iloc[0] == NAMES
-    (chart,) = doubt_charts(titled(pairs, study_titles(load_results(folder).trials)))
+    table = titled(pairs, study_titles(load_results(folder).trials))
+    chart = doubt_chart("Symmetric, 40%", table)
     assert chart.plot.data[0].z[2][7] == 1
     assert sum(map(sum, chart.plot.data[0].z)) == 2
     assert chart.says == "ELR doubts 2 of 4 training labels, most often 2, perhaps 7 (1)."

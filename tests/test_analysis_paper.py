@@ -310,7 +310,7 @@ def test_every_file_carries_what_stands_against_the_sweep(fields, mark, tmp_path
 
 def test_a_mark_fits_the_width_and_takes_no_room_from_the_figure():
     plot = figure([scatter(INK, "a", [1, 2], [3, 4])], axis("x"), axis("y"))
-    bare, marked = drawn(plot, 200), drawn(plot, 200, marks=[LEAK, RUNNING])
+    bare, marked = drawn(plot, 200), drawn(plot, 200, alerts=[LEAK, RUNNING])
     for one in (bare, marked):
         one.draw_without_rendering()
     text = marked.texts[-1].get_window_extent()

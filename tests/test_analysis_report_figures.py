@@ -11,12 +11,12 @@ from optuna.trial import TrialState, create_trial
 from analysis.best import best_configs
 from analysis.frames.learning import best_values, response_curve
 from analysis.frames.published import Deviation
-from analysis.report.contents import PLANS, Numbers, figure_sections
+from analysis.report.contents import PLANS, Drawings, figure_sections
 from analysis.report.figures import hyperparameters, parallel
 from analysis.report.figures.accuracy import accuracy_charts
-from analysis.report.figures.effort import budget_charts, gap_charts, importance_charts
+from analysis.report.figures.effort import budget_chart, gap_charts, importance_chart
 from analysis.report.figures.learning import (
-    convergence_charts,
+    convergence_chart,
     learning_charts,
     memorization_charts,
 )
@@ -357,18 +357,18 @@ def convergence_rows(epochs, reference="elr"):
 
 
 def test_convergence_draws_a_mean_only_if_all_seeds_arrived():
-    (chart,) = convergence_charts(convergence_rows([4.0, 6.0]))
+    chart = convergence_chart("Symmetric, 40%", convergence_rows([4.0, 6.0]))
     seeds, mean = chart.plot.data
     assert (seeds.x, mean.x, mean.marker.symbol) == ((4.0, 6.0), (5.0,), "line-ns")
     assert "98% of ELR's best accuracy: ELR 5.0" in chart.says
-    (chart,) = convergence_charts(convergence_rows([4.0, math.nan]))
+    chart = convergence_chart("Symmetric, 40%", convergence_rows([4.0, math.nan]))
     assert [drawn.x for drawn in chart.plot.data] == [(4.0,)]
     assert "ELR 1 of 2 seeds never" in chart.says
     assert chart.table["to 98%"].tolist() == ["1 of 2 seeds never"]
 
 
 def test_convergence_without_elr_is_against_the_own_best():
-    (chart,) = convergence_charts(convergence_rows([4.0], reference="own"))
+    chart = convergence_chart("Symmetric, 40%", convergence_rows([4.0], reference="own"))
     assert "of its own best accuracy" in chart.says
 
 
@@ -402,7 +402,7 @@ def test_survival_says_what_became_of_the_trials_so_far(tmp_path):
 
 def test_importances_are_bars_in_the_order_of_importance():
     table = rows(parameter=["lr", "adam.beta1"], importance=[0.25, 0.75], trials=9)
-    (chart,) = importance_charts(table)
+    chart = importance_chart("Symmetric, 40%", table)
     assert chart.plot.data[0].x == (25.0, 75.0)
     assert chart.plot.layout.yaxis.categoryarray == ("lr", "beta1")
     assert chart.says == "Most important: ELR beta1 (75%, of 9 trials)."
@@ -421,7 +421,7 @@ def test_budget_adds_up_to_what_was_trained_saved_and_lost():
         saved_hours=[0.5, 0.0],
         **counts,
     )
-    (chart,) = budget_charts(table)
+    chart = budget_chart("Symmetric, 40%", table)
     assert [(drawn.name, drawn.x) for drawn in chart.plot.data] == [
         ("trained", (45,)),
         ("saved by early stopping", (10,)),
@@ -669,7 +669,7 @@ def test_sections_of_a_sweep_that_chooses_among_targets_have_charts(tmp_path):
 
 
 def test_parallel_section_starts_with_the_winner_of_each_setting(sections, results):
-    best = Numbers(results).titled(best_configs(results))
+    best = Drawings(results).titled(best_configs(results))
     winners = best.sort_values("selection_value").groupby("title", sort=False).tail(1)
     expected = {f"{row.title}: {loss_name(row.loss)}" for row in winners.itertuples()}
     assert {chart.title for chart in sections["parallel"].charts[:2]} == expected

@@ -14,7 +14,7 @@ from analysis.frames.label_errors import doubted_pairs
 from analysis.printed.paper_table import format_table
 from analysis.printed.text import print_best
 from analysis.report.build import build_report
-from analysis.report.drawn import Numbers
+from analysis.report.drawn import Drawings
 from analysis.report.trial_table import trial_table
 from analysis.results import ResultsError, load_results
 from search.driver import runner
@@ -343,7 +343,7 @@ def test_report_calls_accuracies_after_what_they_are_measured_on(facts, hold_out
     table = trial_table(results)
     assert table.caption == f"All trials, {hold_out} and {test} at their last epoch"
     assert set(table.opened[0]["curves"]) == {"epoch", hold_out, test}
-    (luck,) = Numbers(results).gap()
+    (luck,) = Drawings(results).gap()
     assert f"Rank correlation of {hold_out} and {test}: ELR" in luck.says
 
 

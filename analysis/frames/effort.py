@@ -9,7 +9,7 @@ from analysis.schema import COMPLETED, DIVERGED, FAILED, PAUSED, RUNNING, SEARCH
 EPOCH_COUNTS = ["epochs", "saved_epochs", "failed_epochs", "repeated_epochs", "lost_epochs"]
 
 
-ENOUGH_TRIALS = 8
+ENOUGH_TO_RANK = 8
 """Trials below which a rank correlation is mostly chance."""
 
 
@@ -54,7 +54,7 @@ def selection_gap(results: Results) -> pd.DataFrame:
     without replicates): the luck of having been chosen, and that of the search's seed, whose
     hold-out may be an easy one. ``rank_correlation`` in [-1, 1] (Spearman's) between the selection
     value and test accuracy over the ``trials`` search trials that used their full budget; NaN
-    with fewer than :data:`ENOUGH_TRIALS`.
+    with fewer than :data:`ENOUGH_TO_RANK`.
     """
     best = best_configs(results)[["study", "loss", "noise", "trial_id", "selection_value"]]
     table = best.merge(replicated(results.trials), on="trial_id", how="left")
@@ -72,7 +72,7 @@ def selection_gap(results: Results) -> pd.DataFrame:
 
 
 def _rank_correlation(trials: pd.DataFrame) -> float:
-    if len(trials) < ENOUGH_TRIALS:
+    if len(trials) < ENOUGH_TO_RANK:
         return float("nan")
     # Spearman's is Pearson's of the ranks; asked for by name, pandas would import scipy.
     ranks = trials[["selection_value", "test_accuracy"]].rank()

@@ -25,7 +25,7 @@ _CLEAN = (
 )
 
 
-def marks(results: Results) -> tuple[str, ...]:
+def alerts(results: Results) -> tuple[str, ...]:
     """What tables and pictures must say above all else: a leak, and that the sweep goes on."""
     found = ((LEAK, selected_on_test(results)), (RUNNING, results.running))
     return tuple(text for text, holds in found if holds)

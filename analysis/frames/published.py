@@ -9,6 +9,7 @@ from typing import Any
 import pandas as pd
 
 from analysis.results import table_in
+from analysis.schema import PARAM
 from trainable.catalog import DATASETS
 from trainable.config import make_noise
 
@@ -133,7 +134,7 @@ def deviations(config: Mapping[str, Any], protocol: Protocol) -> tuple[Deviation
     info = DATASETS[config["dataset"]]
     images = info.train_examples
     used = table_in(config["config"], "data").get("train_examples") or images
-    schedule = config.get("param_lr_schedule")
+    schedule = config.get(f"{PARAM}lr_schedule")
     theirs = "cosine_warm_restarts" if protocol.starred else "multistep"
     epochs = info.epochs if protocol.starred else info.multistep_epochs
     pairs = [

@@ -30,7 +30,7 @@ STATES: dict[str, TrialState] = {
 ATTRIBUTES = ("trial_id", "status", "end_reason", "epochs", "seed", "test_accuracy", "duration_s")
 """Columns of a trial that its Optuna trial carries as user attributes."""
 
-ENOUGH_TRIALS = 15
+ENOUGH_TO_EXPLAIN = 15
 TRIALS_PER_PARAMETER = 3
 """Completed trials, in all and for each parameter that varies, below which an importance would be
 mere noise."""
@@ -78,7 +78,7 @@ def importances(results: Results) -> pd.DataFrame:
     Columns: ``study``, ``parameter``, ``importance`` (fractions that add up to 1 in a study),
     ``trials`` (completed ones, which are all that Optuna looks at). Parameters that not every
     completed trial has are left out, and so are studies with equal values only or fewer than
-    :data:`ENOUGH_TRIALS` completed trials, or :data:`TRIALS_PER_PARAMETER` for each parameter
+    :data:`ENOUGH_TO_EXPLAIN` completed trials, or :data:`TRIALS_PER_PARAMETER` for each parameter
     that varies. Sorted by study, the most important first.
     """
     rows: list[dict[str, Any]] = []
@@ -97,7 +97,7 @@ def importances(results: Results) -> pd.DataFrame:
 
 def _enough(trials: list[FrozenTrial]) -> int:
     varied = {name for trial in trials for name in trial.params}
-    return max(ENOUGH_TRIALS, TRIALS_PER_PARAMETER * len(varied))
+    return max(ENOUGH_TO_EXPLAIN, TRIALS_PER_PARAMETER * len(varied))
 
 
 def journal(results: Results) -> bytes:

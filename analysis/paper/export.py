@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Collection
 
-from analysis.frames.evidence import marks
+from analysis.frames.evidence import alerts
 from analysis.paper.marks import NoPaperFormError
 from analysis.paper.picture import picture
 from analysis.report.contents import figure_sections
@@ -23,7 +23,7 @@ def write_figures(
 ) -> None:
     """Write every chart of the report that has a form on paper as a file of its own.
 
-    What stands against the sweep's numbers (``marks``) stands in every one.
+    What stands against the sweep's numbers (``evidence.alerts``) stands in every one.
 
     Args:
         results: from ``load_results``, with all columns.
@@ -41,7 +41,7 @@ def write_figures(
     """
     sections = figure_sections(results, only)
     folder = results.folder / layout.FIGURES if out is None else Folder.open(out)
-    against = marks(results)
+    against = alerts(results)
     drawn = 0
     for section in sections:
         if not section.charts:

@@ -61,7 +61,7 @@ STYLE: dict[Any, Any] = {
 
 
 def picture(
-    plot: go.Figure, height: int, how: str, columns: int = 1, marks: Sequence[str] = ()
+    plot: go.Figure, height: int, how: str, columns: int = 1, alerts: Sequence[str] = ()
 ) -> bytes:
     """The file of a figure: on white, its fonts embedded, the same bytes for the same figure.
 
@@ -70,12 +70,12 @@ def picture(
         height: of the figure without its legend, in CSS pixels.
         how: ``pdf``, ``svg`` or ``png``.
         columns: of a paper, 1 or 2.
-        marks: what a reader must not miss, a line each below the figure, which grows by them.
+        alerts: what a reader must not miss, a line each below the figure, which grows by them.
 
     Raises:
         NoPaperFormError: the figure has something that is not drawn on paper.
     """
-    figure, sink = drawn(plot, height, columns, marks), BytesIO()
+    figure, sink = drawn(plot, height, columns, alerts), BytesIO()
     with mpl.rc_context(STYLE):
         # A date would make other bytes each time.
         undated = {"pdf": {"CreationDate": None}, "svg": {"Date": None}}.get(how)
@@ -85,7 +85,7 @@ def picture(
 
 
 @mpl.rc_context(STYLE)
-def drawn(plot: go.Figure, height: int, columns: int = 1, marks: Sequence[str] = ()) -> Figure:
+def drawn(plot: go.Figure, height: int, columns: int = 1, alerts: Sequence[str] = ()) -> Figure:
     """The figure as matplotlib has it; arguments as of :func:`picture`.
 
     It is changed and saved inside ``matplotlib.rc_context(STYLE)``, as :func:`picture` does:
@@ -115,8 +115,8 @@ def drawn(plot: go.Figure, height: int, columns: int = 1, marks: Sequence[str] =
     # Numbers along an axis are thinned by matplotlib itself, names are not.
     if panels["x", "y"].x.names:
         _turn_long_names(figure, panels["x", "y"].axes)
-    if marks:
-        _foot(figure, marks)
+    if alerts:
+        _foot(figure, alerts)
     return figure
 
 
@@ -215,10 +215,10 @@ def _legend(figure: Figure, entries: list[tuple[str, Any]]) -> None:
         legend.remove()
 
 
-def _foot(figure: Figure, marks: Sequence[str]) -> None:
+def _foot(figure: Figure, alerts: Sequence[str]) -> None:
     """Below everything, in lines as wide as the figure, which grows by them."""
     style = {"x": 0.01, "ha": "left", "fontsize": 6.5, "color": LOST.light}
-    shown = figure.supxlabel("\n".join(marks), wrap=True, **style)
+    shown = figure.supxlabel("\n".join(alerts), wrap=True, **style)
     width, height = figure.get_size_inches()
     padding = 2 * mpl.rcParams["figure.constrained_layout.h_pad"]
     taken = shown.get_window_extent().height / figure.dpi + padding

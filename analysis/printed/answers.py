@@ -18,7 +18,7 @@ from analysis.frames.claims import (
     answers,
     targets,
 )
-from analysis.frames.evidence import caveats, marks
+from analysis.frames.evidence import alerts, caveats
 from analysis.printed.console import csv_text
 from analysis.printed.grid import Grid, Line, Printed, written
 from analysis.printed.paper_table import methods
@@ -72,7 +72,7 @@ def _answer_grids(results: Results, found: pd.DataFrame, against: Results | None
     """A table for each data set, network and loss; what holds for all is said below the last."""
     names = methods()
     whose = "ELR" if against is None else f"ELR of {against.name}"
-    said = (*(() if against is None else marks(against)), *caveats(results), *NOTES)
+    said = (*(() if against is None else alerts(against)), *caveats(results), *NOTES)
     grids = [
         Grid(
             sweep=results.name,
@@ -85,7 +85,7 @@ def _answer_grids(results: Results, found: pd.DataFrame, against: Results | None
             blocks=Grid.filled(
                 {HEADINGS[question]: _by_setting(table, question) for question in QUESTIONS}
             ),
-            notes=marks(results),
+            notes=alerts(results),
         )
         for (dataset, model, loss), table in found.groupby(["dataset", "model", "loss"], sort=True)
     ]
@@ -139,7 +139,7 @@ def _target_grids(results: Results, against: Results | None) -> list[Grid]:
             header=TARGET_COLUMNS,
             blocks=(("best hold-out accuracy against ELR's, in points", _by_target(table)),),
             notes=(
-                *marks(results),
+                *alerts(results),
                 "Difference: the best with this target minus the best of ELR, the mean over the "
                 "noise settings that completed both; confirmed: the same on fresh seeds, over the "
                 "settings that it won. More trials are more draws to be the best of.",

@@ -13,7 +13,7 @@ from analysis.amounts import percent
 from analysis.best import records
 from analysis.frames.accuracy import BETTER, ENOUGH_PAIRS, UNSTABLE, WORSE
 from analysis.frames.comparison import Sweeps, differing_settings, over_seeds, side_by_side
-from analysis.frames.evidence import caveats, marks
+from analysis.frames.evidence import alerts, caveats
 from analysis.printed.text import difference_interval, mean_std, print_note, print_table
 from trainable.folder import layout
 
@@ -141,5 +141,5 @@ def warnings(sweeps: Sweeps) -> list[str]:
     """What each sweep has to say against its own numbers."""
     said = []
     for number, results in enumerate(sweeps.all, start=1):
-        said += [f"sweep {number}: {text}" for text in (*marks(results), *caveats(results))]
+        said += [f"sweep {number}: {text}" for text in (*alerts(results), *caveats(results))]
     return said

@@ -12,7 +12,7 @@ import pandas as pd
 from analysis.amounts import percent, plus_minus
 from analysis.best import records
 from analysis.frames.accuracy import BASELINE, BETTER, ENOUGH_PAIRS, SETTING, accuracy_table
-from analysis.frames.evidence import caveats, holdout, marks
+from analysis.frames.evidence import alerts, caveats, holdout
 from analysis.frames.published import OTHER_METHODS, REMARKS, Deviation, in_words
 from analysis.frames.ties import loss_ties
 from analysis.printed.console import csv_text
@@ -59,13 +59,13 @@ def grids(results: Results) -> list[Grid]:
     ties = loss_ties(results)[["study", "tied"]].astype({"study": "str"})
     table = accuracy_table(results).merge(ties, "left", "study")
     table["tied"] = table["tied"].eq(True)
-    marked = (*marks(results), *caveats(results))
+    against = (*alerts(results), *caveats(results))
     groups = table.groupby(["dataset", "model"], sort=True)
     chosen_on = holdout(results)
-    return [_grid(results.name, group, chosen_on, marked) for _, group in groups]
+    return [_grid(results.name, group, chosen_on, against) for _, group in groups]
 
 
-def _grid(sweep: str, table: pd.DataFrame, chosen_on: str, marks: tuple[str, ...]) -> Grid:
+def _grid(sweep: str, table: pd.DataFrame, chosen_on: str, against: tuple[str, ...]) -> Grid:
     dataset, model = table[["dataset", "model"]].iloc[0]
     settings = table[SETTING].drop_duplicates()["noise"].tolist()
     own = table[table["study"].notna()]
@@ -86,7 +86,7 @@ def _grid(sweep: str, table: pd.DataFrame, chosen_on: str, marks: tuple[str, ...
                 PUBLISHED: _by_method(printed, settings, _published_cell, star="*"),
             }
         ),
-        notes=(*marks, *_notes(own, printed, chosen_on)),
+        notes=(*against, *_notes(own, printed, chosen_on)),
         bold=BOLD if own["pairs"].max() >= 2 else "",
     )
 

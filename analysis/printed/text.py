@@ -12,7 +12,7 @@ from rich.text import Text
 from analysis.amounts import percent, plus_minus, short, signed_points
 from analysis.best import best_configs, parameters, records, top_configs, varied_parameters
 from analysis.frames.accuracy import SETTING
-from analysis.frames.evidence import caveats, holdout, marks, test_labels
+from analysis.frames.evidence import alerts, caveats, holdout, test_labels
 from analysis.frames.ties import tied_settings, trial_ties
 from analysis.printed.console import SafeConsole
 from analysis.results import Results
@@ -65,8 +65,8 @@ def print_best(results: Results, out: Console, *, confirmed: bool = False, top: 
         print_note("test again: mean ± std (n) over fresh seeds", out)
     for caveat in caveats(results):
         print_note(f"note: {caveat}", out, "yellow")
-    for mark in marks(results):
-        print_note(mark, out, "bold red")
+    for alert in alerts(results):
+        print_note(alert, out, "bold red")
 
 
 def _row_of_numbers(row: Mapping[str, Any], ties: "pd.Series[bool]") -> list[str]:

@@ -2,7 +2,7 @@
 
 from analysis.amounts import percent, short
 from analysis.best import parameters, records, varied_parameters
-from analysis.frames.evidence import holdout, marks, test_labels
+from analysis.frames.evidence import alerts, holdout, test_labels
 from analysis.printed.grid import escaped, latex_float, latex_row
 from analysis.printed.text import best_table, test_again
 from analysis.results import Results
@@ -18,7 +18,7 @@ def format_winners(results: Results, how: str, *, confirmed: bool = False, top: 
     LaTeX needs the packages that its first line names.
     """
     rows = _rows(results, confirmed, top)
-    against = "".join(f"{mark}. " for mark in marks(results))
+    against = "".join(f"{alert}. " for alert in alerts(results))
     note = f"{against}Val: {holdout(results)}; test: {test_labels(results)}."
     if how == "markdown":
         table: list[tuple[str, ...]] = [HEADER, ("---", *["---:"] * 4, "---"), *rows]

@@ -8,7 +8,7 @@ from typing import Any
 import plotly.offline
 from markupsafe import Markup
 
-from analysis.frames.evidence import marks
+from analysis.frames.evidence import alerts
 from analysis.frames.overview import overview
 from analysis.printed.paper_table import grids
 from analysis.report import cards, origin
@@ -41,7 +41,7 @@ def build_report(results: Results, now: datetime | None = None, *, in_folder: bo
         .render(
             name=results.name,
             headline=cards.headline(results),
-            marks=cards.marks(results, best),
+            headnotes=cards.headnotes(results, best),
             cards=cards.cards(results, best),
             judged_on=judged_on(results),
             sections=[with_ids(section, results.name) for section in sections],
@@ -54,7 +54,7 @@ def build_report(results: Results, now: datetime | None = None, *, in_folder: bo
             sweep_file=origin.sweep_file(results),
             now=now or datetime.now(UTC),
             trials=trials,
-            figures=stored(sections, trials.opened, marks(results)),
+            figures=stored(sections, trials.opened, alerts(results)),
             plotly=Markup(plotly.offline.get_plotlyjs()),
         )
     )
@@ -89,7 +89,7 @@ def stored(
         for section in sections
         for i, chart in enumerate(section.charts)
     }
-    stored = {"figures": plots, "dark": dark_colours(), "trials": trials, "marks": against}
+    stored = {"figures": plots, "dark": dark_colours(), "trials": trials, "alerts": against}
     # As it is, "</script>" in the name of a sweep would end the script around it.
     text = json.dumps(stored, separators=(",", ":"))
     return Markup(text.replace("<", "\\u003c"))

@@ -50,7 +50,7 @@ def headline(results: Results) -> str:
     return " · ".join(part for part in parts if part)
 
 
-def marks(results: Results, best: pd.DataFrame) -> list[tuple[str, str]]:
+def headnotes(results: Results, best: pd.DataFrame) -> list[tuple[str, str]]:
     """What a reader has to know before any number, each with its kind: leak, info or warn."""
     notes = []
     if selected_on_test(results):

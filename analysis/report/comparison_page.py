@@ -61,7 +61,7 @@ def build_comparison(sweeps: Sweeps, now: datetime | None = None) -> str:
     return template.render(
         name=name,
         headline=f"{counted(len(names), 'sweep')} side by side; differences are to the first.",
-        marks=against,
+        headnotes=against,
         sweeps=_sweeps_sheet(sweeps),
         settings=_settings_sheet(found) if found else None,
         settings_note=settings_note(sweeps),

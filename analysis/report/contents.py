@@ -5,10 +5,27 @@ from collections import Counter
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, field, replace
 
-from analysis.frames.effort import ENOUGH_TRIALS as RANKED
-from analysis.frames.studies import ENOUGH_TRIALS, TRIALS_PER_PARAMETER
+from analysis.frames.effort import ENOUGH_TO_RANK, budget
+from analysis.frames.label_errors import doubted_pairs
+from analysis.frames.learning import (
+    best_so_far,
+    convergence,
+    final_curves,
+    memorization,
+    search_curves,
+)
+from analysis.frames.studies import ENOUGH_TO_EXPLAIN, TRIALS_PER_PARAMETER, importances
+from analysis.frames.survival import survival
 from analysis.report.chart import Chart
-from analysis.report.drawn import Numbers
+from analysis.report.drawn import Drawings, each_setting, titled_frame
+from analysis.report.figures.effort import budget_chart, importance_chart, survival_chart
+from analysis.report.figures.labels import doubt_chart
+from analysis.report.figures.learning import (
+    convergence_chart,
+    learning_charts,
+    memorization_charts,
+)
+from analysis.report.figures.trials import curve_charts, progress_charts
 from analysis.report.section_names import SECTIONS
 from analysis.results import Results, ResultsError
 from trainable.catalog import unknown
@@ -26,7 +43,7 @@ class Section:
     intro: str  # how to read the figures; may name ``{judged_on}`` until they are drawn
     missing: str  # what would fill it while it has no figures
     charts: list[Chart] = field(default_factory=list)  # in the order of the page
-    draw: Callable[[Numbers], list[Chart]] | None = None  # what computes and draws its figures
+    draw: Callable[[Drawings], list[Chart]] | None = None  # what computes and draws its figures
 
     def file_names(self, sweep: str) -> list[str]:
         """A name for the file of each chart, without its ending; none comes twice.
@@ -53,18 +70,18 @@ def figure_sections(results: Results, only: Collection[str] = ()) -> list[Sectio
     """
     for name in set(only) - set(SECTIONS):
         raise ResultsError(unknown("section of the report", name, SECTIONS))
-    numbers = Numbers(results)
-    return [_drawn(plan, numbers) for plan in PLANS if not only or plan.name in only]
+    drawings = Drawings(results)
+    return [_drawn(plan, drawings) for plan in PLANS if not only or plan.name in only]
 
 
-def _drawn(plan: Section, numbers: Numbers) -> Section:
+def _drawn(plan: Section, drawings: Drawings) -> Section:
     missing, charts = plan.missing, list[Chart]()
     try:
-        charts = plan.draw(numbers) if plan.draw else charts
+        charts = plan.draw(drawings) if plan.draw else charts
     # One damaged file costs its section, not the report.
     except ResultsError as error:
         missing = f"This could not be computed: {error}."
-    intro = plan.intro.format(judged_on=numbers.judged_on)
+    intro = plan.intro.format(judged_on=drawings.judged_on)
     return replace(plan, intro=intro, missing=missing, charts=charts)
 
 
@@ -74,7 +91,7 @@ PLANS: tuple[Section, ...] = (
         "Accuracy",
         "Test accuracy at the last epoch of the configuration that each method ended up with.",
         "Filled by the first trial that uses its full budget.",
-        draw=Numbers.accuracy,
+        draw=Drawings.accuracy,
     ),
     Section(
         "response",
@@ -86,7 +103,7 @@ PLANS: tuple[Section, ...] = (
         "values of those that the hold-out cannot tell from it, three trials in any case.",
         "Filled by trials that use their full budget, of a loss in which lam is a parameter: "
         "elr or adam_elr.",
-        draw=Numbers.response,
+        draw=Drawings.response,
     ),
     Section(
         "learning",
@@ -94,7 +111,7 @@ PLANS: tuple[Section, ...] = (
         "The chosen configurations on the test set. Lines are means over the seeds that did "
         "not diverge, bands one standard deviation; a line without a band is one trial.",
         "Filled by the first trial that uses its full budget.",
-        draw=Numbers.learning,
+        draw=titled_frame(final_curves, learning_charts),
     ),
     Section(
         "memorization",
@@ -103,7 +120,7 @@ PLANS: tuple[Section, ...] = (
         "low for the third: there it has learned the wrong label by heart.",
         "Filled by the first trial with wrong labels that uses its full budget, where the true "
         "labels are known.",
-        draw=Numbers.memorization,
+        draw=titled_frame(memorization, memorization_charts),
     ),
     Section(
         "classes",
@@ -113,7 +130,7 @@ PLANS: tuple[Section, ...] = (
         "method recognises. Where predictions look like the labels, the noise has been learned.",
         "Filled once labels with known true classes are drawn, and by trials that use their full "
         "budget.",
-        draw=Numbers.classes,
+        draw=Drawings.classes,
     ),
     Section(
         "labels",
@@ -124,7 +141,7 @@ PLANS: tuple[Section, ...] = (
         "shows the images. Those of the hold-out are not judged.",
         "Filled by the first trial that uses its full budget, while what it thought of its labels "
         "lies in the results folder (`targets/`).",
-        draw=Numbers.doubts,
+        draw=each_setting(doubted_pairs, doubt_chart),
     ),
     Section(
         "curves",
@@ -132,7 +149,7 @@ PLANS: tuple[Section, ...] = (
         "The metric that selects, on the {judged_on}, over the epochs of every search trial. "
         "Dotted: epochs at which trials were stopped.",
         "Filled by the first epoch of the search.",
-        draw=Numbers.curves,
+        draw=titled_frame(search_curves, curve_charts),
     ),
     Section(
         "progress",
@@ -140,7 +157,7 @@ PLANS: tuple[Section, ...] = (
         "The highest final accuracy on the {judged_on} that a study had found by then, over the "
         "epochs that its trials had trained, and over the time since the sweep began.",
         "Filled by the first trial that uses its full budget.",
-        draw=Numbers.progress,
+        draw=titled_frame(best_so_far, progress_charts),
     ),
     Section(
         "survival",
@@ -149,7 +166,7 @@ PLANS: tuple[Section, ...] = (
         "rung at which the weakest were stopped, or trials that diverged or failed. Trials "
         "still running count up to the epoch they have reached.",
         "Filled by the first epoch of the search.",
-        draw=Numbers.survival,
+        draw=each_setting(survival, survival_chart),
     ),
     Section(
         "parallel",
@@ -159,7 +176,7 @@ PLANS: tuple[Section, ...] = (
         "The thick one was chosen. Drag along an axis to pick trials, here, in all other charts "
         "and in the table; a click on the axis lets them go.",
         f"Filled by two trials of a study whose hyperparameters vary. {EXTEND}",
-        draw=Numbers.parallel,
+        draw=Drawings.parallel,
     ),
     Section(
         "contour",
@@ -167,17 +184,17 @@ PLANS: tuple[Section, ...] = (
         "The two decays of the refined target. Coloured: accuracy on the {judged_on} with the "
         "full budget; crosses: stopped early.",
         "Filled by trials of adam_elr in which beta1 and beta2 vary.",
-        draw=Numbers.contour,
+        draw=Drawings.contour,
     ),
     Section(
         "importances",
         "What mattered",
         "How much of the differences in accuracy between trials each hyperparameter explains, by "
         "Optuna's estimate from the trials that used their full budget.",
-        f"Filled once a study has {ENOUGH_TRIALS} trials that used their full budget, and "
+        f"Filled once a study has {ENOUGH_TO_EXPLAIN} trials that used their full budget, and "
         f"{TRIALS_PER_PARAMETER} for each hyperparameter that varies: from fewer it would be "
         f"noise. {EXTEND}",
-        draw=Numbers.importances,
+        draw=each_setting(importances, importance_chart),
     ),
     Section(
         "agreement",
@@ -185,7 +202,7 @@ PLANS: tuple[Section, ...] = (
         "Search trials with their full budget: what they were judged by, on the {judged_on}, "
         "against the test set. The closer to a rising line, the better the choice.",
         "Filled by the first trial that uses its full budget.",
-        draw=Numbers.agreement,
+        draw=Drawings.agreement,
     ),
     Section(
         "convergence",
@@ -193,7 +210,7 @@ PLANS: tuple[Section, ...] = (
         "How soon the chosen configurations come close to the accuracy of ELR at its best. A "
         "mark is a seed that did not diverge, the bar their mean.",
         "Filled by the first trial that uses its full budget.",
-        draw=Numbers.convergence,
+        draw=each_setting(convergence, convergence_chart),
     ),
     Section(
         "budget",
@@ -202,7 +219,7 @@ PLANS: tuple[Section, ...] = (
         "add up the time of all epochs, each counted once: two trials side by side for an hour "
         "are two, and starts, data and checkpoints are not in them.",
         "Filled by the first epoch.",
-        draw=Numbers.budget,
+        draw=each_setting(budget, budget_chart),
     ),
     Section(
         "gap",
@@ -210,8 +227,8 @@ PLANS: tuple[Section, ...] = (
         "The best of many trials is partly lucky, and so may the search's seed be: its split "
         "can be an easy one. What the search saw, and what the same configuration reached on "
         "fresh seeds, both on the {judged_on}.",
-        f"Filled by replicates, or by {RANKED} trials with their full budget: {REPLICATE}",
-        draw=Numbers.gap,
+        f"Filled by replicates, or by {ENOUGH_TO_RANK} trials with their full budget: {REPLICATE}",
+        draw=Drawings.gap,
     ),
 )
 """The sections before anything is drawn, in the order of the page."""

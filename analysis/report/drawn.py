@@ -1,6 +1,6 @@
 """What the sections of the report draw: DataFrames, titled, and handed to their figures."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 import pandas as pd
@@ -9,37 +9,24 @@ from pandas.api.types import is_bool_dtype, is_numeric_dtype
 from analysis.best import best_configs, full_budget, varied_parameters
 from analysis.frames.accuracy import SETTING, accuracy_table
 from analysis.frames.classes import class_accuracy, confusions, noise_matrices
-from analysis.frames.effort import budget, selection_gap
+from analysis.frames.effort import selection_gap
 from analysis.frames.evidence import test_name
-from analysis.frames.label_errors import doubted_pairs
-from analysis.frames.learning import (
-    MEMORIZATION,
-    best_so_far,
-    best_values,
-    convergence,
-    final_curves,
-    memorization,
-    response_curve,
-    search_curves,
-)
-from analysis.frames.studies import importances, optuna_studies
-from analysis.frames.survival import survival
-from analysis.report.chart import Chart
-from analysis.report.figures import classes as class_figures
-from analysis.report.figures import effort as effort_figures
-from analysis.report.figures import hyperparameters
-from analysis.report.figures import labels as label_figures
-from analysis.report.figures import learning as learning_figures
-from analysis.report.figures import trials as trial_figures
+from analysis.frames.learning import best_values, response_curve
+from analysis.frames.studies import optuna_studies
+from analysis.report.chart import Chart, by_setting
 from analysis.report.figures.accuracy import accuracy_charts
+from analysis.report.figures.classes import class_charts
+from analysis.report.figures.effort import gap_charts
+from analysis.report.figures.hyperparameters import contour_charts
 from analysis.report.figures.parallel import parallel_charts
 from analysis.report.figures.response import best_value_charts, response_charts
+from analysis.report.figures.trials import agreement_charts
 from analysis.report.style import judged_on, noise_names, study_titles, titled
 from analysis.results import Results
 from analysis.schema import PARAM, SEARCH
 
 
-class Numbers:
+class Drawings:
     """The figures of each section, for the page."""
 
     def __init__(self, results: Results) -> None:
@@ -88,39 +75,18 @@ class Numbers:
         charts += best_value_charts(of_searched(best_values(self.results, name)), name)
         return [replace(chart, choice=name) for chart in charts]
 
-    def curves(self) -> list[Chart]:
-        """All trials of each study over their epochs."""
-        return trial_figures.curve_charts(self.titled(search_curves(self.results)))
-
-    def progress(self) -> list[Chart]:
-        """The best value so far, over epochs and over hours."""
-        return trial_figures.progress_charts(self.titled(best_so_far(self.results)))
-
     def agreement(self) -> list[Chart]:
         """What trials were judged by against the test set."""
         trials = full_budget(self.results.trials)
         trials = trials[trials["phase"] == SEARCH].astype({"study": "str"})
         ranks = selection_gap(self.results)[["study", "rank_correlation"]].astype({"study": "str"})
         table = self.titled(trials.merge(ranks, on="study"))
-        return trial_figures.agreement_charts(table, self.judged_on)
-
-    def learning(self) -> list[Chart]:
-        """The chosen configurations over their epochs."""
-        return learning_figures.learning_charts(self.titled(final_curves(self.results)))
-
-    def memorization(self) -> list[Chart]:
-        """What becomes of clean and of wrong training labels."""
-        table = memorization(self.results).dropna(subset=list(MEMORIZATION), how="all")
-        return learning_figures.memorization_charts(self.titled(table))
+        return agreement_charts(table, self.judged_on)
 
     def classes(self) -> list[Chart]:
         """Labels, predictions and accuracy of each class."""
         tables = (of(self.results) for of in (noise_matrices, confusions, class_accuracy))
-        return class_figures.class_charts(*map(self.titled, tables))
-
-    def survival(self) -> list[Chart]:
-        """How many trials early stopping let live."""
-        return effort_figures.survival_charts(self.titled(survival(self.results)))
+        return class_charts(*map(self.titled, tables))
 
     def parallel(self) -> list[Chart]:
         """All hyperparameters of each study: the winner of each setting first, then the second."""
@@ -134,25 +100,23 @@ class Numbers:
     def contour(self) -> list[Chart]:
         """Accuracy over beta1 and beta2."""
         best = self.titled(best_configs(self.results))
-        return hyperparameters.contour_charts(optuna_studies(self.results), best)
-
-    def importances(self) -> list[Chart]:
-        """Which hyperparameters the accuracy depends on."""
-        return effort_figures.importance_charts(self.titled(importances(self.results)))
-
-    def convergence(self) -> list[Chart]:
-        """How soon the chosen configurations come close to the best."""
-        return learning_figures.convergence_charts(self.titled(convergence(self.results)))
-
-    def budget(self) -> list[Chart]:
-        """Epochs trained, saved and lost."""
-        return effort_figures.budget_charts(self.titled(budget(self.results)))
-
-    def doubts(self) -> list[Chart]:
-        """Which classes the doubtful labels are between."""
-        return label_figures.doubt_charts(self.titled(doubted_pairs(self.results)))
+        return contour_charts(optuna_studies(self.results), best)
 
     def gap(self) -> list[Chart]:
         """What the search saw against what fresh seeds gave."""
         table = self.titled(selection_gap(self.results))
-        return effort_figures.gap_charts(table, self.judged_on, test_name(self.results))
+        return gap_charts(table, self.judged_on, test_name(self.results))
+
+
+def titled_frame(
+    frame: Callable[[Results], pd.DataFrame], charts: Callable[[pd.DataFrame], list[Chart]]
+) -> Callable[[Drawings], list[Chart]]:
+    """The figures of a section that shows one frame of the results."""
+    return lambda drawings: charts(drawings.titled(frame(drawings.results)))
+
+
+def each_setting(
+    frame: Callable[[Results], pd.DataFrame], chart: Callable[[str, pd.DataFrame], Chart]
+) -> Callable[[Drawings], list[Chart]]:
+    """The same, of a section with one figure for each noise setting."""
+    return titled_frame(frame, lambda table: [chart(*named) for named in by_setting(table)])

@@ -24,18 +24,14 @@ from analysis.report.chart import (
 )
 from analysis.report.figures.parallel import parameter_name
 from analysis.report.style import INK, LOST, SAVED, SPENT, in_order, loss_name, sentence
-from analysis.schema import DIVERGED, FAILED, STOPPED
+from analysis.schema import COMPLETED, DIVERGED, FAILED, STOPPED
 
 BAR, ROOM = 34, 110
 """Height of a bar and of all around the bars, in pixels."""
 
 
-def survival_charts(table: pd.DataFrame) -> list[Chart]:
+def survival_chart(title: str, rows: pd.DataFrame) -> Chart:
     """Share of the search trials that train on, over the epochs (``survival.survival``)."""
-    return [_survival(title, rows) for title, rows in by_setting(table)]
-
-
-def _survival(title: str, rows: pd.DataFrame) -> Chart:
     traces, said = list[go.Scatter](), []
     for rank, (loss, group) in enumerate(by_loss(rows)):
         hover = "epoch %{x}: %{customdata} trials, %{y:.0f}%<extra>%{fullData.name}</extra>"
@@ -77,12 +73,8 @@ def _fate(last: "pd.Series[Any]") -> str:
     return f"{last['trials']} of {ended}" + (f" ({', '.join(others)})" if others else "")
 
 
-def importance_charts(table: pd.DataFrame) -> list[Chart]:
+def importance_chart(title: str, rows: pd.DataFrame) -> Chart:
     """Which hyperparameters the accuracy depends on (``studies.importances``)."""
-    return [_importances(title, rows) for title, rows in by_setting(table)]
-
-
-def _importances(title: str, rows: pd.DataFrame) -> Chart:
     rows = rows.assign(parameter=rows["parameter"].map(parameter_name))
     order = rows.groupby("parameter")["importance"].max().sort_values().index.tolist()
     traces, said = [], []
@@ -116,12 +108,8 @@ def _importances(title: str, rows: pd.DataFrame) -> Chart:
     return Chart(title, plot, f"Most important: {', '.join(said)}.", behind, height)
 
 
-def budget_charts(table: pd.DataFrame) -> list[Chart]:
+def budget_chart(title: str, rows: pd.DataFrame) -> Chart:
     """Epochs trained, saved and lost (``effort.budget``)."""
-    return [_budget(title, rows) for title, rows in by_setting(table)]
-
-
-def _budget(title: str, rows: pd.DataFrame) -> Chart:
     sums = rows.groupby("loss")[EPOCH_COUNTS].sum().loc[in_order(rows["loss"])]
     useful = sums["epochs"] - sums["failed_epochs"]
     bars = [
@@ -161,7 +149,7 @@ def _budget(title: str, rows: pd.DataFrame) -> Chart:
         {
             "loss": rows["loss"].map(loss_name),
             "phase": rows["phase"].astype("str"),
-            **{n: rows[n] for n in ("trials", "completed", "stopped", "diverged", "failed")},
+            **{name: rows[name] for name in ("trials", COMPLETED, STOPPED, DIVERGED, FAILED)},
             **{name.replace("_", " "): rows[name] for name in EPOCH_COUNTS},
             "hours": rows["hours"].map("{:.2f}".format),
             "saved hours": rows["saved_hours"].map("{:.2f}".format),

@@ -15,7 +15,7 @@ from analysis.report.chart import Chart, axis, figure, points, scatter
 from analysis.report.figures.parallel import accuracy, ended, varying
 from analysis.report.style import INK, MUTED, Look, loss_name
 
-ENOUGH_TRIALS = 8
+ENOUGH_FOR_CONTOURS = 8
 """Completed trials from which on contours are drawn between them."""
 
 FEW_LEVELS = 4
@@ -62,7 +62,7 @@ def _contour(title: str, there: list[FrozenTrial], one: str, two: str) -> Chart:
     levels = sorted(set(table["beta2"]))
     few = len(levels) <= FEW_LEVELS
     traces = [_looked_at(stopped)] if len(stopped) else []
-    if len(full) >= ENOUGH_TRIALS and not few and _spread(full):
+    if len(full) >= ENOUGH_FOR_CONTOURS and not few and _spread(full):
         traces.insert(0, _between(full))
     traces.append(_measured(full))
     if few:

@@ -2,17 +2,13 @@
 
 import pandas as pd
 
-from analysis.report.chart import Chart, by_setting
+from analysis.report.chart import Chart
 from analysis.report.figures.classes import heat, height
 from analysis.report.style import loss_name
 
 
-def doubt_charts(table: pd.DataFrame) -> list[Chart]:
+def doubt_chart(title: str, rows: pd.DataFrame) -> Chart:
     """How many labels of a class are perhaps of which other (``label_errors.doubted_pairs``)."""
-    return [_doubts(title, rows) for title, rows in by_setting(table)]
-
-
-def _doubts(title: str, rows: pd.DataFrame) -> Chart:
     names = list(rows["classes"].iloc[0])
     counts = rows.pivot_table("labels", "given", "proposed", aggfunc="sum", fill_value=0)
     counts = counts.reindex(index=range(len(names)), columns=range(len(names)), fill_value=0)

@@ -118,15 +118,11 @@ def _thin(table: pd.DataFrame) -> pd.DataFrame:
     return table.iloc[::-1].iloc[::step].iloc[::-1]
 
 
-def convergence_charts(table: pd.DataFrame, fraction: float = 0.98) -> list[Chart]:
+def convergence_chart(title: str, rows: pd.DataFrame, fraction: float = 0.98) -> Chart:
     """Epochs until the test accuracy comes within ``fraction`` of ELR's best: a mark a seed.
 
-    Of each trial's own best in a setting without ELR.
+    Of each trial's own best in a setting without ELR (``learning.convergence``).
     """
-    return [_convergence(title, rows, fraction) for title, rows in by_setting(table)]
-
-
-def _convergence(title: str, rows: pd.DataFrame, fraction: float) -> Chart:
     against = BASELINE if (rows["reference"] == BASELINE).any() else "own"
     rows = rows[rows["reference"] == against]
     drawn = rows[rows["fraction"] == fraction]

@@ -2,7 +2,7 @@
 (() => {
   "use strict";
   const read = () => JSON.parse(document.getElementById("figures").textContent);
-  let { figures, dark: darkColours, trials, marks } = read();
+  let { figures, dark: darkColours, trials, alerts } = read();
   const scheme = matchMedia("(prefers-color-scheme: dark)");
   const PRINTED_WIDTH = 330;
   let printing = false;
@@ -76,7 +76,7 @@
 
   // A live page has new figures in the elements of before.
   document.addEventListener("report:updated", () => {
-    ({ figures, dark: darkColours, trials, marks } = read());
+    ({ figures, dark: darkColours, trials, alerts } = read());
     choose();
     watch();
     if (picked.opened !== null) open(picked.opened, false);
@@ -126,7 +126,7 @@
       element.textContent = text;
       picture.append(element);
     };
-    const lines = marks.flatMap((mark) => wrapped(mark, width - 2 * MARK.inset));
+    const lines = alerts.flatMap((alert) => wrapped(alert, width - 2 * MARK.inset));
     const whole = height + (lines.length ? MARK.line * lines.length + MARK.inset : 0);
     picture.setAttribute("height", whole);
     picture.setAttribute("viewBox", `0 0 ${width} ${whole}`);
