@@ -36,6 +36,7 @@ from trainable.catalog import unknown
 from trainable.config import TrialConfig
 from trainable.folder import layout
 from trainable.folder.storage import Folder, MissingError
+from trainable.wording import own_words
 
 __all__ = ["Results", "ResultsError", "ResultsWarning", "load_results", "once", "recorded_config"]
 
@@ -136,7 +137,7 @@ def sweep_spec(results: Results) -> SweepSpec:
     try:
         return SweepSpec.model_validate(results.spec)
     except ValidationError as error:
-        reason = error.errors()[0]["msg"].removeprefix("Value error, ")
+        reason = own_words(error.errors()[0])
         raise ResultsError(f"{results.folder}/{layout.SWEEP} is damaged: {reason}") from None
 
 

@@ -24,6 +24,11 @@ COMPLETED: Final = "completed"
 STOPPED: Final = "stopped"
 DIVERGED: Final = "diverged"
 FAILED: Final = "failed"
+KNOWN: Final = "known"
+UNKNOWN: Final = "unknown"
+CLEAN: Final = "clean"
+GIVEN: Final = "given"
+HOLDOUT: Final = "holdout"
 PARAM = "param_"
 
 ARROW_TYPES: dict[str, pa.DataType] = {

@@ -12,6 +12,7 @@ from pydantic import BaseModel, ValidationError
 
 from spaces.sweep import SweepSpec
 from trainable.catalog import shown, unknown
+from trainable.wording import own_words
 
 LIMITS = ("hours", "gpu_hours", "when_out")
 """Keys of ``[budget]`` about time."""
@@ -120,9 +121,15 @@ def differences(old: SweepSpec, new: SweepSpec) -> list[str]:
     has what it reads, not what it finds; ``[deepen]`` and ``[confirm]`` add to what is there, and
     hours say how much of it is run.
     """
-    one, two = (_flat(_lasting(spec)) for spec in (old, new))
-    keys = [key for key in {**one, **two} if one.get(key) != two.get(key)]
-    return [f"{key}: {one.get(key)!r} there, {two.get(key)!r} here" for key in keys]
+    found = differing(_lasting(old), _lasting(new))
+    return [f"{key}: {one!r} there, {two!r} here" for key, one, two in found]
+
+
+def differing(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[tuple[str, Any, Any]]:
+    """Dotted keys of two tables whose values differ, with both; None stands for no value."""
+    one, two = flat(old), flat(new)
+    there = {key: (one.get(key), two.get(key)) for key in {**one, **two}}
+    return [(key, *values) for key, values in there.items() if values[0] != values[1]]
 
 
 def _lasting(spec: SweepSpec) -> dict[str, Any]:
@@ -137,14 +144,15 @@ def _lasting(spec: SweepSpec) -> dict[str, Any]:
     return table
 
 
-def _flat(table: Any, prefix: str = "") -> dict[str, Any]:
+def flat(table: Any, prefix: str = "") -> dict[str, Any]:
+    """The values in a table by dotted keys; of a list of tables, each by its number from 0."""
     if isinstance(table, Mapping):
         items: Any = table.items()
     elif isinstance(table, list) and any(isinstance(entry, Mapping) for entry in table):
         items = enumerate(table)
     else:
         return {prefix: table}
-    return {k: v for name, x in items for k, v in _flat(x, f"{prefix}.{name}".strip(".")).items()}
+    return {k: v for name, x in items for k, v in flat(x, f"{prefix}.{name}".strip(".")).items()}
 
 
 def _override(table: dict[str, Any], override: str) -> None:
@@ -200,7 +208,7 @@ def _explain(error: Any) -> str:
     given = shown(error.get("input"))
     match error["type"]:
         case "value_error":
-            message = error["msg"].removeprefix("Value error, ")
+            message = own_words(error)
         case "extra_forbidden":
             *path, key = error["loc"]
             where = ".".join(map(str, path))
@@ -217,7 +225,7 @@ def _explain(error: Any) -> str:
             table = "[[noise]]" if where.startswith("noise") else f"[{where}]"
             message = f"{given} is not a table: write {table}"
         case _:
-            reason = error["msg"].removeprefix("Value error, ").removeprefix("Input should be ")
+            reason = own_words(error).removeprefix("Input should be ")
             message = f"{given} is not {reason}"
     return f"{where}: {message}" if where else message
 

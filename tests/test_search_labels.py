@@ -5,8 +5,9 @@ import pandas as pd
 import pytest
 
 from analysis.store import ResultsError
-from search.driver.label_book import LabelBook, labels_name
+from search.driver.label_book import LabelBook
 from spaces.sweep_file import parse_sweep
+from trainable.config import labels_name
 from trainable.folder.storage import Folder
 
 SPEC = """

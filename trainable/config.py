@@ -148,12 +148,7 @@ class TrialConfig:
 
     def as_dict(self) -> dict[str, Any]:
         """Plain JSON-able values; :meth:`from_dict` is the inverse."""
-        return {
-            **asdict(self),
-            "loss_parameters": dict(self.loss_parameters),
-            "schedule_parameters": dict(self.schedule_parameters),
-            "network_parameters": dict(self.network_parameters),
-        }
+        return asdict(self)
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> "TrialConfig":

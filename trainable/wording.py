@@ -3,7 +3,7 @@
 import difflib
 import re
 from collections.abc import Iterable, Mapping
-from typing import TypeVar
+from typing import Any, TypeVar
 
 T = TypeVar("T")
 
@@ -21,6 +21,11 @@ def unknown(what: str, name: object, valid: Iterable[str]) -> str:
     near = _nearest(shown(name).strip("'\""), names)
     hint = f"did you mean {near}? " if near else ""
     return f"unknown {what} {shown(name)}: {hint}valid: {', '.join(names) or 'none'}"
+
+
+def own_words(mistake: Mapping[str, Any]) -> str:
+    """What a check of ours said, of a mistake as pydantic lists it."""
+    return str(mistake["msg"]).removeprefix("Value error, ")
 
 
 def _nearest(given: str, names: list[str]) -> str:

@@ -22,6 +22,7 @@ from analysis.frames.accuracy import (
 )
 from analysis.results import Results, ResultsError
 from analysis.schema import REPLICATE
+from spaces.sweep_file import flat
 
 
 @dataclass(frozen=True)
@@ -161,7 +162,7 @@ def differing_settings(sweeps: Sweeps) -> dict[str, tuple[str, ...]]:
 
     A sweep's name is left out. Empty where a folder has no sweep file: nothing can be said then.
     """
-    files = [dict(_flat(results.spec)) for results in sweeps.all]
+    files = [{key: _said(v) for key, v in flat(s.spec).items()} for s in sweeps.all]
     if not all(files):
         return {}
     values = {
@@ -202,18 +203,7 @@ def over_seeds(sweeps: Sweeps) -> pd.DataFrame:
 _OVER_SEEDS = ["sweeps", "test", "between", "within"]
 
 
-def _flat(table: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
-    """Dotted keys and their values as text; of a list of tables, each with its number from 1."""
-    for key, value in table.items():
-        name = f"{prefix}{key}"
-        if isinstance(value, Mapping):
-            yield from _flat(value, f"{name}.")
-        elif isinstance(value, list) and value and isinstance(value[0], Mapping):
-            for number, inner in enumerate(value, start=1):
-                yield from _flat(inner, f"{name}.{number}.")
-        else:
-            yield name, ", ".join(map(_said, value)) if isinstance(value, list) else _said(value)
-
-
 def _said(value: Any) -> str:
+    if isinstance(value, list):
+        return ", ".join(map(_said, value))
     return str(value).lower() if isinstance(value, bool) else str(value)

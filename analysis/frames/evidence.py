@@ -6,15 +6,16 @@ then every table, figure and report says so.
 
 from analysis.best import selected_on_test
 from analysis.results import Results
+from analysis.schema import CLEAN, GIVEN, HOLDOUT, UNKNOWN
 
 LEAK = "LEAK: selected on the test set; these numbers promise nothing about new data"
 RUNNING = "still running: these are the best so far"
 _TESTED = {
-    "given": (
+    GIVEN: (
         "test accuracies are measured on test labels as they are given, which may be as wrong as "
         "those trained on"
     ),
-    "holdout": (
+    HOLDOUT: (
         "there is no test set: what is called test is the hold-out again, on which "
         "configurations were chosen, so it flatters them"
     ),
@@ -37,8 +38,8 @@ def caveats(results: Results) -> list[str]:
     for name, trials in results.trials.groupby("dataset", observed=True):
         where = f"{name}: " if results.trials["dataset"].nunique() > 1 else ""
         found = [_TESTED[kind] for kind in _TESTED if (trials["tested_on"] == kind).any()]
-        found += [_UNKNOWN] if (trials["truth"] == "unknown").any() else []
-        found += [_CLEAN] if (trials["validated_on"] == "clean").any() else []
+        found += [_UNKNOWN] if (trials["truth"] == UNKNOWN).any() else []
+        found += [_CLEAN] if (trials["validated_on"] == CLEAN).any() else []
         said += [where + text for text in found]
     return said
 
@@ -46,7 +47,7 @@ def caveats(results: Results) -> list[str]:
 def test_labels(results: Results) -> str:
     """What test accuracies are measured on, in a few words."""
     kinds = _tested_on(results)
-    if kinds == {"holdout"}:
+    if kinds == {HOLDOUT}:
         return "the hold-out again, for there is no test set"
     return (
         "labels as given, never used to choose" if kinds else "true labels, never used to choose"
@@ -56,7 +57,7 @@ def test_labels(results: Results) -> str:
 def test_name(results: Results) -> str:
     """What test accuracies are called where there is no room for more."""
     kinds = _tested_on(results)
-    if kinds == {"holdout"}:
+    if kinds == {HOLDOUT}:
         return "hold-out again"
     return "test as given" if kinds else "clean test"
 
@@ -68,5 +69,5 @@ def _tested_on(results: Results) -> set[str]:
 
 def holdout(results: Results) -> str:
     """What configurations are chosen on where that is the hold-out."""
-    clean = (results.trials["validated_on"] == "clean").any()
+    clean = (results.trials["validated_on"] == CLEAN).any()
     return "clean hold-out" if clean else "noisy hold-out"

@@ -14,6 +14,7 @@ from analysis.frames.accuracy import SETTING
 from analysis.results import Results, once, table_in
 from analysis.schema import STOPPED
 from trainable.data.sets import DATASETS
+from trainable.data.splits import holdout_size
 from trainable.metrics import TEST_METRICS
 
 
@@ -39,7 +40,7 @@ def _judged_on(config: str, metric: str, recorded: float) -> float:
         return known.test_examples or np.nan
     examples = data.get("train_examples") or known.train_examples
     try:
-        return round(data["holdout"] * examples) or np.nan
+        return holdout_size(data["holdout"], examples) or np.nan
     except (KeyError, TypeError, ValueError):  # of a config that nobody could train
         return np.nan
 

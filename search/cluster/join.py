@@ -21,10 +21,9 @@ from rich.console import Console
 from search import compat
 from search.cluster import RayFailedError
 from search.cluster.cores import usable_cores
+from spaces.sections import JOIN_SECONDS
 from spaces.sweep_file import SpecError
 
-JOIN_SECONDS = 30.0
-"""How long a cluster may take to answer."""
 LONGEST_TEMPORARY = 41
 """Characters of a temporary folder below which Ray's sockets still have paths that Linux takes
 (107 bytes, of which Ray needs 66)."""
@@ -71,7 +70,7 @@ def _keep_token_private() -> None:
 
 
 @contextmanager
-def joined(seconds: float = JOIN_SECONDS, console: Console | None = None) -> Iterator[None]:
+def joined(seconds: float, console: Console | None = None) -> Iterator[None]:
     """:func:`connect`, and leave Ray again unless it was there before.
 
     A terminal says meanwhile what is waited for.

@@ -16,19 +16,21 @@ import pandas as pd
 import pyarrow as pa
 
 from analysis.results import Results, ResultsError
-from analysis.store import damaged
+from analysis.schema import CLEAN, GIVEN, KNOWN, UNKNOWN
+from analysis.store import read_table
 from trainable.catalog import LOSSES
 from trainable.config import TrialConfig, labels_name
 from trainable.data import DataError, Dataset, load_dataset, subset_index
 from trainable.data.own.pixels import Reading
 from trainable.dtypes import Floats, Ints
 from trainable.folder import layout
-from trainable.folder.checked_parquet import DAMAGED, opened, packed
+from trainable.folder.checked_parquet import packed
 from trainable.folder.storage import Folder, MissingError
 from trainable.noise import NoisyLabels
 from trainable.trial.prepare import prepare
 
-__all__ = ["LabelBook", "labels_name"]
+_LABELS = pa.schema([(name, pa.int64()) for name in ("index", "true", "given")])
+"""A file of labels; nobody may know the true ones."""
 
 
 class LabelBook:
@@ -106,8 +108,8 @@ class LabelBook:
         return {
             "realised_rate": noisy.rate,
             "labels_fingerprint": noisy.fingerprint,
-            "truth": "known" if dataset.truth_known else "unknown",
-            "validated_on": "clean" if dataset.val_clean else "given",
+            "truth": KNOWN if dataset.truth_known else UNKNOWN,
+            "validated_on": CLEAN if dataset.val_clean else GIVEN,
             "val_examples": dataset.held_out(config.data),
             "tested_on": dataset.tested_on,
         }
@@ -129,12 +131,10 @@ class LabelBook:
     def _read(self, key: str, config: TrialConfig) -> NoisyLabels | None:
         folder, name = self._results / layout.LABELS, layout.table_name(key)
         try:
-            table = opened(folder.read(name)).read()
-            stored = {c: table[c].to_numpy() for c in ("index", "true", "given")}
+            table = read_table(folder, name, _LABELS, key=("index", "given"))
         except MissingError:
             return None
-        except DAMAGED as error:
-            raise damaged(folder, name, error) from None
+        stored = {column: table[column].to_numpy() for column in table.column_names}
         subset, true = self._true(config)
         dataset = self.datasets[config.data.name]
         # Where nobody knows the truth, the labels given stand in for it, and split the images.

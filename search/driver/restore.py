@@ -1,7 +1,6 @@
 """From a results folder back to a running sweep: recorded rows are replayed, no pickle is read."""
 
 from collections import defaultdict
-from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -12,6 +11,7 @@ from analysis.schema import SEARCH
 from search.driver.recorder import Recorder
 from search.studies.round_robin import Sweep
 from search.studies.trial import Trial
+from spaces.sweep_file import differing
 from trainable.folder import layout
 from trainable.folder.storage import Folder
 from trainable.metrics import METRIC_COLUMNS, EpochMetrics
@@ -91,23 +91,14 @@ def _check_config(folder: Folder, sweep: Sweep, trial: Trial) -> None:
         expected = replace(expected, max_epochs=recorded.max_epochs)
     if expected.fingerprint == recorded.fingerprint:
         return
-    one, two = (_flat(config.as_dict()) for config in (recorded, expected))
-    name = next(key for key in {**one, **two} if one.get(key) != two.get(key))
+    changed = differing(recorded.as_dict(), expected.as_dict())
+    # Where files lie may differ.
+    moved = ("data.root", "data.labels", "noise.labels_file")
+    name, one, two = next(found for found in changed if found[0] not in moved)
     raise ResultsError(
-        f"{folder}: trial {trial.trial_id} was run with {name} = {one.get(name)!r}, but "
-        f"{layout.SWEEP} says {two.get(name)!r}: put that back, or give the new sweep a --name"
+        f"{folder}: trial {trial.trial_id} was run with {name} = {one!r}, but "
+        f"{layout.SWEEP} says {two!r}: put that back, or give the new sweep a --name"
     )
-
-
-def _flat(table: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Values by dotted names, without places of files, which may differ."""
-    flat: dict[str, Any] = {}
-    for key, value in table.items():
-        if isinstance(value, Mapping):
-            flat |= _flat(value, f"{prefix}{key}.")
-        elif key not in ("root", "labels_file"):
-            flat[prefix + key] = value
-    return flat
 
 
 def _trial(folder: Folder, row: dict[str, Any]) -> Trial:

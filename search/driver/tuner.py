@@ -25,13 +25,14 @@ from tensorboardX import SummaryWriter
 from analysis.schema import DEEPER, REPLICATE, RUNNING
 from search import compat
 from search.cluster.resources import Slots, TrialResources
-from search.driver.label_book import LabelBook, labels_name
+from search.driver.label_book import LabelBook
 from search.driver.progress import Progress
 from search.driver.recorder import Recorder
 from search.studies.afterwards import why_afresh
 from search.studies.round_robin import Sweep
 from search.studies.trial import Trial
 from spaces.sweep import SweepSpec
+from trainable.config import labels_name
 from trainable.folder import layout
 from trainable.folder.storage import Folder, RefusedError
 from trainable.metrics import TEST_METRICS

@@ -82,7 +82,10 @@ class Known:
 
 
 class Surrogate:
-    """The model of a sweep, and the trials that it learns from, running ones among them."""
+    """The model of a sweep, and the trials that it learns from, running ones among them.
+
+    The history (``samplers.History``) of each of its studies.
+    """
 
     def __init__(
         self,
@@ -137,10 +140,6 @@ class Surrogate:
         if any(known.values()):
             for study, features in self._features.items():
                 features.labelled(known.get(study))
-
-    def window(self, cell: Cell) -> "SharedHistory":
-        """The model as one study sees it."""
-        return SharedHistory(self, cell)
 
     def enter(self, trial: Trial) -> None:
         """A trial was dealt."""
@@ -287,30 +286,6 @@ class Surrogate:
             if len(known.values) == known.trial.max_epochs == max_epochs and not known.diverged
         ]
         return float(np.median(gained)) if gained else 0.0
-
-
-class SharedHistory:
-    """A study's window on the model of its sweep (``samplers.History``)."""
-
-    def __init__(self, surrogate: Surrogate, cell: Cell) -> None:
-        self._surrogate = surrogate  # the sweep's
-        self._cell = cell  # the study's
-
-    def suggest(self, number: int) -> dict[str, Value]:
-        """The point for trial ``number``."""
-        return self._surrogate.suggest(self._cell, number)
-
-    def enter(self, trial: Trial) -> None:
-        """A trial was dealt."""
-        self._surrogate.enter(trial)
-
-    def report(self, trial: Trial, epoch: int, value: float) -> None:
-        """A trial had an epoch."""
-        self._surrogate.report(trial, epoch, value)
-
-    def end(self, trial: Trial) -> None:
-        """A trial has ended."""
-        self._surrogate.end(trial)
 
 
 def _smoothed(values: Floats, epoch: int) -> float:

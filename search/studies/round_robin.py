@@ -56,7 +56,7 @@ class Sweep:
                 cell,
                 first_points=[cell.reference, *earlier.points.get(cell.study, ())],
                 shared=shared,
-                history=next((m.window(cell) for m in models if cell.study in m.studies), None),
+                history=next((m for m in models if cell.study in m.studies), None),
             )
             for cell in cells
         }

@@ -38,10 +38,10 @@ BELIEVED = 2.0
 
 
 class History(Protocol):
-    """What is known of one study's trials, and what is suggested from that."""
+    """What is known of a study's trials, and what is suggested from that."""
 
-    def suggest(self, number: int) -> dict[str, Value]:
-        """The point for trial ``number``, which is to be entered next."""
+    def suggest(self, cell: Cell, number: int) -> dict[str, Value]:
+        """The point for trial ``number`` of a study, which is to be entered next."""
 
     def enter(self, trial: Trial) -> None:
         """A trial is dealt: the one suggested last, or one from elsewhere."""
@@ -71,7 +71,7 @@ class OptunaHistory:
         self.study = optuna.create_study(storage=self._storage, direction="maximize")
         self._asked: optuna.Trial | None = None  # suggested, but not entered yet
 
-    def suggest(self, number: int) -> dict[str, Value]:
+    def suggest(self, cell: Cell, number: int) -> dict[str, Value]:
         """The point for trial ``number``, which is to be entered next."""
         seed = derive_seed(self._seed, f"trial/{number}")
         self.study.sampler = build_sampler(
@@ -81,7 +81,7 @@ class OptunaHistory:
             # The Gaussian process takes -inf for the worst value seen, and says so.
             warnings.filterwarnings("ignore", message="Clip non-finite values")
             self._asked = self.study.ask()
-            return self._space.suggest(self._asked, self._believed(number, seed))
+            return cell.space.suggest(self._asked, self._believed(number, seed))
 
     def _believed(self, number: int, seed: int) -> dict[str, Value]:
         """What the user's belief says of trial ``number``, by qualified name; seldom anything."""

@@ -257,7 +257,7 @@ class Study:
         self.turns += 1
         number = len(self.searched)
         fixed = number < len(self._points)
-        values = self._points[number] if fixed else self._history.suggest(number)
+        values = self._points[number] if fixed else self._history.suggest(self.cell, number)
         trial = self._trial(number, values)
         self._history.enter(trial)
         self.trials[trial.trial_id] = trial

@@ -75,7 +75,7 @@ class Dataset:
         """Examples of the hold-out: a split of its own, or a share of the training set."""
         if self.val_start is not None:
             return len(self.train_labels) - self.val_start
-        return round(config.holdout * (config.train_examples or self.info.train_examples))
+        return config.held_out_of(self.info.train_examples)
 
 
 @dataclass(frozen=True)

@@ -58,7 +58,7 @@ def _load_own(data: OwnData, progress: Reading | None) -> Dataset:
             data.check_sizes(info)
     except ValueError as error:
         raise DataError(f"{data.root}: {error}") from None
-    held_out = round(data.holdout * (data.train_examples or info.train_examples))
+    held_out = data.held_out_of(info.train_examples)
     # With fewer images than classes some class would never be validated on.
     if own.val is None and held_out < info.num_classes:
         raise DataError(

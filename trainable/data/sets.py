@@ -11,8 +11,11 @@ from typing import Any, Literal, TypeAlias
 from pydantic import ConfigDict
 from pydantic.dataclasses import dataclass as checked_dataclass
 
+from trainable.data.splits import holdout_size
 from trainable.wording import named, shown
 
+SMALLEST_SIDE = 8
+"""Pixels of the smallest images that networks take."""
 STRICT = ConfigDict(extra="forbid", strict=True)
 """How the classes of a sweep file's tables are checked: values keep their type."""
 
@@ -216,7 +219,11 @@ class DataConfig:
     @property
     def held_out(self) -> int:
         """Examples of the hold-out; of a user's own images ``Dataset.held_out`` knows them."""
-        return round(self.holdout * (self.train_examples or DATASETS[self.name].train_examples))
+        return self.held_out_of(DATASETS[self.name].train_examples)
+
+    def held_out_of(self, examples: int) -> int:
+        """The same of a data set of so many."""
+        return holdout_size(self.holdout, self.train_examples or examples)
 
     def check_sizes(self, info: DatasetInfo) -> None:
         """Raises ValueError if a data set of the size of ``info`` cannot be cut as asked."""
@@ -227,7 +234,7 @@ class DataConfig:
                 f"train_examples = {self.train_examples} is not in [{smallest}, {largest}]"
             )
         examples = self.train_examples or largest
-        held_out = round(self.holdout * examples)
+        held_out = self.held_out_of(largest)
         if not 0 < held_out < examples - 1:
             raise ValueError(
                 f"holdout = {self.holdout} of {examples} examples leaves {held_out} to validate "
@@ -266,8 +273,10 @@ class OwnData(DataConfig):
         super().__post_init__()
         if self.root is None:
             raise ValueError("root is missing: the folder or file of your images")
-        if self.size is not None and self.size < 8:
-            raise ValueError(f"size = {self.size} is not a whole number of at least 8 pixels")
+        if self.size is not None and self.size < SMALLEST_SIDE:
+            raise ValueError(
+                f"size = {self.size} is not a whole number of at least {SMALLEST_SIDE} pixels"
+            )
         if self.crop_pad is not None and self.crop_pad < 0:
             raise ValueError(f"crop_pad = {self.crop_pad} is not a whole number of 0 or more")
 

@@ -36,8 +36,13 @@ def stratified_subset(labels: Ints, size: int, seed: int) -> Ints:
     return np.sort(np.concatenate(chosen)).astype(np.int64)
 
 
+def holdout_size(holdout: float, examples: int) -> int:
+    """Examples of a hold-out that is this share of so many."""
+    return round(holdout * examples)
+
+
 def split_holdout(labels_true: Ints, holdout: float, seed: int) -> tuple[Ints, Ints]:
-    """Split positions into a training part and a hold-out of ``round(holdout * N)`` examples.
+    """Split positions into a training part and a hold-out (:func:`holdout_size`).
 
     Stratified on the true labels, as in ELR's and DivideMix's 45,000 / 5,000 split.
 
@@ -47,7 +52,7 @@ def split_holdout(labels_true: Ints, holdout: float, seed: int) -> tuple[Ints, I
     Raises:
         ValueError: one of the two would be empty.
     """
-    size = round(holdout * len(labels_true))
+    size = holdout_size(holdout, len(labels_true))
     if not 0 < size < len(labels_true):
         raise ValueError(
             f"holdout = {holdout} of {len(labels_true)} examples leaves {size} for validation"

@@ -15,6 +15,7 @@ import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
 
 from trainable.catalog import NETWORKS, Value, named
+from trainable.data.sets import SMALLEST_SIDE
 
 Size: TypeAlias = tuple[int, int]
 """Height and width of the images in pixels."""
@@ -116,8 +117,8 @@ def build_network(
     """
     entry = named("network", name, NETWORKS)
     both = (size, size) if isinstance(size, int) else size
-    if min(both) < 8:
-        raise ValueError(f"size = {size} is not a whole number of at least 8 pixels")
+    if min(both) < SMALLEST_SIDE:
+        raise ValueError(f"size = {size} is not a whole number of at least {SMALLEST_SIDE} pixels")
     complete = entry.complete(name, parameters)
     features, num_features = entry.builder()(channels, both, **complete)
     return Network(features, num_features, num_classes)

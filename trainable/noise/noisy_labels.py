@@ -22,7 +22,7 @@ human                 CIFAR-N's labels                             the file's
 """
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 import numpy as np
@@ -35,9 +35,7 @@ from trainable.noise.base import Draw, Noise, NoiseError
 from trainable.noise.human import Human
 from trainable.noise.kinds import make_noise
 from trainable.seeds import derive_seed
-from trainable.wording import named
-
-_LOOKS = ("index", "images", "features", "probabilities", "given")
+from trainable.wording import named, own_words
 
 
 @dataclass(frozen=True)
@@ -132,7 +130,8 @@ def corrupt(
         ValueError: an unknown kind, data set or option.
         NoiseError: a rate outside [0, 1), something the kind needs is missing or does not fit.
     """
-    looks = {name: options.pop(name) for name in _LOOKS if name in options}
+    arrays = {field.name for field in fields(Draw) if field.default is None} & options.keys()
+    looks = {name: options.pop(name) for name in arrays}
     info = None if dataset is None else named("data set", dataset, DATASETS)
     try:
         noise = make_noise(kind, rate, **options)
@@ -153,7 +152,7 @@ def _first_mistake(error: ValidationError) -> str:
     where = ".".join(map(str, mistake["loc"]))
     if mistake["type"] == "missing":
         return f"{where} is missing"
-    message = mistake["msg"].removeprefix("Value error, ")
+    message = own_words(mistake)
     return f"{where}: {message}" if where else message
 
 

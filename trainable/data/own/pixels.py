@@ -14,11 +14,11 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 
 from trainable.data.files import DataError
 from trainable.data.own.found import EncodedImage, some
+from trainable.data.sets import SMALLEST_SIDE
 from trainable.dtypes import Images
 
 T = TypeVar("T")
 
-SMALLEST_SIDE = 8
 LARGEST_DEFAULT = 64
 """Pixels of the shorter side where no size is asked for and the images are larger."""
 

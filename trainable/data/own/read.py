@@ -13,13 +13,13 @@ from trainable.data.own.found import UNKNOWN, Found, OwnImages, OwnPart, some
 from trainable.data.own.labels_file import FileLabels, read_labels
 from trainable.data.own.parquet import read_parquet
 from trainable.data.own.pixels import (
-    SMALLEST_SIDE,
     Reading,
     Shape,
     common_shape,
     decode,
     shapes_of,
 )
+from trainable.data.sets import SMALLEST_SIDE
 from trainable.dtypes import Images, Ints
 from trainable.folder.storage import Folder, PathInfo, StorageError
 
