@@ -12,7 +12,7 @@ import pandas as pd
 from analysis.readable import ReadableTable
 from analysis.results import Results, ResultsError, once, sweep_spec
 from analysis.rule import may_win, of_largest_budget, selection_key
-from analysis.schema import DIVERGED, PARAM, PAUSED, REPLICATE, RUNNING, SEARCH
+from analysis.schema import DIVERGED, PARAM, PAUSED, REPLICATE, RUNNING
 from trainable.catalog import unknown
 from trainable.metrics import TEST_METRICS
 
@@ -231,7 +231,7 @@ def one_study(results: Results, study: str | None) -> str:
 
     Raises ResultsError, which lists them, for an unknown one, or none of several.
     """
-    names = sorted(_studies(results)["study"])
+    names = [str(name) for name in results.trials["study"].cat.categories]
     # Any of several would be a guess, and its files would bear the name of what was meant.
     if study is None and len(names) > 1:
         raise ResultsError(f"one study at a time: add --study with one of {', '.join(names)}")
@@ -262,7 +262,7 @@ def varied_parameters(results: Results) -> dict[str, set[str]]:
     Those of the sweep file, or, where there is none that names the study, those that differ
     between its search trials.
     """
-    trials = results.trials[results.trials["phase"] == SEARCH]
+    trials = results.searched
     columns = [name for name in trials.columns if name.startswith(PARAM)]
     try:
         cells = {cell.study: cell for cell in sweep_spec(results).cells()}
@@ -304,7 +304,7 @@ def _ranked(trials: pd.DataFrame, values: list[str]) -> pd.DataFrame:
 
 def _studies(results: Results) -> pd.DataFrame:
     """One row a study: what it is about, and how many search trials it has."""
-    trials = results.trials[results.trials["phase"] == SEARCH]
+    trials = results.searched
     about = trials.groupby("study", observed=True)[STUDY_COLUMNS].first()
     groups = trials.groupby("study", observed=True)
     about["trials"] = groups.size()

@@ -82,6 +82,11 @@ class Results:
         return str(self.spec.get("name", "sweep"))
 
     @property
+    def searched(self) -> pd.DataFrame:
+        """The trials of the search: without replicates, and without those of a larger budget."""
+        return self.trials[self.trials["phase"] == SEARCH]
+
+    @property
     def running(self) -> bool:
         """Whether some trial has not ended."""
         return bool(self.trials["status"].isin([RUNNING, PAUSED]).any())

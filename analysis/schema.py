@@ -104,17 +104,6 @@ TRIAL_COLUMNS: tuple[Column, ...] = (
     Column("ended_at", "time", "end of the last attempt"),
 )
 
-_UNITS = {
-    "epoch": "epochs",
-    "lr": "",
-    "train_loss": "nats",
-    "val_loss": "nats",
-    "test_loss": "nats",
-    "epoch_seconds": "s",
-    "images_per_second": "1/s",
-    "peak_memory_mb": "MiB",
-}
-
 EPOCH_COLUMNS: tuple[Column, ...] = (
     Column("study", "category", "name of the study; in the files, part of the folder's name"),
     Column("trial_id", "category", "name of the trial"),
@@ -128,7 +117,7 @@ EPOCH_COLUMNS: tuple[Column, ...] = (
             metric.name,
             "int" if metric.type is int else "float",
             metric.metadata["meaning"],
-            _UNITS.get(metric.name, "fraction"),
+            metric.metadata["unit"],
         )
         for metric in fields(EpochMetrics)
     ),

@@ -190,7 +190,7 @@ def read_table(
     return table
 
 
-def read_beside(folder: Folder, name: str, absent: str) -> pa.Table:
+def read_beside(folder: Folder, name: str, absent: str = "it has just gone") -> pa.Table:
     """A file that lies beside the results. Raises ResultsError: damaged, or ``absent`` if gone."""
     try:
         table = opened(folder.read(name)).read()

@@ -5,7 +5,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from analysis.frames.accuracy import accuracy_table, half_width, paired_difference
+from analysis.frames.accuracy import accuracy_table, mean_interval, paired_difference
 from analysis.frames.published import PROTOCOLS, REMARKS, SOURCES, deviations, in_words, published
 from analysis.printed.grid import escaped
 from analysis.printed.paper_table import (
@@ -97,9 +97,11 @@ def test_only_common_seeds_are_paired():
 
 
 def test_half_width_needs_two_values():
-    assert np.isnan(half_width(np.array([])))
-    assert np.isnan(half_width(np.array([1.0])))
-    assert half_width(np.array([0.0, 2.0])) == pytest.approx(12.7062)
+    assert np.isnan(mean_interval(np.array([]))).all()
+    mean, *ends = mean_interval(np.array([1.0]))
+    assert mean == 1
+    assert np.isnan(ends).all()
+    assert mean_interval(np.array([0.0, 2.0])) == pytest.approx((1, 1 - 12.7062, 1 + 12.7062))
 
 
 @pytest.mark.parametrize(

@@ -127,7 +127,7 @@ def test_a_seed_that_diverged_leaves_no_verdict(tmp_path):
 
 
 def test_welch_s_interval_of_equal_values_has_no_width():
-    assert unpaired_difference(np.array([0.5, 0.5]), np.array([0.25, 0.25])) == (0.25, 0)
+    assert unpaired_difference(np.array([0.5, 0.5]), np.array([0.25, 0.25])) == (0.25, 0.25, 0.25)
 
 
 def test_sweeps_over_two_networks_can_be_compared(tmp_path):

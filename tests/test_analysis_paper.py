@@ -9,7 +9,7 @@ import matplotlib as mpl
 import numpy as np
 import plotly.graph_objects as go
 import pytest
-from matplotlib.colors import to_hex
+from matplotlib.colors import to_hex, to_rgba
 from PIL import Image
 from pypdf import PdfReader
 from typer.testing import CliRunner
@@ -17,7 +17,7 @@ from typer.testing import CliRunner
 from analysis.__main__ import app
 from analysis.frames.evidence import LEAK, RUNNING
 from analysis.paper.export import write_figures
-from analysis.paper.marks import NoPaperFormError, colour, symbol, words
+from analysis.paper.marks import NoPaperFormError, symbol, words
 from analysis.paper.picture import COLUMNS, STYLE, drawn, picture
 from analysis.report.build import build_report
 from analysis.report.chart import Chart, axis, figure, named_axis, scatter
@@ -163,7 +163,7 @@ def test_a_band_is_its_outline_in_the_trace_s_opacity():
     )
     (patch,) = drawn(figure([band], axis(), axis()), 200).axes[0].patches
     assert patch.get_xy()[:4].tolist() == [[0, 1], [1, 2], [1, 4], [0, 3]]
-    assert patch.get_facecolor() == pytest.approx(colour("#0072b2", 0.2))
+    assert patch.get_facecolor() == pytest.approx(to_rgba("#0072b2", 0.2))
 
 
 def test_gaps_in_a_line_stay_gaps():

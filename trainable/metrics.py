@@ -3,8 +3,8 @@
 from dataclasses import dataclass, field, fields
 
 
-def _column(meaning: str) -> float:
-    return field(default=float("nan"), metadata={"meaning": meaning})
+def _column(meaning: str, unit: str = "fraction") -> float:
+    return field(default=float("nan"), metadata={"meaning": meaning, "unit": unit})
 
 
 @dataclass(frozen=True)
@@ -16,9 +16,11 @@ class EpochMetrics:
     those whose given label is the true one, "wrong" examples the others.
     """
 
-    epoch: int = field(metadata={"meaning": "epochs trained so far, from 1"})
-    lr: float = _column("learning rate of this epoch")
-    train_loss: float = _column("mean training loss; ELR's regulariser makes it negative at times")
+    epoch: int = field(metadata={"meaning": "epochs trained so far, from 1", "unit": "epochs"})
+    lr: float = _column("learning rate of this epoch", "")
+    train_loss: float = _column(
+        "mean training loss; ELR's regulariser makes it negative at times", "nats"
+    )
     train_accuracy: float = _column("training accuracy against the given (noisy) labels")
     train_true_accuracy: float = _column("training accuracy against the true labels")
     clean_correct: float = _column("share of clean examples predicted correctly")
@@ -27,17 +29,19 @@ class EpochMetrics:
     wrong_neither: float = _column("share of wrong examples predicted as any other label")
     target_accuracy: float = _column("share of examples whose target's argmax is the true label")
     clipped: float = _column("share of examples whose <p, t> was clipped: no gradient from it")
-    val_loss: float = _column("cross-entropy on the hold-out, noisy labels")
+    val_loss: float = _column("cross-entropy on the hold-out, noisy labels", "nats")
     val_accuracy: float = _column("accuracy on the hold-out, noisy labels: selection reads it")
-    test_loss: float = _column("cross-entropy on the test set, true labels; only where tested")
+    test_loss: float = _column(
+        "cross-entropy on the test set, true labels; only where tested", "nats"
+    )
     test_accuracy: float = _column(
         "accuracy on the test set, true labels: never selected on; only where tested"
     )
     averaged_val_accuracy: float = _column("val_accuracy of the averaged weights")
     averaged_test_accuracy: float = _column("test_accuracy of the averaged weights")
-    epoch_seconds: float = _column("wall-clock seconds of the epoch, evaluation included")
-    images_per_second: float = _column("training images over the seconds spent training")
-    peak_memory_mb: float = _column("peak memory, MiB: of the device or, on a CPU, the process")
+    epoch_seconds: float = _column("wall-clock seconds of the epoch, evaluation included", "s")
+    images_per_second: float = _column("training images over the seconds spent training", "1/s")
+    peak_memory_mb: float = _column("peak memory: of the device or, on a CPU, the process", "MiB")
 
 
 METRIC_COLUMNS: tuple[str, ...] = tuple(f.name for f in fields(EpochMetrics))

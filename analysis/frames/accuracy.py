@@ -140,28 +140,29 @@ def paired_difference(trials: pd.DataFrame, baseline: pd.DataFrame) -> dict[str,
     # The phase as well: a search trial is paired with no replicate that happens to have its seed.
     both = trials.merge(baseline, on=["seed", "phase"])
     differences = (both["test_accuracy_x"] - both["test_accuracy_y"]).to_numpy()
-    half = half_width(differences)
-    mean = float(differences.mean()) if len(differences) else np.nan
+    mean, low, high = mean_interval(differences)
     return {
         "difference": mean,
-        "difference_low": mean - half,
-        "difference_high": mean + half,
+        "difference_low": low,
+        "difference_high": high,
         "pairs": len(differences),
     }
 
 
-def half_width(values: np.ndarray, comparisons: int = 1) -> float:
-    """Half the width of Student's two-sided interval of the mean; NaN for fewer than two.
+def mean_interval(values: np.ndarray, comparisons: int = 1) -> tuple[float, float, float]:
+    """The mean of values, NaN for none, and the ends of its interval, NaN for fewer than two."""
+    mean = float(values.mean()) if len(values) else np.nan
+    spread = float(values.std(ddof=1)) if len(values) > 1 else np.nan
+    half = half_width(spread, len(values), comparisons)
+    return mean, mean - half, mean + half
 
-    The intervals of so many ``comparisons`` hold together with :data:`CONFIDENCE` (Bonferroni).
+
+def half_width(spread: float, count: int, comparisons: int = 1) -> float:
+    """Half the width of Student's two-sided interval of the mean of ``count`` values.
+
+    ``spread``: their standard deviation; NaN gives NaN. The intervals of so many ``comparisons``
+    hold together with :data:`CONFIDENCE` (Bonferroni).
     """
-    if len(values) < 2:
-        return float("nan")
-    return half_width_of(float(values.std(ddof=1)), len(values), comparisons)
-
-
-def half_width_of(spread: float, count: int, comparisons: int = 1) -> float:
-    """:func:`half_width` of ``count`` values, 2 or more, of the standard deviation ``spread``."""
     from scipy.special import stdtrit  # slow to import, needed here only
 
     quantile = stdtrit(count - 1, 1 - (1 - CONFIDENCE) / 2 / comparisons)

@@ -21,12 +21,12 @@ from analysis.frames.accuracy import (
     UNSTABLE,
     WORSE,
     half_width,
-    half_width_of,
+    mean_interval,
     verdict,
 )
 from analysis.frames.learning import final_curves, first_epochs
 from analysis.results import Results, once
-from analysis.schema import PARAM, REPLICATE, SEARCH
+from analysis.schema import PARAM, REPLICATE
 
 SHARES = (0.95, 0.98, 0.99)
 """Of ELR's final accuracy: what :data:`EPOCHS` counts up to."""
@@ -180,19 +180,19 @@ def _parts(pairs: pd.DataFrame) -> Iterator[tuple[Mapping[str, object], pd.DataF
 
 def _found(pairs: pd.DataFrame, comparisons: int, question: str) -> dict[str, object]:
     differences = (pairs["value"] - pairs[BASELINE]).to_numpy(dtype=float)
-    count, mean = len(differences), float(differences.mean())
+    count = len(differences)
+    mean, low, high = mean_interval(differences, comparisons)
     spread = float(differences.std(ddof=1)) if count > 1 else math.nan
-    half = half_width(differences, comparisons)
     needed = _seeds_needed(spread, comparisons) if question in ACCURACIES else math.nan
     return {
         "value": pairs["value"].mean(),
         "elr": pairs[BASELINE].mean(),
         "difference": mean,
-        "low": mean - half,
-        "high": mean + half,
+        "low": low,
+        "high": high,
         "pairs": count,
         "comparisons": comparisons,
-        "verdict": _verdict(mean - half, mean + half, count, question),
+        "verdict": _verdict(low, high, count, question),
         "seeds_needed": needed,
     }
 
@@ -211,7 +211,7 @@ def _seeds_needed(spread: float, comparisons: int) -> float:
     if not spread > 0:
         return math.nan
     enough = bisect_left(
-        counts, True, key=lambda count: half_width_of(spread, count, comparisons) <= WORTH_SHOWING
+        counts, True, key=lambda count: half_width(spread, count, comparisons) <= WORTH_SHOWING
     )
     return float(counts[enough]) if enough < len(counts) else math.inf
 
@@ -228,7 +228,7 @@ def targets(results: Results, against: Results | None = None) -> pd.DataFrame:
     without). Best first. ``against`` as for :func:`answers`. A target with more trials had more
     draws to be the best of.
     """
-    trials = _with_target(results.trials[results.trials["phase"] == SEARCH])
+    trials = _with_target(results.searched)
     full = full_budget(trials)
     setting = [*SETTING, "loss"]
     best = full.groupby([*setting, "target"])["selection_value"].max().rename("best").reset_index()

@@ -33,7 +33,7 @@ def class_names(results: Results, config: TrialConfig, count: int) -> tuple[str,
         return info.class_names
     folder, name = results.folder / layout.LABELS, layout.table_name(labels_name(config))
     if folder.exists(name):
-        stored = read_beside(folder, name, "it has just gone").schema.metadata or {}
+        stored = read_beside(folder, name).schema.metadata or {}
         if layout.CLASSES.encode() in stored:
             return tuple(json.loads(stored[layout.CLASSES.encode()]))
     return tuple(map(str, range(count)))
@@ -124,7 +124,7 @@ def _recorded(results: Results) -> list[_Recorded]:
         name = layout.table_name(str(row["trial_id"]))
         if name not in left:
             continue
-        stored = read_beside(folder, name, "it has just gone").schema.metadata or {}
+        stored = read_beside(folder, name).schema.metadata or {}
         # Earlier versions wrote targets without it.
         if layout.CONFUSION.encode() not in stored:
             continue

@@ -17,7 +17,7 @@ from analysis.frames.accuracy import (
     SETTING,
     UNSTABLE,
     accuracy_table,
-    half_width,
+    mean_interval,
     verdict,
 )
 from analysis.results import Results, ResultsError
@@ -112,18 +112,20 @@ def _to_the_first(
     both = _replicates(own).merge(_replicates(others), on=DRAW)
     if len(both) >= ENOUGH_PAIRS:
         values = (both["test_accuracy_x"] - both["test_accuracy_y"]).to_numpy()
-        mean, half, pairs = float(values.mean()), half_width(values), len(values)
-        seeds = pairs
+        mean, low, high = mean_interval(values)
+        pairs = seeds = len(values)
     else:
-        mean, half = unpaired_difference(*(t["test_accuracy"].to_numpy() for t in (own, others)))
+        mean, low, high = unpaired_difference(
+            *(t["test_accuracy"].to_numpy() for t in (own, others))
+        )
         pairs, seeds = 0, min(len(own), len(others))
     unstable = row["diverged"] + first["diverged"] > 0
     return {
         "difference": mean,
-        "difference_low": mean - half,
-        "difference_high": mean + half,
+        "difference_low": low,
+        "difference_high": high,
         "pairs": pairs,
-        "verdict": UNSTABLE if unstable else verdict(mean - half, mean + half, seeds),
+        "verdict": UNSTABLE if unstable else verdict(low, high, seeds),
     }
 
 
@@ -138,23 +140,24 @@ def _replicates(finals: pd.DataFrame) -> pd.DataFrame:
     return again.astype({"labels_fingerprint": "str"})
 
 
-def unpaired_difference(values: np.ndarray, others: np.ndarray) -> tuple[float, float]:
-    """Mean of ``values`` minus that of ``others``, and half the width of Welch's 95% interval.
+def unpaired_difference(values: np.ndarray, others: np.ndarray) -> tuple[float, float, float]:
+    """Mean of ``values`` minus that of ``others``, and the ends of Welch's 95% interval.
 
-    The width is NaN if one of them has fewer than two values (Welch, Biometrika 34, 1947).
+    These are NaN if one of them has fewer than two values (Welch, Biometrika 34, 1947).
     """
     from scipy.special import stdtrit  # slow to import, needed here only
 
     mean = float(values.mean() - others.mean())
     if min(len(values), len(others)) < 2:
-        return mean, float("nan")
+        return mean, float("nan"), float("nan")
     errors = [v.var(ddof=1) / len(v) for v in (values, others)]
     # All values alike on both sides: there are no degrees of freedom to compute.
     if not sum(errors):
-        return mean, 0.0
+        return mean, mean, mean
     spread = sum(e**2 / (len(v) - 1) for e, v in zip(errors, (values, others), strict=True))
     quantile = stdtrit(sum(errors) ** 2 / spread, (1 + CONFIDENCE) / 2)
-    return mean, float(quantile * np.sqrt(sum(errors)))
+    half = float(quantile * np.sqrt(sum(errors)))
+    return mean, mean - half, mean + half
 
 
 def differing_settings(sweeps: Sweeps) -> dict[str, tuple[str, ...]]:

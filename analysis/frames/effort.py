@@ -4,7 +4,7 @@ import pandas as pd
 
 from analysis.best import REPLICATE_COUNTS, best_configs, full_budget, replicated
 from analysis.results import Results
-from analysis.schema import COMPLETED, DIVERGED, FAILED, PAUSED, RUNNING, SEARCH, STOPPED
+from analysis.schema import COMPLETED, DIVERGED, FAILED, PAUSED, RUNNING, STOPPED
 
 EPOCH_COUNTS = ["epochs", "saved_epochs", "failed_epochs", "repeated_epochs", "lost_epochs"]
 
@@ -60,8 +60,7 @@ def selection_gap(results: Results) -> pd.DataFrame:
     table = best.merge(replicated(results.trials), on="trial_id", how="left")
     table[REPLICATE_COUNTS] = table[REPLICATE_COUNTS].fillna(0).astype("int64")
     table["gap"] = table["selection_value"] - table["replicated_value"]
-    trials = full_budget(results.trials)
-    trials = trials[trials["phase"] == SEARCH]
+    trials = full_budget(results.searched)
     rows = [
         {"study": study, "trials": len(group), "rank_correlation": _rank_correlation(group)}
         for study, group in trials.groupby("study", observed=True)

@@ -26,7 +26,7 @@ import pandas as pd
 import pyarrow as pa
 
 from analysis.amounts import percent
-from analysis.best import chosen_configs, records
+from analysis.best import chosen_configs, one_study, records
 from analysis.frames.accuracy import SETTING
 from analysis.frames.classes import class_names
 from analysis.results import Results, ResultsError, recorded_config
@@ -38,18 +38,15 @@ from trainable.folder import layout
 from trainable.folder.checked_parquet import packed
 from trainable.folder.storage import Folder
 
-CRITERIA = ("margin", "probability", "losses", "target")
-"""The first is the default."""
-
-PAIR_COLUMNS = ["study", "given", "proposed", "labels", "examples", "classes"]
-
-_NEEDED = {
+CRITERIA = {
     "margin": ("margin", "rival", "rival_probability"),
     "probability": ("given_probability", "rival", "rival_probability"),
     "losses": ("given_probability", "rival", "rival_probability"),
     "target": ("proposed", "confidence"),
 }
-"""Columns of a trial's targets that a criterion reads."""
+"""The columns of a trial's targets that each criterion reads; the first is the default."""
+
+PAIR_COLUMNS = ["study", "given", "proposed", "labels", "examples", "classes"]
 
 
 @dataclass(frozen=True)
@@ -146,9 +143,7 @@ def label_errors(results: Results, study: str, criterion: str | None = None) -> 
         ResultsError: an unknown study or criterion, a study without a winner, a winner that left
             nothing or too little for the criterion, a damaged file.
     """
-    names = [str(name) for name in results.trials["study"].cat.categories]
-    if study not in names:
-        raise ResultsError(unknown("study", study, names))
+    one_study(results, study)
     if criterion is not None and criterion not in CRITERIA:
         raise ResultsError(unknown("criterion", criterion, CRITERIA))
     winner, config = _winner(results, study)
@@ -235,7 +230,7 @@ def _scored(table: pd.DataFrame, criterion: str) -> pd.DataFrame:
 
 
 def _suits(table: pd.DataFrame, criterion: str) -> bool:
-    return all(c in table and table[c].notna().all() for c in _NEEDED[criterion])
+    return all(c in table and table[c].notna().all() for c in CRITERIA[criterion])
 
 
 def _winner(results: Results, study: str) -> tuple[str, TrialConfig]:

@@ -15,7 +15,7 @@ from analysis.best import (
 from analysis.frames.accuracy import BASELINE, SETTING
 from analysis.frames.ties import trial_ties
 from analysis.results import Results, ResultsError
-from analysis.schema import PARAM, SEARCH
+from analysis.schema import PARAM
 from trainable.catalog import unknown
 
 MEMORIZATION = [
@@ -46,8 +46,7 @@ def response_curve(results: Results, parameter: str = "lam") -> pd.DataFrame:
     Raises ResultsError if no trial has the parameter.
     """
     selected_on_test(results)
-    trials = full_budget(results.trials)
-    trials = trials[trials["phase"] == SEARCH]
+    trials = full_budget(results.searched)
     names = [str(name).removeprefix(PARAM) for name in trials if str(name).startswith(PARAM)]
     if parameter not in names:
         raise ResultsError(unknown("hyperparameter", parameter, names))
@@ -138,7 +137,7 @@ def search_curves(results: Results) -> pd.DataFrame:
     selection rule).
     """
     best = set(best_configs(results)["trial_id"].dropna())
-    trials = results.trials[results.trials["phase"] == SEARCH]
+    trials = results.searched
     trials = trials.assign(chosen=trials["trial_id"].isin(best))
     trials = _as_text(trials[["trial_id", "number", "status", "chosen"]])
     return selection_curves(results).merge(trials, on="trial_id")

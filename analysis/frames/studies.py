@@ -14,7 +14,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from analysis.best import records, selected_on_test, selection_curves
 from analysis.results import Results, ResultsError, once, recorded_config, sweep_spec
-from analysis.schema import COMPLETED, DIVERGED, FAILED, PAUSED, RUNNING, SEARCH, STOPPED
+from analysis.schema import COMPLETED, DIVERGED, FAILED, PAUSED, RUNNING, STOPPED
 from spaces.space import Space
 from trainable.folder import layout
 
@@ -56,7 +56,7 @@ def optuna_studies(
         trial_id: dict(zip(rows["epoch"].tolist(), rows["value"].tolist(), strict=True))
         for trial_id, rows in selection_curves(results).groupby("trial_id")
     }
-    trials = results.trials[results.trials["phase"] == SEARCH]
+    trials = results.searched
     studies: dict[str, optuna.Study] = {}
     for name in map(str, names):
         if name not in spaces:

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 
 from analysis.results import Results
-from analysis.schema import DIVERGED, FAILED, PAUSED, RUNNING, SEARCH, STOPPED
+from analysis.schema import DIVERGED, FAILED, PAUSED, RUNNING, STOPPED
 
 UNFINISHED = "unfinished"
 COUNTS = ["trials", STOPPED, DIVERGED, FAILED, UNFINISHED]
@@ -20,7 +20,7 @@ def survival(results: Results) -> pd.DataFrame:
     which it is known whether they went on; NaN from where that is known of none. Studies in which
     nothing has trained yet are left out.
     """
-    trained = results.trials[(results.trials["phase"] == SEARCH) & (results.trials["epochs"] > 0)]
+    trained = results.searched[results.searched["epochs"] > 0]
     tables = [_survival(str(study), g) for study, g in trained.groupby("study", observed=True)]
     empty = pd.DataFrame({name: [] for name in ("study", "epoch", *COUNTS, "share")})
     return pd.concat(tables, ignore_index=True) if tables else empty

@@ -2,10 +2,10 @@
 
 import pandas as pd
 
+from analysis.best import one_study
 from analysis.results import Results, ResultsError, recorded_config
 from analysis.schema import SEARCH
 from analysis.store import read_beside
-from trainable.catalog import unknown
 from trainable.config import TrialConfig, labels_name
 from trainable.folder import layout
 
@@ -26,9 +26,7 @@ def transition_matrix(results: Results, study: str, seed: int | None = None) -> 
         ResultsError: no such study, no trial of it with this seed, or a file that is missing or
             damaged.
     """
-    names = [str(name) for name in results.trials["study"].cat.categories]
-    if study not in names:
-        raise ResultsError(unknown("study", study, names))
+    one_study(results, study)
     config = search_config(results, study, seed)
     if config is None:
         lacking = "of the search" if seed is None else f"with seed {seed}"
@@ -65,5 +63,5 @@ def stored_matrix(results: Results, config: TrialConfig) -> pd.DataFrame | None:
     for place, name in places:
         folder = results.folder / place
         if folder.exists(name):
-            return pd.DataFrame(read_beside(folder, name, "it has just gone").to_pandas())
+            return pd.DataFrame(read_beside(folder, name).to_pandas())
     return None

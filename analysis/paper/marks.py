@@ -48,14 +48,9 @@ def words(markup: str | None) -> str:
     return html.unescape(re.sub(r"<[^<>]+>", "", lines))
 
 
-def colour(value: str, opacity: float | None = None) -> tuple[float, float, float, float]:
-    """``#0072b2`` or a name, less opaque if it is said."""
-    return to_rgba(value, opacity)
-
-
 def colour_map(scale: Any) -> LinearSegmentedColormap:
     """A colour scale of Plotly's: pairs of a place from 0 to 1 and a colour."""
-    return LinearSegmentedColormap.from_list("", [(place, colour(c)) for place, c in scale])
+    return LinearSegmentedColormap.from_list("", [(place, to_rgba(c)) for place, c in scale])
 
 
 def dashes(dash: str | None, width: float) -> Any:

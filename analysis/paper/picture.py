@@ -14,10 +14,11 @@ from fontTools.ttLib import TTFont
 from matplotlib import font_manager
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.colors import to_rgba
 from matplotlib.figure import Figure
 
 from analysis.paper.axes import Scale
-from analysis.paper.marks import PIXEL, NoPaperFormError, colour, dashes, words
+from analysis.paper.marks import PIXEL, NoPaperFormError, dashes, words
 from analysis.paper.traces import Panel, draw, group
 from analysis.report.style import FAINT, INK, LOST
 
@@ -182,7 +183,7 @@ def _upright_line(panel: Panel, shape: Any) -> None:
         raise NoPaperFormError(f"a shape of type {shape.type}")
     (x,), line = panel.x.at([shape.x0]), shape.line
     style = {"linewidth": PIXEL * line.width, "linestyle": dashes(line.dash, line.width)}
-    panel.axes.axvline(x, color=colour(line.color), zorder=2, **style)
+    panel.axes.axvline(x, color=to_rgba(line.color), zorder=2, **style)
 
 
 def _note(panel: Panel, note: Any) -> None:
@@ -195,7 +196,7 @@ def _note(panel: Panel, note: Any) -> None:
         ha=note.xanchor or "center",
         va="bottom" if note.yanchor == "bottom" else "center",
         rotation=-(note.textangle or 0),  # Plotly turns clockwise
-        color=colour(note.font.color or INK.light),
+        color=to_rgba(note.font.color or INK.light),
         zorder=1000,
         annotation_clip=False,
     )

@@ -10,12 +10,13 @@ import numpy as np
 from matplotlib import ticker
 from matplotlib.axes import Axes
 from matplotlib.collections import PathCollection
+from matplotlib.colors import to_rgba
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
 from analysis.paper.axes import Scale
-from analysis.paper.marks import PIXEL, NoPaperFormError, colour, colour_map, dashes, symbol, words
+from analysis.paper.marks import PIXEL, NoPaperFormError, colour_map, dashes, symbol, words
 from trainable.dtypes import Floats
 
 MARKER, LINE, LEVELS = 6, 2, 15
@@ -77,7 +78,7 @@ def _scatter(panel: Panel, trace: Any, order: int) -> Any:
     if "lines" in mode:
         width = LINE if trace.line.width is None else trace.line.width
         style = {
-            "color": colour(trace.line.color, trace.opacity),
+            "color": to_rgba(trace.line.color, trace.opacity),
             "linewidth": PIXEL * width,
             "linestyle": dashes(trace.line.dash, width),
             "zorder": order,
@@ -94,7 +95,7 @@ def _filled(panel: Panel, trace: Any, points: tuple[Floats, Floats], order: int)
     """A band: the outline goes there and back."""
     if trace.fill != "toself":
         raise NoPaperFormError(f"fill {trace.fill}")
-    style: dict[str, Any] = {"color": colour(trace.fillcolor, trace.opacity), "linewidth": 0}
+    style: dict[str, Any] = {"color": to_rgba(trace.fillcolor, trace.opacity), "linewidth": 0}
     panel.axes.fill(*points, zorder=order, **style)
     return Patch(**style)
 
@@ -108,7 +109,7 @@ def _errors(panel: Panel, trace: Any, points: tuple[Floats, Floats], order: int)
         xerr=np.array(bar.array, dtype=np.float64),
         fmt="none",
         zorder=order,
-        ecolor=colour(bar.color),
+        ecolor=to_rgba(bar.color),
         elinewidth=PIXEL * bar.thickness,
         capthick=PIXEL * bar.thickness,
         capsize=PIXEL * bar.width,
@@ -128,8 +129,8 @@ def _dots(panel: Panel, trace: Any, points: tuple[Floats, Floats], order: int) -
         settings["cmap"] = colour_map(marker.colorscale)
         inside: Any = None
     else:
-        inside = colour(marker.color, float(opacity))
-    edge = inside if marker.line.color is None else colour(marker.line.color)
+        inside = to_rgba(marker.color, float(opacity))
+    edge = inside if marker.line.color is None else to_rgba(marker.line.color)
     width = PIXEL * (marker.line.width or (0 if filled else 1))
     # These markers are lines alone: matplotlib draws them in the colour of an edge, not a face.
     if isinstance(shape, str) and shape in "|_x":
@@ -190,8 +191,8 @@ def _filling(trace: Any) -> dict[str, Any]:
     """The look of bars; a pattern stands on nothing."""
     pattern = trace.marker.pattern
     if not pattern.shape:
-        return {"facecolor": colour(trace.marker.color)}
-    ink, hatch = colour(pattern.fgcolor), HATCHES[pattern.shape]
+        return {"facecolor": to_rgba(trace.marker.color)}
+    ink, hatch = to_rgba(pattern.fgcolor), HATCHES[pattern.shape]
     return {"facecolor": "none", "edgecolor": ink, "hatch": hatch}
 
 
@@ -228,7 +229,7 @@ def _contour(panel: Panel, trace: Any, order: int) -> None:
     x, y = panel.x.at(trace.x), panel.y.at(trace.y)
     z = np.ma.masked_invalid(np.array(trace.z, dtype=np.float64))
     settings: dict[str, Any] = {"levels": LEVELS, "zorder": order}
-    scale, ink = colour_map(trace.colorscale), colour(trace.line.color, trace.opacity)
+    scale, ink = colour_map(trace.colorscale), to_rgba(trace.line.color, trace.opacity)
     panel.axes.contourf(x, y, z, cmap=scale, alpha=trace.opacity, **settings)
     panel.axes.contour(x, y, z, colors=[ink], linewidths=PIXEL * trace.line.width, **settings)
 

@@ -48,5 +48,5 @@ def _unranked(errors: LabelErrors, results: Results) -> pd.DataFrame:
     name = layout.table_name(labels_name(errors.config))
     if not folder.exists(name):
         return errors.ranked[["index", "given"]].head(0)
-    every = read_beside(folder, name, "it has just gone").to_pandas()[["index", "given"]]
+    every = read_beside(folder, name).to_pandas()[["index", "given"]]
     return pd.DataFrame(every[~every["index"].isin(errors.ranked["index"])])

@@ -23,7 +23,7 @@ from analysis.report.figures.response import best_value_charts, response_charts
 from analysis.report.figures.trials import agreement_charts
 from analysis.report.style import judged_on, noise_names, study_titles, titled
 from analysis.results import Results
-from analysis.schema import PARAM, SEARCH
+from analysis.schema import PARAM
 
 
 class Drawings:
@@ -77,8 +77,7 @@ class Drawings:
 
     def agreement(self) -> list[Chart]:
         """What trials were judged by against the test set."""
-        trials = full_budget(self.results.trials)
-        trials = trials[trials["phase"] == SEARCH].astype({"study": "str"})
+        trials = full_budget(self.results.searched).astype({"study": "str"})
         ranks = selection_gap(self.results)[["study", "rank_correlation"]].astype({"study": "str"})
         table = self.titled(trials.merge(ranks, on="study"))
         return agreement_charts(table, self.judged_on)

@@ -7,7 +7,7 @@ from pathlib import Path
 from analysis.best import top_configs
 from analysis.report.build import build_report
 from analysis.results import Results, ResultsError, load_results, sweep_spec
-from analysis.schema import REPLICATE, SEARCH
+from analysis.schema import REPLICATE
 from spaces.sweep import ConfirmSpec
 from trainable.folder import layout
 from trainable.folder.storage import Folder, StorageError
@@ -84,7 +84,7 @@ def has_ended(results: Results) -> bool:
     # Time may have ended it before its trials were out: nobody owns it any more then.
     if spec.budget.limited and not results.folder.exists(layout.OWNER):
         return True
-    search = results.trials[results.trials["phase"] == SEARCH]
+    search = results.searched
     counts = search["study"].value_counts()
     sampler, trials = spec.search.sampler, spec.budget.trials
     searched = all(counts.get(c.study, 0) >= c.planned(sampler, trials) for c in spec.cells())

@@ -7,7 +7,7 @@ from typing import Any
 from analysis.best import best_configs, records
 from analysis.frames.transition_matrix import stored_matrix
 from analysis.results import Results, ResultsError, recorded_config
-from analysis.schema import DIVERGED, FAILED, SEARCH
+from analysis.schema import DIVERGED, FAILED
 from search.studies.earlier import Earlier, EarlierTrial
 from search.studies.features import LabelStatistics
 from search.studies.samplers import learns_across
@@ -39,9 +39,7 @@ def _trials(results: Results, metric: str) -> list[EarlierTrial]:
     One that did not diverge, but lacks the metric after some epoch, says nothing: it was not
     recorded then, or not tested.
     """
-    trials = results.trials[
-        (results.trials["phase"] == SEARCH) & (results.trials["status"] != FAILED)
-    ]
+    trials = results.searched[results.searched["status"] != FAILED]
     values = results.epochs.groupby("trial_id", observed=True)[metric].agg(tuple)
     labels: dict[str, LabelStatistics | None] = {}  # by their name
     found = []

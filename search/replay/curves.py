@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from analysis.frames.transition_matrix import stored_matrix
 from analysis.results import ResultsError, load_results
 from analysis.rule import selection_key
-from analysis.schema import COMPLETED, DIVERGED, SEARCH, STOPPED
+from analysis.schema import COMPLETED, DIVERGED, STOPPED
 from spaces.sweep import SweepSpec
 from spaces.sweep_file import SpecError, differences, dump_sweep, parse_sweep
 from trainable.config import TrialConfig
@@ -167,7 +167,7 @@ def _from_folder(folder: Folder) -> Curves:
     # Each validation metric has its namesake on the test set.
     test = metric.replace("val_", "test_")
     results = load_results(folder, columns=[metric, test])
-    trials = results.trials[results.trials["phase"] == SEARCH]
+    trials = results.searched
     cut = int((trials["status"] == STOPPED).sum())
     if cut:
         raise ResultsError(
