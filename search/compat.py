@@ -84,11 +84,6 @@ def tune_writes_only(where_there: Callable[[], bool]) -> Iterator[None]:
         patched._create_directory = create
 
 
-def write_tensorboard_with(callback: Any, writer: type) -> None:
-    """Have Tune's TensorBoard callback write with this class instead of tensorboardX's own."""
-    callback._summary_writer_cls = writer
-
-
 def set_parameter(
     asked: optuna.Trial, name: str, internal: float, distribution: BaseDistribution
 ) -> None:

@@ -4,7 +4,6 @@ import json
 import os
 import re
 import signal
-import struct
 from io import StringIO
 from pathlib import Path
 
@@ -12,13 +11,13 @@ import numpy as np
 import pandas as pd
 import pytest
 from rich.console import Console
-from tensorboardX.proto.event_pb2 import Event
 
 from analysis.best import best_configs
 from analysis.frames.transition_matrix import transition_matrix
 from analysis.printed.text import print_best
 from analysis.results import load_results
 from analysis.store import ResultsError, ResultsWriter
+from event_files import read_events
 from search.driver import runner, tuner
 from search.driver.signals import Interrupted
 from search.studies.features import LabelStatistics
@@ -184,15 +183,6 @@ def tensorboard_steps(folder, trial_id):
         for event in read_events(file)
         if any(value.tag == "ray/tune/val_accuracy" for value in event.summary.value)
     ]
-
-
-def read_events(path):
-    """The events of a TensorBoard file: records of a length, its checksum, data, its checksum."""
-    data, at = path.read_bytes(), 0
-    while at < len(data):
-        (length,) = struct.unpack_from("<Q", data, at)
-        yield Event.FromString(data[at + 12 : at + 12 + length])
-        at += length + 16
 
 
 def test_folder_keeps_the_best_models_and_the_targets(finished):

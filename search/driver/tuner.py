@@ -10,17 +10,14 @@ import pickle
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from ray import tune
 from ray.tune.callback import Callback
 from ray.tune.experiment import Trial as TuneTrial
-from ray.tune.logger import TBXLoggerCallback
 from ray.tune.schedulers import FIFOScheduler
 from ray.tune.search import Searcher
-from tensorboardX import SummaryWriter
 
 from analysis.schema import DEEPER, REPLICATE, RUNNING
 from search import compat
@@ -28,6 +25,7 @@ from search.cluster.resources import Slots, TrialResources
 from search.driver.label_book import LabelBook
 from search.driver.progress import Progress
 from search.driver.recorder import Recorder
+from search.driver.tensorboard import TensorBoardCallback
 from search.studies.afterwards import why_afresh
 from search.studies.round_robin import Sweep
 from search.studies.trial import Trial
@@ -181,33 +179,6 @@ class RecorderCallback(_NotPickled, Callback):
             check()
         self._recorder.tick()
         self._progress.tick()
-
-
-class _TensorBoardWriter(SummaryWriter):  # type: ignore[misc]  # it has no types
-    """Writes to disk every half a minute, in a thread of its own, and when it is closed.
-
-    The driver's sudden end loses the events of that half minute; the results have the epochs.
-    """
-
-    def flush(self) -> None:
-        """Nothing. Tune asks for it after each epoch, and the driver would wait for the disk."""
-
-
-class TensorBoardCallback(TBXLoggerCallback):
-    """Tells TensorBoard the columns and settings that results and configs have in one piece."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        compat.write_tensorboard_with(self, _TensorBoardWriter)
-
-    def log_trial_result(self, iteration: int, trial: TuneTrial, result: dict[str, Any]) -> None:
-        """An epoch came in."""
-        super().log_trial_result(iteration, trial, result | vars(result["metrics"]))
-
-    def log_trial_end(self, trial: TuneTrial, failed: bool = False) -> None:
-        """The trial has ended."""
-        trial.evaluated_params = asdict(_assigned(trial))
-        super().log_trial_end(trial, failed)
 
 
 def build_tuner(

@@ -24,7 +24,8 @@ from trainable.trial.checkpoints import KEPT, KEPT_MODELS
 from trainable.trial.prepare import prepare
 
 ROW_BYTES = 2000
-"""Disk for a recorded epoch: 0.3 kB of Parquet and 1.4 kB for TensorBoard, rounded up."""
+"""Disk for a recorded epoch: 0.3 kB of Parquet and 0.7 kB for TensorBoard, and a share of the 2 kB
+that a trial's settings take there."""
 WAIT_SECONDS = 600.0
 """How long a busy cluster may take to measure."""
 
