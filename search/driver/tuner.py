@@ -17,11 +17,11 @@ from ray import tune
 from ray.tune.callback import Callback
 from ray.tune.experiment import Trial as TuneTrial
 from ray.tune.schedulers import FIFOScheduler
-from ray.tune.search import Searcher
 
 from analysis.schema import DEEPER, REPLICATE, RUNNING
 from search import compat
 from search.cluster.resources import Slots, TrialResources
+from search.driver.dealing import NotPickled, StudiesSearch
 from search.driver.label_book import LabelBook
 from search.driver.progress import Progress
 from search.driver.recorder import Recorder
@@ -40,49 +40,7 @@ TUNE_SECONDS = 60
 """How often Tune writes and copies its logs: each time those of all trials there have been."""
 
 
-class _NotPickled:
-    """Tune pickles its parts at the start; nobody reads that: the results folder is the state."""
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return _NotPickled, ()
-
-
-class StudiesSearcher(_NotPickled, Searcher):
-    """Hands Tune the next trial of the sweep while a slot is free."""
-
-    def __init__(
-        self, sweep: Sweep, assign: Callable[[Trial], Assignment], slots: Callable[[], int]
-    ) -> None:
-        super().__init__(metric=None, mode=None)
-        self._sweep = sweep  # what deals the trials
-        self._assign = assign  # makes of a trial what its actor is told
-        self._slots = slots  # how many may run now
-
-    def suggest(self, trial_id: str) -> Any:
-        """The next trial's assignment, None while all slots are taken, or FINISHED."""
-        if self._sweep.running >= self._slots():
-            return None
-        trial = self._sweep.deal()
-        if trial is not None:
-            trial.waiting = True
-            # In one piece, as Tune copies, flattens and writes each value of a config by itself.
-            return {"assignment": self._assign(trial)}
-        # Not before the last trial has ended: one that fails may have to start again.
-        return str(Searcher.FINISHED) if self._sweep.finished else None
-
-    def on_trial_complete(
-        self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False
-    ) -> None:
-        """The scheduler and the recorder heard it already."""
-
-    def save(self, checkpoint_path: str) -> None:
-        """The results folder is the state."""
-
-    def restore(self, checkpoint_path: str) -> None:
-        """The results folder is the state."""
-
-
-class LadderScheduler(_NotPickled, FIFOScheduler):
+class LadderScheduler(NotPickled, FIFOScheduler):
     """Asks the sweep what becomes of a trial after each epoch."""
 
     def __init__(self, sweep: Sweep, find: Callable[[TuneTrial], Trial]) -> None:
@@ -109,7 +67,7 @@ class LadderScheduler(_NotPickled, FIFOScheduler):
         return str(self.CONTINUE if outcome.status == RUNNING else self.STOP)
 
 
-class RecorderCallback(_NotPickled, Callback):
+class RecorderCallback(NotPickled, Callback):
     """Tells the recorder and the live table what happened.
 
     Each of ``checks`` is called between two events, and may raise to end the sweep.
@@ -212,18 +170,13 @@ def build_tuner(
     return tune.Tuner(
         trainable,
         tune_config=tune.TuneConfig(
-            search_alg=StudiesSearcher(sweep, assign, slots),
+            search_alg=StudiesSearch(sweep, assign, slots),
             scheduler=LadderScheduler(sweep, find),
-            num_samples=-1,
             reuse_actors=True,
-            trial_name_creator=lambda trial: _assigned(trial).trial_id,
-            trial_dirname_creator=lambda trial: _assigned(trial).trial_id,
         ),
         run_config=tune.RunConfig(
             name=time.strftime("%Y-%m-%d_%H-%M-%S"),
             storage_path=(folder / layout.TUNE).location,
-            checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
-            failure_config=tune.FailureConfig(max_failures=0),
             callbacks=[
                 RecorderCallback(sweep, recorder, progress, find, checks),
                 TensorBoardCallback(),
