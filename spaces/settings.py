@@ -10,9 +10,8 @@ from typing import Annotated, Any, TypeAlias
 
 from pydantic import PlainSerializer, PlainValidator
 
-from trainable.data.sets import DataConfig, OwnData, data_class, make_data
-from trainable.noise.base import Noise
-from trainable.noise.kinds import NOISE_KINDS, make_noise
+from trainable.data import DataConfig, OwnData, data_class, make_data
+from trainable.noise import NOISE_KINDS, Noise, make_noise
 from trainable.wording import named, shown, unknown
 
 

@@ -26,7 +26,9 @@ from spaces.settings import DataTable, NoiseTable
 from spaces.space import Space
 from spaces.strategies import EARLY_STOPPING, SAMPLERS
 from trainable.catalog import DATASETS, LOSSES, NETWORKS, SCHEDULES, Entry, Value, unknown
-from trainable.config import DataConfig, Noise, TrialConfig
+from trainable.config import TrialConfig
+from trainable.data import DataConfig
+from trainable.noise import Noise
 from trainable.parameters import NAME
 
 __all__ = [

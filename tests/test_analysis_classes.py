@@ -11,9 +11,11 @@ from analysis.report.figures.classes import class_charts
 from analysis.report.style import study_titles, titled
 from analysis.results import ResultsError, load_results
 from tests.recorded import SWEEP, record_sweep, trial_row, write_results
-from trainable.config import DataConfig, TrialConfig, labels_name, make_noise
+from trainable.config import TrialConfig, labels_name
+from trainable.data import DataConfig
 from trainable.folder.checked_parquet import packed
 from trainable.folder.layout import CLASSES, CONFUSION
+from trainable.noise import make_noise
 
 CONFIG = TrialConfig.build(
     data=DataConfig("files", root="own"),

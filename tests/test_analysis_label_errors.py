@@ -18,9 +18,11 @@ from analysis.report.style import study_titles, titled
 from analysis.results import ResultsError, ResultsWarning, load_results
 from tests.own_images import some_parts, write_folders
 from tests.recorded import epoch_row, record_sweep, trial_row, write_results
-from trainable.config import DataConfig, TrialConfig, labels_name, make_noise
+from trainable.config import TrialConfig, labels_name
+from trainable.data import DataConfig
 from trainable.data.own import read_own
 from trainable.folder import layout
+from trainable.noise import make_noise
 
 STUDY = "symmetric-0.4-elr"
 CONFIG = TrialConfig.build(

@@ -10,7 +10,9 @@ from spaces.sweep import SweepSpec
 from spaces.sweep_file import parse_sweep
 from tests.recorded import record_sweep, trial_row, write_results
 from trainable.catalog import LOSSES, SCHEDULES, TARGETS
-from trainable.config import DataConfig, TrialConfig, make_noise
+from trainable.config import TrialConfig
+from trainable.data import DataConfig
+from trainable.noise import make_noise
 
 ELR = TrialConfig.build(
     data=DataConfig("digits"),

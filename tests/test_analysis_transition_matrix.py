@@ -8,8 +8,10 @@ from analysis.frames.transition_matrix import transition_matrix
 from analysis.results import ResultsError, load_results
 from search.driver.label_book import LabelBook
 from tests.recorded import trial_row, write_results
-from trainable.config import DataConfig, TrialConfig, make_noise
+from trainable.config import TrialConfig
+from trainable.data import DataConfig
 from trainable.folder.storage import Folder
+from trainable.noise import make_noise
 
 STUDY = "symmetric-0.4-elr"
 

@@ -20,10 +20,11 @@ from simulated import Driver, spec
 from spaces.sweep import SweepSpec
 from spaces.sweep_file import SpecError, parse_sweep
 from tests.own_images import some_parts, write_arrays
-from trainable.config import DataConfig, TrialConfig, make_noise
-from trainable.data import load_dataset
+from trainable.config import TrialConfig
+from trainable.data import DataConfig, load_dataset
 from trainable.folder import layout
 from trainable.folder.storage import Folder
+from trainable.noise import make_noise
 from trainable.trial.checkpoints import Checkpoint, CheckpointStore
 from trainable.trial.prepare import prepare
 from trainable.trial.trial_loss import build_trainer

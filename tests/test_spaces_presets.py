@@ -22,8 +22,10 @@ from trainable.catalog import (
     SCHEDULES,
     TARGETS,
 )
-from trainable.config import DataConfig, TrialConfig, make_noise
+from trainable.config import TrialConfig
+from trainable.data import DataConfig
 from trainable.network.schedules import learning_rate
+from trainable.noise import make_noise
 
 
 def build(

@@ -6,7 +6,8 @@ from spaces import sweep
 from spaces.sweep import SweepSpec
 from spaces.sweep_file import SpecError, parse_sweep
 from trainable.catalog import NOISE_KINDS
-from trainable.config import DataConfig, make_noise
+from trainable.data import DataConfig
+from trainable.noise import make_noise
 
 MINIMAL = 'name = "small"\n[[noise]]\nkind = "none"\n'
 DIGITS = 'name = "x"\nnetwork = "tiny_cnn"\n[[noise]]\nkind = "symmetric"\nrates = [0.4]\n'

@@ -17,13 +17,9 @@ from trainable.catalog import (
     SCHEDULES,
     TARGETS,
 )
-from trainable.config import (
-    DataConfig,
-    TrialConfig,
-    complete_loss,
-    loss_owners,
-    make_noise,
-)
+from trainable.config import TrialConfig, complete_loss, loss_owners
+from trainable.data import DataConfig
+from trainable.noise import make_noise
 from trainable.seeds import derive_seed
 
 REFINED = [name for name in TARGETS if name != "ema"]

@@ -5,15 +5,15 @@ import pytest
 
 from tests.archives import small_set
 from trainable.catalog import DATASETS
-from trainable.config import DataConfig, make_noise
 from trainable.data import (
+    DataConfig,
     DataError,
     Dataset,
     load_dataset,
     subset_index,
 )
 from trainable.data import files as dataset_files
-from trainable.noise import NoiseError, NoisyLabels
+from trainable.noise import NoiseError, NoisyLabels, make_noise
 from trainable.trial.prepare import prepare, trial_data
 
 

@@ -8,9 +8,8 @@ import numpy as np
 import pytest
 import torch
 
-from trainable.config import DataConfig, make_noise
-from trainable.data import Dataset, load_dataset
-from trainable.noise import NoiseError, NoisyLabels, corrupt
+from trainable.data import DataConfig, Dataset, load_dataset
+from trainable.noise import NoiseError, NoisyLabels, corrupt, make_noise
 from trainable.trial.prepare import prepare
 
 

@@ -5,8 +5,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from trainable.config import DataConfig, make_noise
-from trainable.data import DataError, Dataset, load_dataset, subset_index
+from trainable.data import DataConfig, DataError, Dataset, load_dataset, subset_index
+from trainable.noise import make_noise
 from trainable.trial import reference_classifier
 from trainable.trial.prepare import prepare
 from trainable.trial.reference_classifier import reference

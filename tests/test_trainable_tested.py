@@ -7,8 +7,8 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from trainable.config import DataConfig, TrialConfig
-from trainable.data import load_dataset
+from trainable.config import TrialConfig
+from trainable.data import DataConfig, load_dataset
 from trainable.noise import make_noise
 from trainable.trial.prepare import prepare
 from trainable.trial.tested import affordable_interval, epochs_with_test

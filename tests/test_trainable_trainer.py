@@ -15,13 +15,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from trainable.catalog import LOSSES, NETWORKS, SCHEDULES, TARGETS
-from trainable.config import DataConfig, TrialConfig, make_noise
-from trainable.data import DATASETS, TrialData, load_dataset
+from trainable.config import TrialConfig
+from trainable.data import DATASETS, DataConfig, TrialData, load_dataset
 from trainable.folder.layout import CONFUSION
 from trainable.metrics import METRIC_COLUMNS, EpochMetrics
 from trainable.network.averaging import WeightAverage
 from trainable.network.device import autocast_dtype, choose_device, upload
 from trainable.network.evaluate import memorization
+from trainable.noise import make_noise
 from trainable.trial.final_targets import targets_table
 from trainable.trial.prepare import prepare
 from trainable.trial.trainer import Batch, Trainer, number_of_steps

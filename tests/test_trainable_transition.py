@@ -7,9 +7,10 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from trainable.config import DataConfig, TrialConfig, make_noise
-from trainable.data import TrialData, load_dataset
+from trainable.config import TrialConfig
+from trainable.data import DataConfig, TrialData, load_dataset
 from trainable.losses import Loss
+from trainable.noise import make_noise
 from trainable.trial import transition, trial_loss
 from trainable.trial.prepare import prepare
 from trainable.trial.transition import estimate_transition, resolve_transition

@@ -5,11 +5,11 @@ what makes its member; data sets and kinds of noise are listed where they are de
 suite runs over all of them.
 """
 
-from trainable.data.sets import DATASETS
+from trainable.data import DATASETS
 from trainable.entries.losses import LOSSES, LossEntry
 from trainable.entries.optimiser import OPTIMISER, SCHEDULES, Schedule
 from trainable.entries.targets import REFINED, TARGETS, TargetEntry
-from trainable.noise.kinds import NOISE_KINDS
+from trainable.noise import NOISE_KINDS
 from trainable.parameters import Entry, Parameter, Reference, Value
 from trainable.wording import named, shown, unknown
 

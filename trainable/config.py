@@ -17,20 +17,9 @@ from trainable.catalog import (
     named,
     unknown,
 )
-from trainable.data.sets import DataConfig, make_data
-from trainable.noise.base import Noise
-from trainable.noise.kinds import make_noise
+from trainable.data import DataConfig, make_data
+from trainable.noise import Noise, make_noise
 from trainable.parameters import from_json
-
-__all__ = [
-    "DataConfig",
-    "Noise",
-    "TrialConfig",
-    "complete_loss",
-    "labels_name",
-    "loss_owners",
-    "make_noise",
-]
 
 _ALWAYS_HASHED: dict[str, Any] = {
     "include_true": True,

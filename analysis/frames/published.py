@@ -11,7 +11,7 @@ import pandas as pd
 from analysis.results import table_in
 from analysis.schema import PARAM
 from trainable.catalog import DATASETS
-from trainable.config import make_noise
+from trainable.noise import make_noise
 
 SOURCES: dict[str, str] = {
     "paper": "the Adam-refined ELR paper, tables 1 and 2",

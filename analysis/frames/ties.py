@@ -13,7 +13,7 @@ from analysis.best import chosen_configs, rank_trials, selection_curves
 from analysis.frames.accuracy import SETTING
 from analysis.results import Results, once, table_in
 from analysis.schema import STOPPED
-from trainable.data.sets import DATASETS
+from trainable.data import DATASETS
 from trainable.data.splits import holdout_size
 from trainable.metrics import TEST_METRICS
 

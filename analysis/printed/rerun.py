@@ -13,8 +13,9 @@ from analysis.frames.evidence import holdout
 from analysis.results import Results, ResultsError, recorded_config
 from spaces.domains import NONE
 from trainable.catalog import LOSSES, OPTIMISER
-from trainable.config import Noise, TrialConfig
+from trainable.config import TrialConfig
 from trainable.metrics import TEST_METRICS
+from trainable.noise import Noise
 
 PRESET = "paper_star"
 """A preset in which nothing varies: every value that matters is written out over it."""

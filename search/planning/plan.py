@@ -18,8 +18,9 @@ from spaces.strategies import EARLY_STOPPING
 from spaces.sweep import Cell, SweepSpec
 from spaces.sweep_file import SpecError
 from trainable.catalog import LOSSES, NETWORKS
-from trainable.config import TrialConfig, make_noise
+from trainable.config import TrialConfig
 from trainable.data import Dataset, OwnData, TrialData, load_dataset
+from trainable.noise import make_noise
 from trainable.trial.checkpoints import KEPT, KEPT_MODELS
 from trainable.trial.prepare import prepare
 

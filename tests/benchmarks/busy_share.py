@@ -17,8 +17,8 @@ from sweeps import own_ray, run_sweep, timeline
 from search.planning.measure import measure
 from spaces.sweep import SweepSpec
 from spaces.sweep_file import parse_sweep
-from trainable.config import make_noise
 from trainable.data import load_dataset
+from trainable.noise import make_noise
 from trainable.trial.prepare import prepare
 
 SLOTS = 2

@@ -15,8 +15,10 @@ from collections.abc import Iterator
 import torch
 from side_by_side import in_own_process, machine, print_table, random_data
 
-from trainable.config import DataConfig, TrialConfig, make_noise
+from trainable.config import TrialConfig
+from trainable.data import DataConfig
 from trainable.network.evaluate import read
+from trainable.noise import make_noise
 from trainable.trial.trainer import Batch, Trainer
 from trainable.trial.trial_loss import build_trainer
 

@@ -19,7 +19,9 @@ import torch
 from side_by_side import machine, print_table, random_data
 from torch.utils.flop_counter import FlopCounterMode
 
-from trainable.config import DataConfig, TrialConfig, make_noise
+from trainable.config import TrialConfig
+from trainable.data import DataConfig
+from trainable.noise import make_noise
 from trainable.trial.trainer import Trainer
 from trainable.trial.trial_loss import build_trainer
 

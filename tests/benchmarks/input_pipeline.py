@@ -22,8 +22,9 @@ from torch.utils.data import Dataset as TorchDataset
 from torchvision import transforms
 
 from trainable.catalog import DATASETS
-from trainable.config import DataConfig, TrialConfig, make_noise
-from trainable.data import DatasetInfo, TrialData
+from trainable.config import TrialConfig
+from trainable.data import DataConfig, DatasetInfo, TrialData
+from trainable.noise import make_noise
 from trainable.trial.trainer import Trainer
 from trainable.trial.trial_loss import build_trainer
 

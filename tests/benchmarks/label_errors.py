@@ -18,8 +18,9 @@ import torch
 
 from analysis.frames.label_errors import rank
 from spaces.presets import reference_setting
-from trainable.config import DataConfig, TrialConfig, make_noise
-from trainable.data import TrialData, load_dataset
+from trainable.config import TrialConfig
+from trainable.data import DataConfig, TrialData, load_dataset
+from trainable.noise import make_noise
 from trainable.trial.final_targets import targets_table
 from trainable.trial.prepare import prepare
 from trainable.trial.trial_loss import build_trainer

@@ -26,9 +26,11 @@ from ray.tune import ExperimentAnalysis, ResultGrid
 
 from analysis.results import load_results
 from analysis.store import ResultsWriter
-from trainable.config import DataConfig, TrialConfig, make_noise
+from trainable.config import TrialConfig
+from trainable.data import DataConfig
 from trainable.folder.storage import Folder
 from trainable.metrics import METRIC_COLUMNS
+from trainable.noise import make_noise
 
 REAL_TRIALS = 6
 STUDIES = [f"symmetric-0.{rate}-{loss}" for rate in (2, 4, 6, 8) for loss in ("ce", "elr", "gce")]

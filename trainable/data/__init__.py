@@ -3,7 +3,7 @@
 from trainable.data.dataset import Dataset, TrialData, subset_index
 from trainable.data.files import DataError
 from trainable.data.load import load_dataset
-from trainable.data.sets import DATASETS, DataConfig, DatasetInfo, OwnData, make_data
+from trainable.data.sets import DATASETS, DataConfig, DatasetInfo, OwnData, data_class, make_data
 from trainable.data.splits import split_holdout, stratified_subset
 
 __all__ = [
@@ -14,6 +14,7 @@ __all__ = [
     "DatasetInfo",
     "OwnData",
     "TrialData",
+    "data_class",
     "load_dataset",
     "make_data",
     "split_holdout",

@@ -8,7 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic.dataclasses import dataclass as checked_dataclass
 
-from trainable.data.sets import DATASETS, STRICT, DatasetInfo
+from trainable.data import DATASETS, DatasetInfo
+from trainable.data.sets import STRICT
 from trainable.dtypes import Floats, Ints
 
 

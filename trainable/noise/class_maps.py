@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from trainable.data.sets import DatasetInfo
+from trainable.data import DatasetInfo
 
 RINGS = ("superclass", "contiguous")
 """The rings of five in which asymmetric noise moves classes that have superclasses."""

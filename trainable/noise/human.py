@@ -21,7 +21,8 @@ from numpy.typing import NDArray
 from pydantic import Field
 from pydantic.dataclasses import dataclass
 
-from trainable.data.sets import STRICT, DatasetInfo
+from trainable.data import DatasetInfo
+from trainable.data.sets import STRICT
 from trainable.dtypes import Ints
 from trainable.noise.base import Draw, Noise, NoiseError, having
 from trainable.parameters import NAME

@@ -29,7 +29,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import ValidationError
 
-from trainable.data.sets import DATASETS, DatasetInfo
+from trainable.data import DATASETS, DatasetInfo
 from trainable.dtypes import Floats, Ints
 from trainable.noise.base import Draw, Noise, NoiseError
 from trainable.noise.human import Human

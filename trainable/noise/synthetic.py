@@ -12,7 +12,8 @@ from typing import ClassVar, Literal
 import numpy as np
 from pydantic.dataclasses import dataclass
 
-from trainable.data.sets import STRICT, DatasetInfo
+from trainable.data import DatasetInfo
+from trainable.data.sets import STRICT
 from trainable.dtypes import Floats, Ints
 from trainable.noise.base import Draw, Noise, NoiseError, choose, having
 from trainable.noise.class_maps import RINGS, class_map

@@ -9,10 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from trainable.config import DataConfig, Noise
-from trainable.data import Dataset, TrialData, split_holdout, subset_index
+from trainable.data import DataConfig, Dataset, TrialData, split_holdout, subset_index
 from trainable.dtypes import Ints
-from trainable.noise import NoiseError, NoisyLabels, draw_labels
+from trainable.noise import Noise, NoiseError, NoisyLabels, draw_labels
 from trainable.seeds import derive_seed
 from trainable.trial.reference_classifier import reference
 

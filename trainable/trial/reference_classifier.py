@@ -23,11 +23,12 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from trainable.config import DataConfig, TrialConfig, make_noise
-from trainable.data import DATASETS, Dataset, TrialData, subset_index
+from trainable.config import TrialConfig
+from trainable.data import DATASETS, DataConfig, Dataset, TrialData, subset_index
 from trainable.data.files import DataError, cache_folder
 from trainable.dtypes import Ints
 from trainable.folder.storage import Folder
+from trainable.noise import make_noise
 from trainable.seeds import derive_seed
 from trainable.trial.trial_loss import build_trainer
 
