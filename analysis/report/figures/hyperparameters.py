@@ -73,8 +73,8 @@ def _contour(title: str, there: list[FrozenTrial], one: str, two: str) -> Chart:
     says = f"{len(full)} trials with their full budget, {len(stopped)} stopped early."
     if len(full):
         top = full.nlargest(1, "accuracy").iloc[0]
-        says += f" Highest: {percent(top['accuracy'])}% at beta1 {top['beta1']:.3g}, "
-        says += f"beta2 {top['beta2']:.4g}."
+        says += f" Highest: {percent(top['accuracy'])}% at beta1 {short(top['beta1'])}, "
+        says += f"beta2 {short(top['beta2'])}."
     behind = full.sort_values("accuracy", ascending=False).head(TABLE_ROWS)
     behind = behind.assign(accuracy=behind["accuracy"].map(percent)).drop(
         columns=["full", "trial_id"]
@@ -108,7 +108,7 @@ def _trial_marks(
         name,
         trials["beta1"],
         trials["beta2"],
-        "beta1 %{x:.3g}, beta2 %{y:.4g}" + value,
+        "beta1 %{x:.4g}, beta2 %{y:.4g}" + value,
         marker=marker,
         trials=trials["trial_id"],
     )
