@@ -114,15 +114,15 @@ def dump_sweep(spec: SweepSpec) -> str:
     return tomli_w.dumps(spec.model_dump(mode="json", exclude_none=True))
 
 
-def differences(old: SweepSpec, new: SweepSpec) -> list[str]:
-    """What differs between two sweeps, a line each, but for what may change between starts.
+def differences(old: SweepSpec, new: SweepSpec) -> dict[str, str]:
+    """What differs between two sweeps but may not between starts: a line by dotted key.
 
     Resources decide how fast a sweep is, and ``data.root`` and ``labels_file`` where this machine
     has what it reads, not what it finds; ``[deepen]`` and ``[confirm]`` add to what is there, and
     hours say how much of it is run.
     """
     found = differing(_lasting(old), _lasting(new))
-    return [f"{key}: {one!r} there, {two!r} here" for key, one, two in found]
+    return {key: f"{key}: {one!r} there, {two!r} here" for key, one, two in found}
 
 
 def differing(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[tuple[str, Any, Any]]:

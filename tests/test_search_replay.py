@@ -378,9 +378,9 @@ def test_load_curves_refuses_what_is_not_full_length(tmp_path, statuses, message
         load_curves(str(tmp_path))
 
 
-SHIPPED = {"digits": 45, "digits-wide": 80, "fashion-seed0": 25, "fashion-seed1": 25} | {
-    "cifar-seed0": 25
-}
+COMMON = {"fashion-seed0": 25, "fashion-seed1": 25, "cifar-seed0": 25, "fashion-held": 20}
+"""Pools whose studies share their draws, and epochs of a full budget."""
+SHIPPED = {"digits": 45, "digits-wide": 80} | COMMON
 
 
 @pytest.mark.parametrize("name", SHIPPED)
@@ -394,7 +394,7 @@ def test_shipped_curves_are_small_and_full_length(name):
         assert all(c.diverged or len(c.value) == len(c.test) == SHIPPED[name] for c in pool)
 
 
-@pytest.mark.parametrize("name", ["fashion-seed0", "fashion-seed1", "cifar-seed0"])
+@pytest.mark.parametrize("name", COMMON)
 def test_shipped_curves_of_common_draws_have_the_same_points_in_every_study(name):
     curves = load_curves(str(Path(__file__).parent / "curves" / f"{name}.parquet"))
     for trials in zip(*curves.studies.values(), strict=True):

@@ -231,7 +231,7 @@ def test_load_sweep_of_nothing_is_refused(source):
 
 def test_differences_name_every_value_but_resources():
     other = set_("budget.trials=13", "noise.0.rates=[0.2]", "space.lam=3", "space.averaging=0.9")
-    assert differences(set_(), other) == [
+    assert list(differences(set_(), other).values()) == [
         "noise.0.rates: [0.2, 0.4] there, [0.2] here",
         "budget.trials: 12 there, 13 here",
         "space.lam.low: 0.5 there, None here",
@@ -251,7 +251,7 @@ def test_differences_leave_out_where_files_lie():
     assert moved != here
     assert not differences(here, moved)
     other = set_(*human, noise.format("/there", "aggre_label"))
-    assert differences(here, other) == [
+    assert list(differences(here, other).values()) == [
         "noise.0.labels_key: 'worse_label' there, 'aggre_label' here"
     ]
 

@@ -129,7 +129,7 @@ def _present(spec: SweepSpec, folder: Folder, warm_start: str | None) -> SweepSp
         raise SpecError(f"{folder} has started without --warm-start; give a --name")
     there = read_spec(folder)
     if changed := differences(there, spec):
-        lines = "\n".join(f"  {line}" for line in changed)
+        lines = "\n".join(f"  {line}" for line in changed.values())
         raise SpecError(
             f"{folder} holds another sweep of this name; give it a --name, or use extend:\n{lines}"
         )

@@ -125,8 +125,8 @@ def overridden(curves: Curves, overrides: Sequence[str]) -> Curves:
     spaces = zip(curves.spec.cells(), spec.cells(), strict=False)
     if all(old.space == new.space for old, new in spaces):  # but for their priors
         free.append("space.")
-    for line in differences(curves.spec, spec):
-        if not line.startswith(tuple(free)):
+    for key, line in differences(curves.spec, spec).items():
+        if not key.startswith(tuple(free)):
             raise SpecError(f"--set: the trials are recorded already: {line}")
     return dataclasses.replace(curves, spec=spec)
 
