@@ -79,8 +79,12 @@ def test_table_of_twelve_studies_and_1200_trials_fits_a_terminal():
 
 def test_headers_say_what_the_numbers_are():
     first, second, *_ = lines_of(Driver(Sweep.build(spec())).run(30).sweep, width=80)
+    assert re.split(r"  +", first.strip()) == ["trials", "stopped", "best:", "clean", "running,"]
+    assert " ".join(second.split()) == "study ended early lost noisy val test at epoch"
+    own = ['data={name="files",root="/photos"}', 'noise=[{kind="given"}]', 'network="tiny_cnn"']
+    first, second, *_ = lines_of(Driver(Sweep.build(spec(*own))).run(30).sweep, width=80)
     assert re.split(r"  +", first.strip()) == ["trials", "stopped", "best:", "running,"]
-    assert " ".join(second.split()) == "study ended early lost hold-out test at epoch"
+    assert " ".join(second.split()) == "study ended early lost val test at epoch"
 
 
 @pytest.mark.parametrize("width", [80, 120])

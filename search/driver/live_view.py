@@ -17,11 +17,10 @@ HEADERS = (
     "stopped\nearly",
     "\nlost",
     "best:\n{metric}",
-    "\ntest",
+    "{test}\ntest",
     "running,\nat epoch",
 )
 """``lost``: diverged or failed; ``{metric}``: what trials are judged by."""
-METRICS = {"val_accuracy": "hold-out"}
 MIN_NAME, MIN_RUNNING = 12, 9
 """Characters that a study's name and its running trials keep in a narrow terminal."""
 INDENT = 2
@@ -34,11 +33,14 @@ def live_view(
     metric: str,
     width: int,
     height: int,
+    *,
+    published: bool = True,
 ) -> Group:
     """As much as a terminal of ``width`` x ``height`` characters holds.
 
     Studies that run come first where not all fit; the parameters of the best stand below each
-    study where there is room for all of them. ``epochs``: trained, and expected in the end.
+    study where there is room for all of them. ``epochs``: trained, and expected in the end;
+    ``published``: whether all data sets are, so that test labels are right.
     """
     total = Text(line, style="dim")
     room = max(1, height - 4 - -(-len(line) // width))
@@ -50,8 +52,9 @@ def live_view(
     fits = len(shown) == len(states) and len(shown) + lines <= room
     parts: list[RenderableType] = []
     rows = [_cells(state, metric) for state in shown]
-    widths = _widths(rows, metric, width)
-    parts.append(_table([_headers(metric)], widths, "bold"))
+    headers = _headers(metric, published)
+    widths = _widths(rows, headers, width)
+    parts.append(_table([headers], widths, "bold"))
     for state, row in zip(shown, rows, strict=True):
         parts.append(_table([row], widths, _style(state)))
         if fits and state.parameters:
@@ -61,9 +64,12 @@ def live_view(
     return Group(*parts, _bar(*epochs, width), total)
 
 
-def _headers(metric: str) -> list[str]:
-    name = METRICS.get(metric, metric.replace("_accuracy", "").replace("_", " "))
-    return [header.format(metric=name) for header in HEADERS]
+def _headers(metric: str, published: bool) -> list[str]:
+    # Of a user's own images nobody knows which labels are right.
+    noisy, clean = ("noisy ", "clean") if published else ("", "")
+    name = metric.replace("_accuracy", "").replace("_", " ")
+    said = f"{noisy}{name}" if metric == "val_accuracy" else name
+    return [header.format(metric=said, test=clean) for header in HEADERS]
 
 
 def _cells(state: StudyState, metric: str) -> list[str]:
@@ -79,11 +85,11 @@ def _cells(state: StudyState, metric: str) -> list[str]:
     ]
 
 
-def _widths(rows: Sequence[Sequence[str]], metric: str, width: int) -> list[int]:
+def _widths(rows: Sequence[Sequence[str]], headers: Sequence[str], width: int) -> list[int]:
     """Of the columns: where it is narrow, names lose their middle and then running trials go."""
-    headers = [max(map(len, header.split("\n"))) for header in _headers(metric)]
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)] if rows else headers
-    widths = [max(pair) for pair in zip(widths, headers, strict=True)]
+    above = [max(map(len, header.split("\n"))) for header in headers]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)] if rows else above
+    widths = [max(pair) for pair in zip(widths, above, strict=True)]
     room = width - sum(widths[1:-1]) - 2 * (len(widths) - 1)
     widths[0] = max(MIN_NAME, min(widths[0], room - MIN_RUNNING))
     widths[-1] = max(1, room - widths[0])

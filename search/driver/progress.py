@@ -15,6 +15,7 @@ from search.driver.forecast import Forecast
 from search.driver.live_view import live_view
 from search.driver.states import StudyState, study_state
 from search.studies.round_robin import Sweep
+from trainable.data import DATASETS
 
 LIVE_SECONDS = 0.5
 """How often the live table is drawn."""
@@ -94,9 +95,10 @@ class Progress:
         line = self._line(states, elapsed)
         if self._live:
             expected = done + self._forecast.epochs_left
-            metric = self._sweep.spec.search.metric
+            spec, size = self._sweep.spec, (self._console.width, self._console.height)
             view = live_view(
-                states, (done, expected), line, metric, self._console.width, self._console.height
+                *(states, (done, expected), line, spec.search.metric, *size),
+                published=all(DATASETS[data.name].read for data in spec.data),
             )
             self._live.update(view, refresh=True)
         else:
