@@ -20,9 +20,7 @@ def may_win(status: Any, epochs: Any, max_epochs: Any, value: Any) -> Any:
 def of_largest_budget(studies: Iterable[str], budgets: Iterable[int]) -> list[bool]:
     """Of trials that may win, by study and budget in epochs: which ones are compared."""
     trials = list(zip(studies, budgets, strict=True))
-    largest: dict[str, int] = {}
-    for study, epochs in trials:
-        largest[study] = max(epochs, largest.get(study, 0))
+    largest = dict(sorted(trials, key=lambda trial: trial[1]))  # of a study the last one stays
     return [epochs == largest[study] for study, epochs in trials]
 
 

@@ -24,7 +24,7 @@ from search.cluster.watch import LastWords, last_resort
 from search.driver.shell import python
 from search.driver.signals import Interrupted, Signals
 from spaces.presets import PRESETS
-from spaces.sweep import DeepenSpec
+from spaces.sections import DeepenSpec
 from spaces.sweep_file import SpecError, load_sweep, shipped
 from trainable.data.files import DataError
 from trainable.folder import layout

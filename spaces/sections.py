@@ -126,10 +126,6 @@ class TrainingSpec(SweepTable):
     test_every: int | None = Field(default=None, ge=1)
 
 
-JOIN_SECONDS = 30.0
-"""How long a cluster may take to answer where nobody says."""
-
-
 class ResourcesSpec(SweepTable):
     """``[resources]``: what a trial gets. Empty: a GPU each where there are any, else a core.
 
@@ -140,7 +136,7 @@ class ResourcesSpec(SweepTable):
     gpus_per_trial: float | None = Field(default=None, ge=0, le=1e6)  # a share of one, at most 1
     max_concurrent: int | None = Field(default=None, ge=1)  # trials at once; None: what fits
     max_failures: int = Field(default=3, ge=0)  # in a row, of one trial; then it has failed
-    join_seconds: float = Field(default=JOIN_SECONDS, gt=0, le=3600)
+    join_seconds: float = Field(default=30.0, gt=0, le=3600)
 
     @field_validator("gpus_per_trial")
     @classmethod

@@ -31,17 +31,6 @@ from trainable.data import DataConfig
 from trainable.noise import Noise
 from trainable.parameters import NAME
 
-__all__ = [
-    "BudgetSpec",
-    "Cell",
-    "ConfirmSpec",
-    "DeepenSpec",
-    "ResourcesSpec",
-    "SearchSpec",
-    "SweepSpec",
-    "TrainingSpec",
-]
-
 
 @dataclass(frozen=True)
 class Cell:

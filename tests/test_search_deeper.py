@@ -19,7 +19,7 @@ from search.planning.outline import outline
 from search.studies.afterwards import why_afresh
 from search.studies.round_robin import Sweep
 from simulated import Driver, spec, table
-from spaces.sweep import DeepenSpec
+from spaces.sections import DeepenSpec
 from spaces.sweep_file import SpecError, differences, parse_sweep
 from test_search_runner import TIMES, interrupted_after
 from test_search_study import crash

@@ -9,7 +9,7 @@ import ray
 from clusters import PATIENT, python
 from search.cluster import resources
 from search.cluster.resources import TrialResources, trial_resources
-from spaces.sweep import ResourcesSpec
+from spaces.sections import ResourcesSpec
 from spaces.sweep_file import SpecError
 from trainable.folder.storage import Folder
 

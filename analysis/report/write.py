@@ -8,7 +8,7 @@ from analysis.best import top_configs
 from analysis.report.build import build_report
 from analysis.results import Results, ResultsError, load_results, sweep_spec
 from analysis.schema import REPLICATE
-from spaces.sweep import ConfirmSpec
+from spaces.sections import ConfirmSpec
 from trainable.folder import layout
 from trainable.folder.storage import Folder, StorageError
 

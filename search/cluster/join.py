@@ -21,7 +21,7 @@ from rich.console import Console
 from search import compat
 from search.cluster import RayFailedError
 from search.cluster.cores import usable_cores
-from spaces.sections import JOIN_SECONDS
+from spaces.sections import ResourcesSpec
 from spaces.sweep_file import SpecError
 
 LONGEST_TEMPORARY = 41
@@ -31,7 +31,7 @@ TOKEN_HERE = "RAY_AUTH_MODE=token: have a token in ~/.ray/auth_token, or unset i
 TOKEN = "with tokens: set RAY_AUTH_MODE=token and have the cluster's token in ~/.ray/auth_token"
 
 
-def connect(*, seconds: float = JOIN_SECONDS, **options: Any) -> None:
+def connect(*, seconds: float = ResourcesSpec().join_seconds, **options: Any) -> None:
     """Join the cluster that RAY_ADDRESS names (a submitted job's), or start Ray on this machine.
 
     A Ray of our own listens on loopback only, has no dashboard, and the cores that this process

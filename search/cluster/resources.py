@@ -8,7 +8,7 @@ import ray
 from ray.exceptions import RayError
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-from spaces.sweep import ResourcesSpec
+from spaces.sections import ResourcesSpec
 from spaces.sweep_file import SpecError
 from trainable.folder.layout import OWNER
 from trainable.folder.storage import Folder, StorageError

@@ -15,7 +15,8 @@ from search.planning.default_network import with_network
 from search.studies.confirm import replicate_seeds
 from search.studies.earlier import Earlier
 from search.studies.round_robin import Sweep
-from spaces.sweep import DeepenSpec, SweepSpec
+from spaces.sections import DeepenSpec
+from spaces.sweep import SweepSpec
 from spaces.sweep_file import SpecError, check_sweep, differences, parse_sweep
 from trainable.folder import layout
 from trainable.folder.storage import Folder

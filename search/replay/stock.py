@@ -18,7 +18,7 @@ from search import compat
 from search.replay.pool import PoolCell
 from search.studies.samplers import correct
 from search.studies.trial import GOES_ON, Outcome, Trial
-from spaces.sweep import BudgetSpec
+from spaces.sections import BudgetSpec
 from trainable.metrics import EpochMetrics
 from trainable.seeds import derive_seed
 

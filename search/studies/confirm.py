@@ -7,7 +7,7 @@ from itertools import compress
 from analysis.rule import may_win, of_largest_budget, selection_key
 from analysis.schema import REPLICATE
 from search.studies.trial import Trial
-from spaces.sweep import ConfirmSpec
+from spaces.sections import ConfirmSpec
 
 
 def leaders(trials: Iterable[Trial], metric: str) -> list[Trial]:

@@ -1,7 +1,7 @@
 """What an earlier sweep leaves to a later one."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from search.studies.features import LabelStatistics
@@ -23,25 +23,14 @@ class EarlierTrial:
     @classmethod
     def from_dict(cls, kept: Mapping[str, Any]) -> "EarlierTrial":
         """The inverse of :meth:`as_dict`. Raises ValueError for a config that is none."""
-        config = TrialConfig.from_dict(kept["config"])
-        labels = kept.get("labels")  # folders had none before they were features
-        return cls(
-            kept["study"],
-            config,
-            tuple(kept["values"]),
-            kept["diverged"],
-            None if labels is None else LabelStatistics(*labels),
-        )
+        config, values = TrialConfig.from_dict(kept["config"]), tuple(kept["values"])
+        found = kept.get("labels")  # folders had none before they were features
+        labels = None if found is None else LabelStatistics(*found)
+        return cls(kept["study"], config, values, kept["diverged"], labels)
 
     def as_dict(self) -> dict[str, Any]:
         """Values that JSON has."""
-        return {
-            "study": self.study,
-            "config": self.config.as_dict(),
-            "values": self.values,
-            "diverged": self.diverged,
-            "labels": self.labels,
-        }
+        return asdict(self)
 
 
 @dataclass(frozen=True)

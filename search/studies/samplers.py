@@ -24,9 +24,10 @@ from analysis.schema import COMPLETED, DIVERGED, FAILED
 from search import compat
 from search.studies.belief import Belief
 from search.studies.trial import Trial
+from spaces.sections import SearchSpec
 from spaces.space import Space
 from spaces.strategies import SAMPLERS
-from spaces.sweep import Cell, SearchSpec, SweepSpec
+from spaces.sweep import Cell, SweepSpec
 from trainable.catalog import Value, named
 from trainable.parameters import resolved
 from trainable.seeds import derive_seed
