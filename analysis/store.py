@@ -20,10 +20,10 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from analysis.schema import EPOCH_COLUMNS, PARAM, arrow_schema, parameter_columns, trial_schema
-from trainable.catalog import unknown
 from trainable.folder import layout
 from trainable.folder.checked_parquet import DAMAGED, opened, packed
 from trainable.folder.storage import Folder, MissingError
+from trainable.wording import check_known
 
 PARTS_PER_LEVEL = 32
 COMPACTED_LEVEL = 9
@@ -94,9 +94,7 @@ class ResultsWriter:
         """Add rows, keys from ``schema.EPOCH_COLUMNS`` (``study`` itself may be left out)."""
         if not rows:
             return
-        columns = {*EPOCH_SCHEMA.names, "study"}
-        for name in set().union(*rows) - columns:
-            raise ValueError(unknown("epoch column", name, EPOCH_SCHEMA.names))
+        check_known("epoch column", set().union(*rows) - {"study"}, EPOCH_SCHEMA.names)
         self._write_part(study, 0, _arrow(rows, EPOCH_SCHEMA))
         self._merge_full_levels(study)
 

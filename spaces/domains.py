@@ -4,7 +4,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, TypeVar
 
 from optuna.distributions import (
     BaseDistribution,
@@ -13,7 +13,10 @@ from optuna.distributions import (
     IntDistribution,
 )
 
-from trainable.catalog import Parameter, Value, shown, unknown
+from trainable.catalog import Parameter, Value, shown
+from trainable.wording import check_known
+
+T = TypeVar("T")
 
 Encoded: TypeAlias = bool | int | float | str | None
 """A value as Optuna stores it: tuples become text."""
@@ -234,12 +237,12 @@ def parse_domain(name: str, value: Any, parameter: Parameter) -> Domain:
     if not isinstance(value, Mapping):
         return Fixed(_value(name, value, parameter))
     if "choice" in value:
-        _only(name, value, CHOICE_KEYS)
+        _named(name, check_known, "key", value, CHOICE_KEYS)
         if not isinstance(value["choice"], list | tuple):
             raise ValueError(f"{name}: choice = {shown(value['choice'])} is not a list")
         choices = tuple(_value(name, option, parameter) for option in value["choice"])
         return _single(_named(name, Choice, choices, _option(name, value, choices, parameter)))
-    _only(name, value, RANGE_KEYS)
+    _named(name, check_known, "key", value, RANGE_KEYS)
     if not {"low", "high"} <= set(value):
         raise ValueError(f"{name}: a range needs low and high, or write {{ choice = […] }}")
     if parameter.kind not in (int, float) or parameter.options is not None:
@@ -281,14 +284,8 @@ def _single(domain: Range | Choice) -> Domain:
     return Fixed(domain.low) if domain.low == domain.high else domain
 
 
-def _only(name: str, value: Mapping[str, Any], valid: Sequence[str]) -> None:
-    for key in value:
-        if key not in valid:
-            raise ValueError(f"{name}: {unknown('key', key, valid)}")
-
-
-def _named(name: str, kind: type[Choice] | type[Range], *arguments: Any) -> Range | Choice:
+def _named(name: str, function: Callable[..., T], *arguments: Any) -> T:
     try:
-        return kind(*arguments)
+        return function(*arguments)
     except ValueError as error:
         raise ValueError(f"{name}: {error}") from None

@@ -18,6 +18,7 @@ from typing import Any, TypeAlias
 from spaces.domains import DOMAIN_KEYS, Domain, Fixed, parse_domain
 from spaces.presets import OPTIMISER_OWNER, PRESETS, Domains, all_owners, options, owners
 from trainable.catalog import Parameter, shown, unknown
+from trainable.wording import check_known
 
 Owned: TypeAlias = Mapping[str, Mapping[str, Parameter]]
 """Parameters by owner, then by name."""
@@ -64,9 +65,7 @@ def parse_space(
 def _parse_scoped(owner: str, values: Mapping[str, Any], active: Owned) -> dict[str, Domain]:
     if owner not in active:
         raise ValueError(f"[space.{owner}]: no study of this sweep uses {owner!r}")
-    for name in values:
-        if name not in active[owner]:
-            raise ValueError(unknown(f"parameter of {owner}", name, active[owner]))
+    check_known(f"parameter of {owner}", values, active[owner])
     return {
         name: parse_domain(f"{owner}.{name}", value, active[owner][name])
         for name, value in values.items()

@@ -12,7 +12,7 @@ from pydantic import PlainSerializer, PlainValidator
 
 from trainable.data import DataConfig, OwnData, data_class, make_data
 from trainable.noise import NOISE_KINDS, Noise, make_noise
-from trainable.wording import named, shown, unknown
+from trainable.wording import check_known, named, shown
 
 
 def listed(value: Any) -> Any:
@@ -29,8 +29,8 @@ def _read_data(table: Any) -> tuple[DataConfig, ...]:
     if not names:
         raise ValueError("name = [] needs at least one entry")
     known = [option.name for name in names for option in fields(data_class(name))]
-    foreign = [option.name for option in fields(OwnData)]
-    _only({key: value for key, value in options.items() if key not in foreign}, known)
+    foreign = {option.name for option in fields(OwnData)}
+    check_known("key", [key for key in options if key not in foreign], known)
     return tuple(make_data(name, **options) for name in names)
 
 
@@ -54,9 +54,9 @@ def _read_noise(table: Any) -> tuple[Noise, ...]:
     if rates and not rated:
         raise ValueError(f"noise kind {kind!r} takes no rates: leave them out")
     # An option of another kind likewise, from make_noise.
-    foreign = [name for cls in NOISE_KINDS.values() for name in cls.options()]
+    foreign = {name for cls in NOISE_KINDS.values() for name in cls.options()}
     valid = ["kind", *(["rates"] if rated else []), *own.options()]
-    _only({name: value for name, value in options.items() if name not in foreign}, valid)
+    check_known("key", [key for key in options if key not in foreign], valid)
     return tuple(make_noise(kind, rate, **options) for rate in rates or [0.0])
 
 
@@ -70,12 +70,6 @@ def _mapping(table: Any, header: str) -> dict[str, Any]:
     if not isinstance(table, Mapping):
         raise ValueError(f"{shown(table)} is not a table: write {header}")
     return {str(key): value for key, value in table.items()}
-
-
-def _only(options: Mapping[str, Any], valid: list[str]) -> None:
-    for key in options:
-        if key not in valid:
-            raise ValueError(unknown("key", key, valid))
 
 
 def _given(config: Any) -> dict[str, Any]:

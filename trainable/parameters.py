@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from pkgutil import resolve_name
 from typing import Any, TypeAlias
 
-from trainable.wording import shown, unknown
+from trainable.wording import check_known, shown, unknown
 
 Value: TypeAlias = bool | int | float | str | tuple[int, ...] | None
 
@@ -163,9 +163,7 @@ class Entry:
 
     def complete(self, owner: str, given: Mapping[str, Value]) -> dict[str, Value]:
         """Defaults overlaid with ``given``, each checked. Raises ValueError on a bad one."""
-        for name in given:
-            if name not in self.parameters:
-                raise ValueError(unknown(f"parameter of {owner}", name, self.parameters))
+        check_known(f"parameter of {owner}", given, self.parameters)
         return {
             name: parameter.check(name, given[name]) if name in given else parameter.default
             for name, parameter in self.parameters.items()

@@ -15,6 +15,14 @@ def named(what: str, name: object, table: Mapping[str, T]) -> T:
     return table[name]
 
 
+def check_known(what: str, names: Iterable[str], valid: Iterable[str]) -> None:
+    """Raises ValueError, which lists the valid names, if one of ``names`` is none of them."""
+    valid = list(valid)
+    for name in names:
+        if name not in valid:
+            raise ValueError(unknown(what, name, valid))
+
+
 def unknown(what: str, name: object, valid: Iterable[str]) -> str:
     """The message for an unknown name: ``unknown loss 'elrr': did you mean 'elr'? valid: …``."""
     names = list(valid)

@@ -65,9 +65,6 @@ def _kept(rows: Iterable[Mapping[str, Any]]) -> set[str]:
         elif may_win(*(row[name] for name in _JUDGED)):
             best[row["study"], row["max_epochs"]].append(row)
     for candidates in best.values():
-        kept |= {row["trial_id"] for row in sorted(candidates, key=_rank)[:KEPT_MODELS]}
+        candidates.sort(key=lambda row: selection_key(row["number"], row["selection_value"]))
+        kept |= {row["trial_id"] for row in candidates[:KEPT_MODELS]}
     return kept
-
-
-def _rank(row: Mapping[str, Any]) -> tuple[float, ...]:
-    return selection_key(row["number"], row["selection_value"])

@@ -130,10 +130,7 @@ class Recorder:
             self._hand_over()
 
     def begin(self) -> None:
-        """Write the trials table as it is, before any trial of this start can leave a trace.
-
-        The first write of a start: what a killed one left half-done goes with it.
-        """
+        """Write the trials table, before any trial of this start leaves a trace; tidy up first."""
         self._writer.remove_leftovers()
         self._hand_over().result()
 

@@ -51,15 +51,8 @@ def _trials(results: Results, metric: str) -> list[EarlierTrial]:
         if name not in labels:
             matrix = stored_matrix(results, config)
             labels[name] = None if matrix is None else LabelStatistics.of(matrix.to_numpy())
-        found.append(
-            EarlierTrial(
-                str(row["study"]),
-                config,
-                tuple(map(float, values[row["trial_id"]])),
-                row["status"] == DIVERGED,
-                labels[name],
-            )
-        )
+        told, diverged = tuple(map(float, values[row["trial_id"]])), row["status"] == DIVERGED
+        found.append(EarlierTrial(str(row["study"]), config, told, diverged, labels[name]))
     known = [trial for trial in found if trial.diverged or all(map(math.isfinite, trial.values))]
     if len(known) < len(found) and all(trial.diverged for trial in known):
         raise SpecError(

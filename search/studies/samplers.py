@@ -171,14 +171,12 @@ def sequence(
     option.
     """
     build, given = _entry(name, options)
-    points: Iterator[dict[str, Value]]
     if given.get("common"):
         draw = resolved(SAMPLERS[name].summary, "common", SAMPLERS[name].common)
-        points = map(space.at, draw(given, seed=seed, names=shared))
-    elif SAMPLERS[name].needs_history or SAMPLERS[name].across:
+        return map(space.at, draw(given, seed=seed, names=shared))
+    if SAMPLERS[name].needs_history or SAMPLERS[name].across:
         return None
-    else:
-        points = build(given, seed=seed, space=space)
+    points: Iterator[dict[str, Value]] = build(given, seed=seed, space=space)
     return points
 
 

@@ -66,6 +66,11 @@ def prepare(
 def _draw(
     dataset: Dataset, subset: Ints, data: DataConfig, noise: Noise, seed: int
 ) -> NoisyLabels:
+    looks: dict[str, Any] = {}  # the arrays that the kind looks at beside the labels, by name
+    if noise.needs_classifier:
+        looks = asdict(reference(dataset, data, seed))
+    elif noise.rate and noise.looks_at:
+        looks = {"images": dataset.train_images[subset]}
     return draw_labels(
         noise,
         dataset.train_labels[subset],
@@ -74,17 +79,8 @@ def _draw(
         dataset=dataset.info,
         index=None if data.train_examples is None else subset,
         given=None if dataset.given is None else dataset.given[subset],
-        **_looks(dataset, subset, data, noise, seed),
+        **looks,
     )
-
-
-def _looks(
-    dataset: Dataset, subset: Ints, data: DataConfig, noise: Noise, seed: int
-) -> dict[str, Any]:
-    """The arrays that the kind of noise looks at beside the labels, by name."""
-    if noise.needs_classifier:
-        return asdict(reference(dataset, data, seed))
-    return {"images": dataset.train_images[subset]} if noise.rate and noise.looks_at else {}
 
 
 def trial_data(

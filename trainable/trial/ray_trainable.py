@@ -160,7 +160,7 @@ class TrialTrainable(tune.Trainable):
         """A new trainer at the epoch of the newest usable checkpoint, or at 0."""
         self._training_seconds = self._checkpoint_seconds = 0.0
         self._trainer = self._new_trainer()
-        curve = self._store.load(self._resume)
+        curve = self._store.load(self._trainer.load_state_dict)
         if curve is None and self._store.notes:  # what could not be used may be half taken in
             self._trainer = self._new_trainer()
         if curve is None and self._assignment.source is not None:
@@ -174,7 +174,7 @@ class TrialTrainable(tune.Trainable):
     def _from_source(self, trial_id: str, fingerprint: str) -> Sequence[EpochMetrics] | None:
         """Where another trial has ended; None, and a note, if its checkpoint is gone."""
         store = CheckpointStore(self._results, trial_id, fingerprint)
-        curve = store.load(self._resume)
+        curve = store.load(self._trainer.load_state_dict)
         self._store.notes += store.notes
         if curve is None:
             self._trainer = self._new_trainer()
@@ -186,9 +186,6 @@ class TrialTrainable(tune.Trainable):
     def _new_trainer(self) -> Trainer:
         device = None if self._assignment.gpus else "cpu"
         return build_trainer(self._config, self._trial_data(), device)
-
-    def _resume(self, state: Mapping[str, Any]) -> None:
-        self._trainer.load_state_dict(state)
 
     def _trial_data(self) -> TrialData:
         """The data of this trial; kept while the next one has the same, as on its device."""
