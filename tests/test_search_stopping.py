@@ -71,7 +71,7 @@ def test_asha_takes_the_best_third_and_one_more():
     assert rule.report("sixth", 1, 0.85, {1: 0}).status == RUNNING
     assert rule.report("seventh", 1, 0.84, {1: 0}).status == RUNNING  # third of seven
     verdict = rule.report("eighth", 1, 0.83, {1: 0})
-    assert (verdict.status, verdict.reason) == (STOPPED, "rung 1: 0.8300 < 0.8400")
+    assert (verdict.status, verdict.reason) == (STOPPED, "rung 1: 83.00% < 84.00%")
 
 
 def test_asha_treats_nan_as_the_worst():
@@ -173,7 +173,7 @@ def test_median_stops_what_stays_below_the_others_means():
             assert rule.report(trial_id, epoch, value, {}).status == RUNNING
     assert rule.report("d", 1, 0.0, {}).status == RUNNING  # before grace
     verdict = rule.report("d", 2, 0.59, {})  # others' means: 0.5, 0.6, 0.7
-    assert (verdict.status, verdict.reason) == (STOPPED, "epoch 2: best 0.5900 < 0.6000")
+    assert (verdict.status, verdict.reason) == (STOPPED, "epoch 2: best 59.00% < 60.00%")
     rule.report("e", 1, 0.61, {})
     assert rule.report("e", 2, 0.0, {}).status == RUNNING  # its best counts
 

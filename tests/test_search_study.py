@@ -308,7 +308,7 @@ def test_report_of_a_stopped_trial_tells_optuna_pruned_with_its_last_step():
         for epoch in (1, 2):
             metrics = EpochMetrics(epoch=epoch, train_loss=1.0, val_accuracy=accuracy)
             study.report(trial.trial_id, metrics)
-    assert trial.end_reason == "rung 2: 0.1000 < 0.9000"
+    assert trial.end_reason == "rung 2: 10.00% < 90.00%"
     told = study._history.study.trials[1]
     assert told.state is TrialState.PRUNED
     assert told.intermediate_values == {2: 0.1}

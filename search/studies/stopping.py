@@ -100,7 +100,7 @@ class Asha(Rule):
         cutoff = ranked[min(len(ranked) // self.factor, len(ranked) - 1)]
         if value >= cutoff:
             return GOES_ON
-        return Outcome(STOPPED, f"rung {epoch}: {value:.4f} < {cutoff:.4f}")
+        return Outcome(STOPPED, f"rung {epoch}: {value:.2%} < {cutoff:.2%}")
 
 
 @dataclass(kw_only=True)
@@ -281,7 +281,7 @@ class Median(Rule):
         best, median = max(self.values[trial_id][:epoch]), statistics.median(means)
         if best >= median:
             return GOES_ON
-        return Outcome(STOPPED, f"epoch {epoch}: best {best:.4f} < {median:.4f}")
+        return Outcome(STOPPED, f"epoch {epoch}: best {best:.2%} < {median:.2%}")
 
     def _hear(self, trial_id: str, epoch: int, value: float) -> None:
         """An epoch that comes again after a recovery replaces the one before."""
