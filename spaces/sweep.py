@@ -228,7 +228,9 @@ def _check_epochs(cell: Cell) -> None:
         for name, value in [(n, v) for n in due for v in _extremes(group.domains[n])]:
             # A list is of epochs after which something happens, a number the first to see it.
             first = value[0] + 1 if isinstance(value, tuple) else value
-            if isinstance(first, int | float) and first > cell.max_epochs > 1:
+            # With one epoch no milestone can come in time, and multistep is as good as any.
+            hopeless = isinstance(value, tuple) and cell.max_epochs == 1
+            if isinstance(first, int | float) and first > cell.max_epochs and not hopeless:
                 given = list(value) if isinstance(value, tuple) else int(first)
                 never = f'; for that, {name} = "none"' if parameters[name].optional else ""
                 raise ValueError(

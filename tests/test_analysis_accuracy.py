@@ -96,7 +96,7 @@ def test_only_common_seeds_are_paired():
     assert np.isnan(apart["difference"])
 
 
-def test_half_width_needs_two_values():
+def test_interval_of_a_mean_needs_two_values():
     assert np.isnan(mean_interval(np.array([]))).all()
     mean, *ends = mean_interval(np.array([1.0]))
     assert mean == 1

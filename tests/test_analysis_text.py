@@ -10,7 +10,7 @@ from rich.text import Text
 from analysis.amounts import percent
 from analysis.best import varied_parameters
 from analysis.frames.evidence import LEAK, RUNNING
-from analysis.printed.console import SafeConsole, csv_text
+from analysis.printed.console import PIPE_WIDTH, SafeConsole, csv_text
 from analysis.printed.text import mean_std, print_best
 from analysis.results import load_results
 from tests.recorded import record_sweep, trial_row, write_results
@@ -105,6 +105,17 @@ def test_console_obeys_no_escape_in_a_name(text):
     assert text[1:] not in printed
     assert not re.search(r"[\x07\x80-\x9f]", printed)
     assert "a\N{REPLACEMENT CHARACTER}" in printed
+
+
+@pytest.mark.parametrize(
+    ("columns", "width"), [(None, PIPE_WIDTH), ("", PIPE_WIDTH), ("wide", PIPE_WIDTH), ("90", 90)]
+)
+def test_what_is_no_terminal_is_wide_unless_its_width_is_said(monkeypatch, columns, width):
+    monkeypatch.delenv("COLUMNS", raising=False)
+    if columns is not None:
+        monkeypatch.setenv("COLUMNS", columns)
+    assert SafeConsole(file=io.StringIO()).width == width
+    assert SafeConsole(file=io.StringIO(), width=70).width == 70
 
 
 def test_a_spreadsheet_takes_no_text_for_a_formula():

@@ -347,6 +347,13 @@ def test_report_calls_accuracies_after_what_they_are_measured_on(facts, hold_out
     assert f"Rank correlation of {hold_out} and {test}: ELR" in luck.says
 
 
+def test_accuracies_of_several_data_sets_have_names_that_hold_for_all(tmp_path):
+    own = trial_row(dataset="files", number=1, validated_on="clean", tested_on="holdout")
+    epochs = [epoch_row(row["trial_id"], 1, val_accuracy=0.5) for row in (trial_row(), own)]
+    results = load_results(write_results(tmp_path, [trial_row(), own], epochs))
+    assert trial_table(results).caption == "All trials, hold-out and test at their last epoch"
+
+
 @pytest.mark.parametrize(
     ("splits", "changed", "held_out"),
     [

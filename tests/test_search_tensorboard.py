@@ -33,7 +33,10 @@ def trial(tmp_path):
         gpus=0.0,
     )
     return SimpleNamespace(
-        local_path=str(tmp_path), config={"assignment": assignment}, last_result={}
+        trial_id=ours.trial_id,
+        local_path=str(tmp_path),
+        config={"assignment": assignment},
+        last_result={},
     )
 
 
@@ -70,6 +73,19 @@ def test_records_are_those_of_tensorboardx(trial, tmp_path):
         theirs.write(event.SerializeToString())
     theirs.close()
     assert (tmp_path / EVENTS).read_bytes() == (tmp_path / "theirs").read_bytes()
+
+
+def test_file_that_takes_no_more_ends_there_and_ends_nothing_else(trial, tmp_path, caplog):
+    callback = report(trial, EpochMetrics(1, val_accuracy=0.25))
+    (tmp_path / EVENTS).rename(tmp_path / "kept")
+    (tmp_path / EVENTS).mkdir()
+    for epoch in (2, 3):
+        callback.log_trial_result(1, trial, {"metrics": EpochMetrics(epoch)})
+    (tmp_path / EVENTS).rmdir()
+    callback.log_trial_end(trial)
+    assert not (tmp_path / EVENTS).exists()
+    (record,) = caplog.records
+    assert record.getMessage().startswith("no more TensorBoard events")
 
 
 def test_settings_come_with_the_end(trial):

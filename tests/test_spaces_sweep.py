@@ -215,6 +215,10 @@ def test_selecting_on_the_test_set_must_be_asked_for():
         (["space.preset=papr"], "space.preset: unknown preset 'papr': did you mean 'paper'?"),
         (["space.lam={low = 3, high = 1}"], "space: lam: low = 3 is above high = 1"),
         (
+            ["losses=gce", "space.truncate_from=40", "budget.max_epochs=1"],
+            "space: truncate_from = 40 comes after the last of max_epochs = 1 and would",
+        ),
+        (
             ["losses=gce", "space.truncate_from=40", "budget.max_epochs=30"],
             "space: truncate_from = 40 comes after the last of max_epochs = 30 and would",
         ),

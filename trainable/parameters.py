@@ -28,8 +28,8 @@ def resolved(of: str, field: str, path: str) -> Callable[..., Any]:
     """What ``path``, ``module:name`` in a field of the entry ``of``, leads to; else ValueError."""
     try:
         found: Callable[..., Any] = resolve_name(path)
-    except (ValueError, ImportError, AttributeError) as error:
-        raise ValueError(f"{of!r}: {field} = {path!r}: {error}") from error
+    except (ValueError, ImportError, AttributeError, TypeError) as error:
+        raise ValueError(f"{of!r}: {field} = {path!r} is no module:name: {error}") from error
     return found
 
 

@@ -56,10 +56,11 @@ def test_labels(results: Results) -> str:
 
 def test_name(results: Results) -> str:
     """What test accuracies are called where there is no room for more."""
-    kinds = _tested_on(results)
-    if kinds == {HOLDOUT}:
-        return "hold-out again"
-    return "test as given" if kinds else "clean test"
+    kinds = set(results.trials["tested_on"])
+    if len(kinds) > 1:  # of several data sets
+        return "test"
+    names = {HOLDOUT: "hold-out again", GIVEN: "test as given"}
+    return names.get(kinds.pop(), "clean test") if kinds else "clean test"
 
 
 def _tested_on(results: Results) -> set[str]:
@@ -69,5 +70,7 @@ def _tested_on(results: Results) -> set[str]:
 
 def holdout(results: Results) -> str:
     """What configurations are chosen on where that is the hold-out."""
-    clean = (results.trials["validated_on"] == CLEAN).any()
-    return "clean hold-out" if clean else "noisy hold-out"
+    clean = results.trials["validated_on"] == CLEAN
+    if clean.any() and not clean.all():  # of several data sets
+        return "hold-out"
+    return "clean hold-out" if clean.any() else "noisy hold-out"

@@ -29,7 +29,8 @@ class SafeConsole(Console):
 
     def __init__(self, **settings: Any) -> None:
         super().__init__(**settings)
-        if not self.is_terminal and "width" not in settings and "COLUMNS" not in os.environ:
+        said = settings.get("width") or os.environ.get("COLUMNS", "").isdigit()
+        if not self.is_terminal and not said:
             self.width = PIPE_WIDTH
 
     def render(

@@ -94,7 +94,8 @@ def _check_config(folder: Folder, sweep: Sweep, trial: Trial) -> None:
     changed = differing(recorded.as_dict(), expected.as_dict())
     # Where files lie may differ.
     moved = ("data.root", "data.labels", "noise.labels_file")
-    name, one, two = next(found for found in changed if found[0] not in moved)
+    unknown = ("a config", "of another version", "otherwise")
+    name, one, two = next((found for found in changed if found[0] not in moved), unknown)
     raise ResultsError(
         f"{folder}: trial {trial.trial_id} was run with {name} = {one!r}, but "
         f"{layout.SWEEP} says {two!r}: put that back, or give the new sweep a --name"

@@ -115,8 +115,8 @@ def early_learning_gradient(p: Tensor, labels: Tensor, *, target: Tensor, lam: f
     """The gradient of :func:`early_learning` in the logits, [B, C]: p - y + lam g.
 
     g_c = p_c (S - t_c) / (1 - S) with S = <p, t> sums to 0: it keeps clean examples' gradient
-    alive and cancels that of wrong ones. Half a dozen kernels, where autograd would run two dozen
-    in every step.
+    alive and cancels that of wrong ones. Ten kernels, where autograd would run two dozen in every
+    step.
 
     Args:
         p: [B, C], softmax of the logits.

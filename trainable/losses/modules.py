@@ -57,7 +57,7 @@ class Loss(nn.Module):
             log_p: [N, C], log softmax of what each training example was last visited with.
             labels: [N] int64, their given labels.
         """
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__} has no last_visits")
 
     def start_epoch(self, epoch: int) -> None:
         """Called by the trainer before epoch ``epoch``, counted from 1."""
