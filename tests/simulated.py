@@ -3,12 +3,14 @@
 import math
 import random
 from dataclasses import dataclass, field
+from typing import Any
 
 from search.studies.round_robin import Sweep
 from search.studies.trial import Trial
 from spaces.sweep import SweepSpec
 from spaces.sweep_file import parse_sweep
 from trainable.metrics import EpochMetrics
+from trainable.trial.ray_trainable import Assignment
 
 Row = tuple[str, int, EpochMetrics]
 
@@ -38,6 +40,21 @@ def curve(trial: Trial, epoch: int) -> EpochMetrics:
     lam = float(trial.config.parameters.get("lam", 1.0))
     accuracy = math.exp(-abs(math.log(lam / 3))) * (1 - math.exp(-epoch / 5))
     return EpochMetrics(epoch=epoch, train_loss=1.0, val_accuracy=accuracy, epoch_seconds=0.5)
+
+
+def assignment(trial: Trial, **changed: Any) -> Assignment:
+    """What an actor may be told of a trial, for tests in which none trains it."""
+    told: dict[str, Any] = {"rungs": (), "threads": 1, "cpus": 1.0, "gpus": 0.0} | changed
+    return Assignment(
+        study=trial.study,
+        trial_id=trial.trial_id,
+        config=trial.config.as_dict(),
+        labels="",
+        results="",
+        recorded_epochs=0,
+        test_every=None,
+        **told,
+    )
 
 
 @dataclass

@@ -10,32 +10,19 @@ from tensorboardX.record_writer import RecordWriter
 from event_files import read_events
 from search.driver.tensorboard import EVENTS, TensorBoardCallback
 from search.studies.round_robin import Sweep
+from simulated import assignment
 from spaces.sweep_file import load_sweep
 from trainable.metrics import EpochMetrics
-from trainable.trial.ray_trainable import Assignment
 
 
 @pytest.fixture
 def trial(tmp_path):
     """A trial as Tune shows it to its callbacks, with a folder of its own."""
     ours = Sweep.build(load_sweep("quickstart")).deal()
-    assignment = Assignment(
-        study=ours.study,
-        trial_id=ours.trial_id,
-        config=ours.config.as_dict(),
-        labels="",
-        results="",
-        recorded_epochs=0,
-        rungs=(1, 3),
-        test_every=None,
-        threads=1,
-        cpus=1.0,
-        gpus=0.0,
-    )
     return SimpleNamespace(
         trial_id=ours.trial_id,
         local_path=str(tmp_path),
-        config={"assignment": assignment},
+        config={"assignment": assignment(ours, rungs=(1, 3))},
         last_result={},
     )
 

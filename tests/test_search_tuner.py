@@ -11,9 +11,10 @@ from analysis.schema import RUNNING
 from search.driver.dealing import StudiesSearch
 from search.driver.tuner import LadderScheduler
 from search.studies.round_robin import Sweep
+from simulated import assignment
 from spaces.sweep_file import load_sweep
 from trainable.metrics import EpochMetrics
-from trainable.trial.ray_trainable import Assignment, TrialTrainable
+from trainable.trial.ray_trainable import TrialTrainable
 
 NEXT = {
     Trial.PENDING: [Trial.RUNNING, Trial.ERROR],
@@ -40,19 +41,7 @@ def test_trials_start_in_the_order_of_tunes_own_scheduler(seed):
 
 
 def assign(trial):
-    return Assignment(
-        study=trial.study,
-        trial_id=trial.trial_id,
-        config=trial.config.as_dict(),
-        labels="",
-        results="",
-        recorded_epochs=0,
-        rungs=(),
-        test_every=None,
-        threads=2,
-        cpus=2.5,
-        gpus=0.5,
-    )
+    return assignment(trial, threads=2, cpus=2.5, gpus=0.5)
 
 
 @pytest.fixture

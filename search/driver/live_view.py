@@ -34,7 +34,7 @@ def live_view(
     width: int,
     height: int,
     *,
-    published: bool = True,
+    published: bool,
 ) -> Group:
     """As much as a terminal of ``width`` x ``height`` characters holds.
 

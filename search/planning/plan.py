@@ -207,8 +207,8 @@ def _notes(
     for loss in [loss for loss in spec.losses if LOSSES[loss].matrix_from]:
         yield f"{loss}: every actor first trains once more to estimate T, not counted here"
     cells = spec.cells()
-    sizes = {n: cell for cell in cells for n in ("batch_size", *NETWORKS[cell.network].parameters)}
-    for name in sizes:
+    sizes = (name for cell in cells for name in NETWORKS[cell.network].parameters)
+    for name in dict.fromkeys(["batch_size", *sizes]):
         if any(name in cell.space.varies for cell in cells):
             yield f"{name} varies: time and memory are those of the reference {name}"
     for node in node_types:

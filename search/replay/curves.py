@@ -17,7 +17,6 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-from numpy.typing import NDArray
 
 from analysis.frames.transition_matrix import stored_matrix
 from analysis.results import ResultsError, load_results
@@ -26,6 +25,7 @@ from analysis.schema import COMPLETED, DIVERGED, STOPPED
 from spaces.sweep import SweepSpec
 from spaces.sweep_file import SpecError, differences, dump_sweep, parse_sweep
 from trainable.config import TrialConfig
+from trainable.dtypes import Floats
 from trainable.folder import layout
 from trainable.folder.checked_parquet import DAMAGED, opened, packed
 from trainable.folder.storage import Folder
@@ -51,10 +51,10 @@ class Curve:
     number: int  # the trial's in its study
     config: TrialConfig  # what it trained
     diverged: bool  # whether it ended early for that
-    value: NDArray[np.float64]
+    value: Floats
     """What was selected on after every epoch, fractions [E]; E is the full budget, or less if it
     diverged."""
-    test: NDArray[np.float64]  # test accuracy likewise
+    test: Floats  # test accuracy likewise
 
     @property
     def final(self) -> float:
@@ -73,7 +73,7 @@ class Curves:
 
     spec: SweepSpec  # the sweep file they were recorded under
     studies: Mapping[str, Sequence[Curve]]  # by study
-    transitions: Mapping[str, NDArray[np.float64]] = field(default_factory=dict)
+    transitions: Mapping[str, Floats] = field(default_factory=dict)
     """By study what its labels realised, [C, C]; of those whose truth is known."""
 
 

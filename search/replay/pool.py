@@ -12,7 +12,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from search.replay.curves import Curve
 from spaces.domains import Choice, Range
@@ -20,6 +19,7 @@ from spaces.space import Space
 from spaces.sweep import Cell
 from trainable.catalog import Value
 from trainable.config import TrialConfig
+from trainable.dtypes import Floats
 
 
 class Pool:
@@ -49,7 +49,7 @@ class Pool:
         self.taken.append(self.left.pop(index))
         return self.taken[-1].config
 
-    def _place(self, values: Mapping[str, Value]) -> NDArray[np.float64]:
+    def _place(self, values: Mapping[str, Value]) -> Floats:
         """A point as coordinates: options 2 apart, a missing parameter far from all others."""
         there, _ = self._space.encode(values)
         return np.array(

@@ -5,9 +5,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from search.replay.replay import BEST, BUDGETS, Run
+from trainable.dtypes import Floats
 
 RESAMPLES = 2000
 """Bootstrap samples of the seeds behind every interval."""
@@ -86,14 +86,14 @@ def _estimate(values: Sequence[float]) -> Estimate:
     return Estimate(float(there.mean()), *_interval(_resampled(there, 0), len(there)))
 
 
-def _resampled(values: NDArray[np.float64], stream: int) -> NDArray[np.float64]:
+def _resampled(values: Floats, stream: int) -> Floats:
     """Means of bootstrap samples [RESAMPLES]."""
     rng = np.random.default_rng(stream)
     drawn = values[rng.integers(len(values), size=(RESAMPLES, len(values)))]
     return np.asarray(drawn.mean(axis=1), dtype=np.float64)
 
 
-def _interval(means: NDArray[np.float64], seeds: int) -> tuple[float, float]:
+def _interval(means: Floats, seeds: int) -> tuple[float, float]:
     if seeds < 2:
         return math.nan, math.nan
     low, high = np.quantile(means, (0.025, 0.975))

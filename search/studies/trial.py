@@ -79,7 +79,14 @@ class Trial:
         return self._follower(DEEPER, f"{self.trial_id}-epochs{max_epochs}", config)
 
     def _follower(self, phase: Phase, trial_id: str, config: TrialConfig) -> "Trial":
-        return Trial(self.study, trial_id, self.number, config, phase, self.trial_id)
+        return Trial(
+            study=self.study,
+            trial_id=trial_id,
+            number=self.number,
+            config=config,
+            phase=phase,
+            source_trial_id=self.trial_id,
+        )
 
     def hear(self, metrics: EpochMetrics) -> None:
         """Take in one epoch; one that comes again after a recovery counts once."""
