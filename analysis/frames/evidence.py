@@ -46,7 +46,7 @@ def caveats(results: Results) -> list[str]:
 
 def test_labels(results: Results) -> str:
     """What test accuracies are measured on, in a few words."""
-    kinds = _tested_on(results)
+    kinds = {kind for kind in _TESTED if (results.trials["tested_on"] == kind).any()}
     if kinds == {HOLDOUT}:
         return "the hold-out again, for there is no test set"
     return (
@@ -61,11 +61,6 @@ def test_name(results: Results) -> str:
         return "test"
     names = {HOLDOUT: "hold-out again", GIVEN: "test as given"}
     return names.get(kinds.pop(), "clean test") if kinds else "clean test"
-
-
-def _tested_on(results: Results) -> set[str]:
-    """What stands in for a clean test set."""
-    return {kind for kind in _TESTED if (results.trials["tested_on"] == kind).any()}
 
 
 def holdout(results: Results) -> str:
