@@ -40,10 +40,9 @@ def label_page(
         return {"name": name, "frame": _frame(row), "png": _png(images[row["index"]])}
 
     doubted = errors.doubted
+    pairs = Counter(zip(doubted["given"], doubted["proposed"], strict=True))
     parts = []
-    for (given, proposed), count in Counter(
-        zip(doubted["given"], doubted["proposed"], strict=True)
-    ).most_common(PAIRS):
+    for (given, proposed), count in pairs.most_common(PAIRS):
         alike = doubted[(doubted["given"] == given) & (doubted["proposed"] == proposed)]
         title = f"{classes[given]}, perhaps {classes[proposed]}: {count:,}"
         parts.append((title, [shown(row) for row in records(alike.head(IMAGES))]))
